@@ -1,0 +1,1 @@
+//! Networks as graphs of layers, run forward, backward, and along a direction.

@@ -1,0 +1,1 @@
+//! Stage 3: generate balanced features, train or adjust a head, score it.

@@ -1,0 +1,2 @@
+//! The `classifier` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Readers, long-tailed subsets, class counts, samplers, augmentation, the loader.

@@ -1,0 +1,2 @@
+//! The `datasets` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stage 2: dump features; inspect, compare and export dumps.

@@ -1,0 +1,2 @@
+//! The `features` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! LAPACK through ndarray-linalg, behind a handful of functions.

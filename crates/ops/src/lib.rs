@@ -1,0 +1,1 @@
+//! The kernels that training convolutional networks needs.

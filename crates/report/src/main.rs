@@ -1,0 +1,2 @@
+//! The `report` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stage 1: backbone, prototypes and meta-network from images.

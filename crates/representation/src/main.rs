@@ -1,0 +1,2 @@
+//! The `representation` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Losses, heads, optimisers, schedules, the epoch loop, checkpoints, metrics.
