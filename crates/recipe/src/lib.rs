@@ -1,3 +1,28 @@
 //! A pipeline's YAML, parsed into a raw form and resolved into a checked one.
-pub mod resolved;
+//!
+//! [`read`] is the only code of the workspace that knows the YAML crate. It goes through these steps, each a module:
+//!
+//! 1. the text becomes a tree (syntax and duplicate keys are refused here) and raw types that mirror it (unknown keys
+//!    and wrong types are refused here), `raw`;
+//! 2. `--set path=value` pairs change the tree, one after the other, each checked against the raw types, `overrides`;
+//! 3. `representation_defaults` and `head_training_defaults` go under each entry, `merge`;
+//! 4. what is left out takes its default, every number is checked against its range, and the parts against each other,
+//!    `resolve`;
+//! 5. an error finds the line and column of the field it is about, `locate`.
+
+mod check;
+mod defaults;
+mod error;
+mod explain;
+mod locate;
+mod merge;
+mod overrides;
+mod parts;
+mod raw;
+mod read;
+mod resolve;
+mod resolved;
+
+pub use error::{Place, RecipeError};
+pub use read::{read, read_str};
 pub use resolved::*;

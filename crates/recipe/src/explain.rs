@@ -1,0 +1,148 @@
+//! serde_yaml's errors in our words.
+
+use crate::error::{Place, RecipeError, nearest};
+use crate::locate::Source;
+
+/// What serde says, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// An unknown field or variant.
+    Unknown { path: String, key: String, legal: Vec<String> },
+    /// A wrong type, or a number the type cannot hold.
+    Type { path: String, found: String, expected: String },
+    /// A key twice in one map.
+    Duplicate { path: String, key: String },
+    /// Anything else.
+    Other(String),
+}
+
+/// An error of parsing `source`'s text.
+pub(crate) fn explain(source: &Source, error: &serde_yaml::Error) -> RecipeError {
+    let place = Box::new(match error.location() {
+        Some(location) => source.text_place((location.line(), location.column())),
+        None => Place::File { name: source.name.to_string() },
+    });
+    match take_apart(&error.to_string()) {
+        Said::Unknown { path, key, legal } => {
+            let nearest = nearest(&key, legal.iter().map(String::as_str));
+            RecipeError::UnknownKey { place, path, key, legal, nearest }
+        }
+        Said::Type { path, found, expected } => RecipeError::WrongType { place, path, found, expected },
+        Said::Duplicate { path, key } => RecipeError::Conflict {
+            place,
+            path,
+            what: format!("`{key}` stands here twice"),
+            help: "keep one of the two".to_string(),
+        },
+        Said::Other(what) => RecipeError::Syntax { place, what },
+    }
+}
+
+/// Splits a message of serde_yaml into its path, kind and words.
+pub(crate) fn take_apart(message: &str) -> Said {
+    let message = without_location(message);
+    const KINDS: [&str; 8] = [
+        "unknown field ",
+        "unknown variant ",
+        "invalid type: ",
+        "invalid value: ",
+        "invalid length ",
+        "duplicate field ",
+        "duplicate entry ",
+        "unknown entry ",
+    ];
+    let Some((start, kind)) =
+        KINDS.iter().filter_map(|kind| message.find(kind).map(|start| (start, *kind))).min_by_key(|(start, _)| *start)
+    else {
+        return Said::Other(message.to_string());
+    };
+    let path = dotted(message[..start].trim_end_matches(": "));
+    let words = &message[start + kind.len()..];
+    match kind {
+        "unknown field " | "unknown variant " => {
+            let mut quoted = in_backticks(words).into_iter();
+            let key = quoted.next().unwrap_or_default();
+            Said::Unknown { path, key, legal: quoted.collect() }
+        }
+        "duplicate field " | "duplicate entry " => Said::Duplicate { path, key: quoted_word(words) },
+        "invalid length " => {
+            let (found, expected) = words.split_once(", expected ").unwrap_or((words, ""));
+            Said::Type { path, found: format!("a list of {found}"), expected: expected_in_words(expected) }
+        }
+        _ => {
+            let (found, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
+            Said::Type { path, found: found_in_words(found), expected: expected_in_words(expected) }
+        }
+    }
+}
+
+/// The message without serde_yaml's own first " at line 3 column 4".
+fn without_location(message: &str) -> &str {
+    match message.rfind(" at line ") {
+        Some(end) if message[end..].contains(" column ") && !message[end..].contains('`') => &message[..end],
+        _ => message,
+    }
+}
+
+/// `rows[0].paper` as `rows.0.paper`, the form that `--set` takes.
+fn dotted(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
+}
+
+fn in_backticks(words: &str) -> Vec<String> {
+    words.split('`').skip(1).step_by(2).map(str::to_string).collect()
+}
+
+fn quoted_word(words: &str) -> String {
+    words.split(['`', '"']).nth(1).unwrap_or(words).to_string()
+}
+
+fn found_in_words(found: &str) -> String {
+    let found = found.trim();
+    match found {
+        "unit value" | "Option value" => "nothing".to_string(),
+        "map" => "a map".to_string(),
+        "sequence" => "a list".to_string(),
+        _ => ["string ", "integer ", "floating point ", "boolean "]
+            .iter()
+            .find_map(|kind| found.strip_prefix(kind))
+            .map_or_else(|| found.to_string(), |value| format!("`{}`", value.trim_matches(['`', '"']))),
+    }
+}
+
+fn expected_in_words(expected: &str) -> String {
+    match expected.trim() {
+        "usize" | "u64" => "a whole number, 0 or more".to_string(),
+        "u32" => "a whole number from 0 to 4294967295".to_string(),
+        "f64" | "f32" => "a number".to_string(),
+        "a boolean" => "true or false".to_string(),
+        "a string" => "text".to_string(),
+        "a sequence" => "a list".to_string(),
+        "an array of length 2" => "a list of two numbers, [low, high]".to_string(),
+        "a map" => "a map of names".to_string(),
+        other if other.starts_with("struct ") || other.starts_with("newtype variant ") => "a map of settings".to_string(),
+        other if other.contains("variant") || other.contains("enum") => {
+            "one choice: a word, or a map of one key".to_string()
+        }
+        "" => "something else".to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_path_and_the_words() {
+        assert_eq!(
+            take_apart("rows[0].paper.al: invalid type: string \"x at line 2\", expected f64 at line 3 column 4"),
+            Said::Type { path: "rows.0.paper.al".into(), found: "`x at line 2`".into(), expected: "a number".into() }
+        );
+        assert_eq!(
+            take_apart("data: unknown field `sed`, expected `seed` or `set` at line 1 column 1"),
+            Said::Unknown { path: "data".into(), key: "sed".into(), legal: vec!["seed".into(), "set".into()] }
+        );
+        assert_eq!(take_apart("did not find expected key"), Said::Other("did not find expected key".into()));
+    }
+}

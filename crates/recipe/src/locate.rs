@@ -1,0 +1,193 @@
+//! The line and column of a field, from the YAML parser itself.
+//!
+//! serde_yaml keeps no positions in its tree, but it puts one on every error. So a position is found by reading the
+//! text once more along a path and failing on purpose where the path ends.
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::error::Place;
+
+const HERE: &str = "the place that was looked for";
+
+/// The text of a recipe, and what was changed in it by hand.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    /// The file, as the caller named it.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Path and YAML of each `--set`, in order.
+    pub overrides: &'a [(String, String)],
+}
+
+impl Source<'_> {
+    /// Where the value of the field at dotted `path` comes from: an override, its own line, the defaults that are
+    /// shared between entries, or, when it is not written at all, the nearest field above it that is.
+    pub fn place(&self, path: &str) -> Place {
+        for candidate in std::iter::once(path.to_string()).chain(shared(path)) {
+            // The last override of a path is the one that counts.
+            if let Some((set, value)) = self.overrides.iter().rev().find(|(set, _)| covers(set, &candidate)) {
+                return Place::Set { path: set.clone(), value: value.clone() };
+            }
+            if let Some(found) = find(self.text, &candidate) {
+                return self.text_place(found);
+            }
+        }
+        let mut above = path;
+        while let Some(end) = above.rfind('.') {
+            above = &above[..end];
+            if let Some(found) = find(self.text, above) {
+                return self.text_place(found);
+            }
+        }
+        Place::File { name: self.name.to_string() }
+    }
+
+    /// A place for a position of the parser.
+    pub fn text_place(&self, (line, column): (usize, usize)) -> Place {
+        let text = self.text.lines().nth(line.saturating_sub(1)).unwrap_or("").to_string();
+        Place::Text { name: self.name.to_string(), line, column, text }
+    }
+}
+
+/// Whether an override of `set` decides the value at `path`.
+fn covers(set: &str, path: &str) -> bool {
+    path.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The path in `representation_defaults` or `head_training_defaults` that `path` would take its value from.
+fn shared(path: &str) -> Option<String> {
+    let mut parts = path.splitn(3, '.');
+    match (parts.next()?, parts.next()?, parts.next()?) {
+        ("representations", _, rest) => Some(format!("representation_defaults.{rest}")),
+        ("classifiers", _, rest) => {
+            let (_, rest) = rest.split_once(".training.")?;
+            Some(format!("head_training_defaults.{rest}"))
+        }
+        _ => None,
+    }
+}
+
+/// 1-based line and column of the value at dotted `path`, if the text has it.
+pub(crate) fn find(text: &str, path: &str) -> Option<(usize, usize)> {
+    let steps: Vec<&str> = path.split('.').collect();
+    let failure = Walk(&steps).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    // Any other failure is about text that is not YAML, and then nobody asks for a path.
+    let location = failure.location().filter(|_| failure.to_string().contains(HERE))?;
+    Some((location.line(), location.column()))
+}
+
+struct Walk<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Walk<'_> {
+    fn scalar<E: Error>(&self) -> Result<(), E> {
+        if self.0.is_empty() { Err(E::custom(HERE)) } else { Ok(()) }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_i128<E: Error>(self, _: i128) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_u128<E: Error>(self, _: u128) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.0.split_first() else {
+            return Err(A::Error::custom(HERE));
+        };
+        for _ in 0..step.parse::<usize>().unwrap_or(usize::MAX) {
+            if items.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        items.next_element_seed(Walk(rest))?;
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.0.split_first() else {
+            return Err(A::Error::custom(HERE));
+        };
+        while let Some(key) = entries.next_key::<serde_yaml::Value>()? {
+            if key.as_str() == Some(step) {
+                entries.next_value_seed(Walk(rest))?;
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "a: 1\nb:\n  - c: 2\n  - {d: [x, y], e: null}\nf:\n";
+
+    #[test]
+    fn finds_values_in_both_styles() {
+        assert_eq!(find(TEXT, "a"), Some((1, 4)));
+        assert_eq!(find(TEXT, "b.0.c"), Some((3, 8)));
+        assert_eq!(find(TEXT, "b.1.d.1"), Some((4, 13)));
+        assert_eq!(find(TEXT, "b.1.e"), Some((4, 20)));
+        assert_eq!(find(TEXT, "b.2"), None);
+        assert_eq!(find(TEXT, "a.z"), None);
+    }
+
+    #[test]
+    fn a_field_that_is_absent_points_at_what_holds_it() {
+        let source = Source { name: "r", text: TEXT, overrides: &[] };
+        assert!(matches!(source.place("b.0.zzz"), Place::Text { line: 3, .. }));
+        assert!(matches!(source.place("zzz"), Place::File { .. }));
+    }
+
+    #[test]
+    fn shared_defaults_and_overrides_are_where_a_value_comes_from() {
+        let text = "representation_defaults:\n  lr: 0\nrepresentations:\n  ce: {}\n";
+        let source = Source { name: "r", text, overrides: &[] };
+        assert!(matches!(source.place("representations.ce.lr"), Place::Text { line: 2, .. }));
+        let overrides = [("representations.ce.lr".to_string(), "0".to_string())];
+        let source = Source { name: "r", text, overrides: &overrides };
+        assert!(matches!(source.place("representations.ce.lr"), Place::Set { .. }));
+    }
+}

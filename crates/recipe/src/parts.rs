@@ -1,0 +1,140 @@
+//! What a recipe hands to each stage: settings by name, the part that goes into a stage's key, and its own YAML.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::{RecipeError, nearest};
+use crate::resolved::*;
+
+/// Settings of the meta-network, which the empirical control does not read.
+const META_ONLY: [&str; 9] = [
+    "meta_network",
+    "meta_batch",
+    "meta_aug",
+    "meta_every",
+    "meta_scale",
+    "virtual_step",
+    "jvp",
+    "meta_bn",
+    "meta_loss",
+];
+
+impl Recipe {
+    /// The recipe as YAML, every default written out; [`crate::read`] makes the same recipe of it.
+    pub fn to_yaml(&self) -> String {
+        let mut text = Vec::new();
+        let mut writer = serde_yaml::Serializer::new(&mut text);
+        serde_yaml::with::singleton_map_recursive::serialize(self, &mut writer)
+            .expect("a resolved recipe holds only maps with string keys, lists, words and finite numbers");
+        String::from_utf8(text).expect("YAML is written as UTF-8")
+    }
+
+    /// The representation called `variant`.
+    ///
+    /// # Errors
+    /// [`RecipeError::UnknownName`] names those there are.
+    pub fn representation(&self, variant: &str) -> Result<&RepresentationRecipe, RecipeError> {
+        let found = self.representations.get(variant);
+        found.ok_or_else(|| self.unknown("representation", variant, self.representations.keys()))
+    }
+
+    /// The classifier called `name`.
+    ///
+    /// # Errors
+    /// [`RecipeError::UnknownName`] names those there are.
+    pub fn classifier(&self, name: &str) -> Result<&ClassifierRecipe, RecipeError> {
+        let found = self.classifiers.get(name);
+        found.ok_or_else(|| self.unknown("classifier", name, self.classifiers.keys()))
+    }
+
+    /// The representations that rows ask for, each once, in the order of `representations`.
+    pub fn used_representations(&self) -> Vec<&str> {
+        let used = |name: &&String| self.rows.iter().any(|row| row.representation == **name);
+        self.representations.keys().filter(used).map(String::as_str).collect()
+    }
+
+    /// The classifiers that rows ask for on `variant`, in the order of `classifiers`.
+    pub fn used_classifiers(&self, variant: &str) -> Vec<&str> {
+        let used = |name: &&String| {
+            self.rows.iter().any(|row| row.representation == variant && row.classifier == **name)
+        };
+        self.classifiers.keys().filter(used).map(String::as_str).collect()
+    }
+
+    /// What stage 1 of `variant` depends on: seed, data and the variant's settings.
+    ///
+    /// Not in it: rows, descriptions, shot groups, how often checkpoints are written, and, for the empirical control,
+    /// the settings of the meta-network.
+    ///
+    /// # Errors
+    /// [`RecipeError::UnknownName`].
+    pub fn representation_part(&self, variant: &str) -> Result<Value, RecipeError> {
+        let representation = self.representation(variant)?;
+        let mut settings = value_of(representation);
+        remove(&mut settings, "checkpoint_minutes");
+        if let RepresentationMethod::Mpcl(mpcl) = &representation.method
+            && mpcl.prototypes == Prototypes::Empirical
+        {
+            for key in META_ONLY {
+                remove(&mut settings["method"]["mpcl"], key);
+            }
+        }
+        Ok(json!({"seed": self.seed, "data": self.images(), "representation": settings}))
+    }
+
+    /// What stage 2 of `variant` depends on beside its inputs: data, the number of views and, for views, seed and
+    /// augmentation.
+    ///
+    /// # Errors
+    /// [`RecipeError::UnknownName`].
+    pub fn features_part(&self, variant: &str) -> Result<Value, RecipeError> {
+        let representation = self.representation(variant)?;
+        let mut part = json!({"data": self.images(), "features": {"views": self.features.views}});
+        if self.features.views > 0 {
+            part["seed"] = json!(self.seed);
+            part["augmentation"] = value_of(&representation.augmentation);
+        }
+        Ok(part)
+    }
+
+    /// What stage 3 of `variant` with `name` depends on beside its inputs: seed, shot groups and the method's settings.
+    ///
+    /// # Errors
+    /// [`RecipeError::UnknownName`].
+    pub fn classifier_part(&self, variant: &str, name: &str) -> Result<Value, RecipeError> {
+        self.representation(variant)?;
+        let classifier = self.classifier(name)?;
+        Ok(json!({
+            "seed": self.seed,
+            "data": {"shot_groups": value_of(&self.data.shot_groups)},
+            "classifier": value_of(classifier),
+        }))
+    }
+
+    /// `data` without what only stage 3 and the report read.
+    fn images(&self) -> Value {
+        let mut data = value_of(&self.data);
+        remove(&mut data, "shot_groups");
+        if self.data.meta_source == MetaSource::None {
+            remove(&mut data, "meta_per_class");
+            remove(&mut data, "meta_seed");
+        }
+        data
+    }
+
+    fn unknown<'a>(&self, kind: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> RecipeError {
+        let known: Vec<String> = known.cloned().collect();
+        let nearest = nearest(name, known.iter().map(String::as_str));
+        RecipeError::UnknownName { recipe: self.recipe.clone(), kind, name: name.to_string(), known, nearest }
+    }
+}
+
+fn value_of(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).expect("a resolved recipe holds only string keys and finite numbers")
+}
+
+fn remove(value: &mut Value, key: &str) {
+    if let Value::Object(fields) = value {
+        fields.remove(key);
+    }
+}

@@ -1,0 +1,76 @@
+//! The images and how they are split.
+
+use crate::check::{At, Problem, Span};
+use crate::defaults;
+use crate::raw::{RawData, RawNormalize, RawShotGroups};
+use crate::resolved::{DataRecipe, Dataset, MetaSource, Normalize, ShotGroups};
+
+pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
+    let at = At::root("data");
+    let raw = raw.unwrap_or_default();
+    let dataset = raw.dataset.ok_or_else(|| at.missing("dataset", "`fashion_mnist` or `cifar100`"))?;
+    let meta_source = raw.meta_source.unwrap_or(MetaSource::Metasaug);
+    let per_class = dataset.train_per_class();
+    let meta_per_class = at.count(
+        "meta_per_class",
+        raw.meta_per_class,
+        10,
+        1..=per_class - 1,
+        &format!("`{}` has {per_class} training images per class", dataset.name()),
+    )?;
+    // What the long-tailed draw starts from, protocol.md §7.
+    let base = if meta_source == MetaSource::Metasaug { per_class - meta_per_class } else { per_class };
+    let imbalance_factor = at.real(
+        "imbalance_factor",
+        raw.imbalance_factor,
+        100.0,
+        Span::closed(1.0, base as f64),
+        "the largest class over the smallest, which keeps at least one image",
+    )?;
+    Ok(DataRecipe {
+        dataset,
+        imbalance_factor,
+        meta_source,
+        meta_per_class,
+        subset_seed: raw.subset_seed.unwrap_or(0),
+        meta_seed: raw.meta_seed.unwrap_or(6),
+        shot_groups: shot_groups(&at.key("shot_groups"), raw.shot_groups)?,
+        normalize: normalize(&at.key("normalize"), raw.normalize, dataset)?,
+    })
+}
+
+fn shot_groups(at: &At, raw: Option<RawShotGroups>) -> Result<ShotGroups, Problem> {
+    let raw = raw.unwrap_or_default();
+    let many_above = raw.many_above.unwrap_or(100);
+    let few_below = raw.few_below.unwrap_or(20);
+    if few_below > many_above.saturating_add(1) {
+        return Err(at.key("few_below").range(
+            few_below,
+            format!("at most many_above + 1 = {}", many_above.saturating_add(1)),
+            "no class can be both many and few",
+        ));
+    }
+    Ok(ShotGroups { many_above, few_below })
+}
+
+fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Normalize, Problem> {
+    let raw = raw.unwrap_or_default();
+    let defaults = defaults::normalize(dataset);
+    let checked = |key: &str, given: Option<Vec<f32>>, default: Vec<f32>, legal: Span| {
+        let values = given.unwrap_or(default);
+        let at = at.key(key);
+        let channels = dataset.channels();
+        if values.len() != channels {
+            let what = format!("{} numbers for {channels} channels of `{}`", values.len(), dataset.name());
+            return Err(at.conflict(what, "give one number for each channel"));
+        }
+        for (channel, value) in values.iter().enumerate() {
+            at.key(channel).in_span(f64::from(*value), legal, "pixels are scaled to 0..1")?;
+        }
+        Ok(values)
+    };
+    Ok(Normalize {
+        mean: checked("mean", raw.mean, defaults.mean, Span::closed(0.0, 1.0))?,
+        std: checked("std", raw.std, defaults.std, Span::above(0.0, 1.0))?,
+    })
+}

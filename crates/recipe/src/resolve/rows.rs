@@ -1,0 +1,117 @@
+//! The rows of the table.
+
+use indexmap::IndexMap;
+
+use crate::check::{At, Problem, Span};
+use crate::raw::{RawAccuracies, RawExpectedRanges, RawRow};
+use crate::resolved::*;
+
+type Representations = IndexMap<String, RepresentationRecipe>;
+type Classifiers = IndexMap<String, ClassifierRecipe>;
+
+pub(super) fn resolve(
+    raw: Option<Vec<RawRow>>,
+    representations: &Representations,
+    classifiers: &Classifiers,
+) -> Result<Vec<Row>, Problem> {
+    let Some(raw) = raw else {
+        return every_pair(representations, classifiers);
+    };
+    let mut rows: Vec<Row> = Vec::with_capacity(raw.len());
+    for (index, entry) in raw.into_iter().enumerate() {
+        let at = At::root("rows").key(index);
+        let row = one(&at, entry, representations, classifiers)?;
+        let same = |other: &Row| other.representation == row.representation && other.classifier == row.classifier;
+        if let Some(first) = rows.iter().position(same) {
+            return Err(at.conflict(
+                format!("`{}` with `{}` is already row {first}", row.representation, row.classifier),
+                "keep one of the two; rows are counted from 0",
+            ));
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        let help = "add a row, or leave out `rows` for every representation with every classifier";
+        return Err(At::root("rows").conflict("a table needs at least one row", help));
+    }
+    Ok(rows)
+}
+
+fn every_pair(representations: &Representations, classifiers: &Classifiers) -> Result<Vec<Row>, Problem> {
+    let mut rows = Vec::with_capacity(representations.len() * classifiers.len());
+    for (representation, stage1) in representations {
+        for (classifier, stage3) in classifiers {
+            let at = At::root("classifiers").key(classifier);
+            fits(&at, (representation, stage1), (classifier, stage3))?;
+            rows.push(Row {
+                representation: representation.clone(),
+                classifier: classifier.clone(),
+                paper: None,
+                expected: None,
+                note: None,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn one(at: &At, raw: RawRow, representations: &Representations, classifiers: &Classifiers) -> Result<Row, Problem> {
+    let representation = raw.representation.ok_or_else(|| at.missing("representation", "a key of `representations`"))?;
+    let classifier = raw.classifier.ok_or_else(|| at.missing("classifier", "a key of `classifiers`"))?;
+    let stage1 = representations.get(&representation).ok_or_else(|| {
+        at.key("representation").unknown(&representation, representations.keys().cloned().collect())
+    })?;
+    let stage3 = classifiers
+        .get(&classifier)
+        .ok_or_else(|| at.key("classifier").unknown(&classifier, classifiers.keys().cloned().collect()))?;
+    fits(&at.key("classifier"), (&representation, stage1), (&classifier, stage3))?;
+    let paper = raw.paper.map(|paper| accuracies(&at.key("paper"), paper)).transpose()?;
+    let expected = raw.expected.map(|expected| ranges(&at.key("expected"), expected)).transpose()?;
+    Ok(Row { representation, classifier, paper, expected, note: raw.note })
+}
+
+/// Whether a classifier can work on a representation's head.
+fn fits(at: &At, stage1: (&str, &RepresentationRecipe), stage3: (&str, &ClassifierRecipe)) -> Result<(), Problem> {
+    let scales_norms = matches!(stage3.1, ClassifierRecipe::TauNorm(_) | ClassifierRecipe::Lws(_));
+    if scales_norms && matches!(stage1.1.head, HeadKind::Cosine(_)) {
+        return Err(at.conflict(
+            format!(
+                "`{}` rescales the norms of stage 1's weights, and the cosine head of `{}` has none: \
+                 it divides by them",
+                stage3.0, stage1.0
+            ),
+            format!("give `representations.{}` a `linear` head, or leave out this row", stage1.0),
+        ));
+    }
+    Ok(())
+}
+
+const PERCENT: Span = Span::closed(0.0, 100.0);
+
+fn accuracies(at: &At, raw: RawAccuracies) -> Result<Accuracies, Problem> {
+    let checked = |key: &str, value: Option<f64>| {
+        value.map(|value| at.key(key).in_span(value, PERCENT, "an accuracy in percent")).transpose()
+    };
+    Ok(Accuracies {
+        many: checked("many", raw.many)?,
+        medium: checked("medium", raw.medium)?,
+        few: checked("few", raw.few)?,
+        all: checked("all", raw.all)?,
+    })
+}
+
+fn ranges(at: &At, raw: RawExpectedRanges) -> Result<ExpectedRanges, Problem> {
+    let checked = |key: &str, value: Option<[f64; 2]>| -> Result<Option<[f64; 2]>, Problem> {
+        let Some([low, high]) = value else { return Ok(None) };
+        let at = at.key(key);
+        at.key(0).in_span(low, PERCENT, "an accuracy in percent")?;
+        at.key(1).in_span(high, Span::closed(low, 100.0), "[low, high] in percent")?;
+        Ok(Some([low, high]))
+    };
+    Ok(ExpectedRanges {
+        many: checked("many", raw.many)?,
+        medium: checked("medium", raw.medium)?,
+        few: checked("few", raw.few)?,
+        all: checked("all", raw.all)?,
+    })
+}

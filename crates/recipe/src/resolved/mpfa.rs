@@ -1,0 +1,221 @@
+//! Stage 3: meta-prototype feature augmentation. Row numbers are those of mpcl_mpfa.md §5.
+
+use serde::{Deserialize, Serialize};
+
+use super::classifier::HeadTraining;
+
+/// MPFA's settings (rows 13 to 30).
+///
+/// `preset: paper_literal` starts from Eqs. 9 and 10 to the letter instead of the defaults: ĉ as it is (rows 13, 14),
+/// plain Tukey of features that are not normalised (rows 16, 18), 1/M and softmax both (row 21), β = 0.05 added to
+/// every entry (row 23), adaptive α from 0.2 (row 24), ⌈N_1/N_k − 1⌉ and at least 1 copies of every sample (row 26),
+/// generated once (row 28).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct MpfaRecipe {
+    /// Around which prototypes. Default `meta` (stage 1's `meta` tensor; equals `empirical` for `ce` and the control).
+    pub prototypes: MpfaPrototypes,
+    /// Row 13. Default `class_norm`; literal `unit`.
+    pub proto_scale: ProtoScale,
+    /// Clamp ĉ at 0 (row 14). Default true; literal false.
+    pub proto_clamp: bool,
+    /// Row 15. Default `proto`.
+    pub cov_center: CovCenter,
+    /// Row 15. Default `raw`.
+    pub cov_space: CovSpace,
+    /// λ of Tukey's ladder in (0, 1] (row 16). Default 0.9; 1 = off.
+    pub tukey: f64,
+    /// Rescale each row to its norm before Tukey (row 16). Default true; literal false.
+    pub tukey_renorm: bool,
+    /// Row 18. Default `l2`; literal `none`.
+    pub feat_norm: FeatNorm,
+    /// Row 19. Default `cos_larger`.
+    pub neighbor_rule: NeighborRule,
+    /// M, 1 to the number of classes − 1 (row 20). Default 3.
+    pub neighbors: usize,
+    /// Row 21. Default `softmax`; literal `softmax_over_m`.
+    pub weights: NeighborWeights,
+    /// Row 23. Default `rel_diag`; literal `abs_all`.
+    pub beta_mode: BetaMode,
+    /// In [0, 100] (row 23). Default 0.05.
+    pub beta: f64,
+    /// Row 24. Default `{fixed: 0.4}`; literal `{adaptive: 0.2}`.
+    pub alpha: Alpha,
+    /// Row 25. Default `below_max`.
+    pub tail: TailRule,
+    /// Row 26. Default `exact`; literal `ceil`.
+    pub count: CountRule,
+    /// Row 28. Default `epoch`; literal `once`.
+    pub regen: Regen,
+    /// Scale of the cosine head, in (0, 1000] (row 12). Default 16.
+    pub head_scale: f64,
+    /// Default 150 epochs of batches of 128, lr 0.01 constant, momentum 0.9, weight decay 5e-4 (row 29, TailCalibX).
+    pub training: HeadTraining,
+}
+
+/// Around which prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MpfaPrototypes {
+    /// Stage 1's `meta` tensor.
+    Meta,
+    /// Stage 1's `empirical` tensor.
+    Empirical,
+    /// Class means of the dumped train features.
+    ClassMean,
+}
+
+/// The norm r_k of ĉ_k (row 13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProtoScale {
+    /// ‖mean of the class's rows‖; the median of those for classes with fewer than 20 images.
+    ClassNorm,
+    /// 1.
+    Unit,
+    /// The median of `class_norm` over classes with at least 20 images, for every class.
+    HeadMedian,
+}
+
+/// The centre of Σ_k (row 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CovCenter {
+    /// ĉ_k (Eq. 9).
+    Proto,
+    /// The class's own mean.
+    Mean,
+}
+
+/// The features of Σ_k (row 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CovSpace {
+    /// Before Tukey (Eq. 9).
+    Raw,
+    /// After Tukey.
+    Tukey,
+}
+
+/// What is done to features before everything and again before the head (row 18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FeatNorm {
+    /// Scale to norm 1.
+    L2,
+    /// Nothing.
+    None,
+}
+
+/// Which classes a tail sample borrows from (row 19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NeighborRule {
+    /// Largest cosine among classes with more samples.
+    CosLarger,
+    /// Smallest Euclidean distance among all classes, the own one too (TailCalib).
+    L2All,
+}
+
+/// ω of the neighbours (row 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NeighborWeights {
+    /// Softmax of the cosines.
+    Softmax,
+    /// Softmax / M: Eq. 10 to the letter.
+    SoftmaxOverM,
+    /// 1/M.
+    Uniform,
+}
+
+/// Where β goes (row 23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BetaMode {
+    /// β·tr(Σ̄_head)/d on the diagonal.
+    RelDiag,
+    /// β on the diagonal.
+    AbsDiag,
+    /// β on every entry, as FL and TailCalib do.
+    AbsAll,
+}
+
+/// α of Eq. 10 (row 24).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Alpha {
+    /// In [0, 1]. Written `{fixed: 0.4}`.
+    Fixed(f64),
+    /// Per class from this start in [0.1, 0.9], ×1.1 / ×0.9 each epoch by the class's meta loss, clipped to [0.1, 0.9].
+    /// Needs `meta_source: metasaug`. Written `{adaptive: 0.2}`.
+    Adaptive(f64),
+    /// Candidates in [0, 1], chosen on validation data. Needs `meta_source: metasaug`.
+    Search(AlphaSearch),
+}
+
+/// Candidates for a value chosen on validation data: `steps` of them, evenly spaced, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AlphaSearch {
+    /// In [0, 1]. Default 0.2.
+    pub low: f64,
+    /// In [low, 1]. Default 0.6.
+    pub high: f64,
+    /// 2 to 100. Default 3.
+    pub steps: usize,
+}
+
+impl AlphaSearch {
+    /// The candidates, rising: low + i·(high − low)/(steps − 1).
+    pub fn candidates(&self) -> Vec<f64> {
+        let last = (self.steps - 1).max(1) as f64;
+        (0..self.steps)
+            .map(|step| self.low + (self.high - self.low) * step as f64 / last)
+            .collect()
+    }
+}
+
+/// Which classes get generated rows (row 25).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TailRule {
+    /// All with fewer samples than the largest.
+    BelowMax,
+    /// Fewer than 100 samples.
+    Below100,
+    /// Fewer than 20 samples.
+    Below20,
+}
+
+/// How many rows a class gets (row 26).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CountRule {
+    /// N_1 − N_k rows exactly.
+    Exact,
+    /// max(⌈N_1/N_k − 1⌉, 1) copies of every sample.
+    Ceil,
+}
+
+/// When rows are drawn (row 28).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Regen {
+    /// Fresh noise every epoch.
+    Epoch,
+    /// Once, before training.
+    Once,
+}

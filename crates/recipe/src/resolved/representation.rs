@@ -1,0 +1,161 @@
+//! Stage 1: what every method shares.
+
+use serde::{Deserialize, Serialize};
+
+use super::mpcl::{CeRecipe, MpclRecipe};
+
+/// Stage 1 for one variant.
+///
+/// Where the paper is silent, the defaults are those of protocol.md §1.5 ("ours for the paper").
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RepresentationRecipe {
+    /// What is learnt beside the classes. No default.
+    pub method: RepresentationMethod,
+    /// Default `{resnet: 32}` (64-d; the paper follows BALMS).
+    pub backbone: Backbone,
+    /// The head trained with the backbone. Default `linear` (mpcl_mpfa.md §5 row 12).
+    pub head: HeadKind,
+    /// Stage-1 classification loss. Default `ce` (row 12).
+    pub loss: Stage1Loss,
+    /// In [0, 1). Default 0.
+    pub label_smoothing: f64,
+    /// Default `instance_balanced` (row 12).
+    pub sampler: Sampler,
+    /// Default `autoaugment_cutout` for three channels, `basic` for one.
+    pub augmentation: Augmentation,
+    /// 1 to 100000. Default 200.
+    pub epochs: usize,
+    /// 2 (batch norm) to 65536. Default 256.
+    pub batch_size: usize,
+    /// Drop the last partial batch. Default false (CIFAR convention; row 36).
+    pub drop_last: bool,
+    /// Learning rate for a batch of `lr_batch_size`, in (0, 100]; the step uses lr·batch_size/lr_batch_size (linear
+    /// scaling). Default 0.2.
+    pub lr: f64,
+    /// The batch size that `lr` is stated for, 1 to 65536. Default: `batch_size`.
+    pub lr_batch_size: usize,
+    /// Default `cosine`.
+    pub schedule: Schedule,
+    /// Linear warm-up from lr/warmup_epochs over this many epochs, fewer than `epochs`. Default ⌈epochs/40⌉: 5 of 200.
+    pub warmup_epochs: usize,
+    /// In [0, 1). Default 0.9.
+    pub momentum: f64,
+    /// Default false.
+    pub nesterov: bool,
+    /// Coupled L2 as in PyTorch's SGD, in [0, 1]. Default 5e-4.
+    pub weight_decay: f64,
+    /// Default `all`: batch norm and biases too, as every cited code does (row 35).
+    pub wd_groups: WdGroups,
+    /// Minutes between checkpoints inside an epoch, in (0, 10000]. Default 10. When they fall changes no bit, and it is
+    /// no part of the stage's key.
+    pub checkpoint_minutes: f64,
+}
+
+/// The methods of stage 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RepresentationMethod {
+    /// Cross-entropy. Written `{ce: {}}`.
+    Ce(CeRecipe),
+    /// Meta-prototype contrastive learning (mpcl_mpfa.md §2 to §5).
+    Mpcl(Box<MpclRecipe>),
+}
+
+/// The networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Backbone {
+    /// The CIFAR ResNet of depth 6n+2, 8 to 1202, with 16/32/64 channels, option A; feature dim 64. `{resnet: 32}`.
+    Resnet(usize),
+    /// The same of depth 14 or more in BBN's 128-d two-headed form (protocol.md §1.4). `{resnet_two_headed: 32}`.
+    ResnetTwoHeaded(usize),
+}
+
+/// The head that stage 1 trains.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HeadKind {
+    /// z·Wᵀ + b. Written `linear`.
+    Linear,
+    /// s·cos(z, w_k), no bias; the value is s, in (0, 1000]. Written `{cosine: 16.0}`.
+    Cosine(f64),
+}
+
+/// The classification loss of stage 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage1Loss {
+    /// Cross-entropy.
+    Ce,
+    /// Cross-entropy on logits shifted by log N_k (Ren et al. 2020).
+    BalancedSoftmax,
+    /// Class-balanced weights, β = 0.9999 (methods.md §3.1).
+    ClassBalanced,
+}
+
+/// How images, or features, are drawn (methods.md §3.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Sampler {
+    /// Every image once an epoch, shuffled.
+    InstanceBalanced,
+    /// ClassAware: classes in turn, 4 images in a row.
+    ClassBalanced,
+    /// A class with probability proportional to √N_k, then an image of it.
+    SquareRoot,
+    /// From instance-balanced to class-balanced, linearly over the epochs.
+    ProgressivelyBalanced,
+}
+
+/// What happens to a training image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Augmentation {
+    /// Normalise only.
+    None,
+    /// Zero-padded random crop (pad 4) and horizontal flip (protocol.md §1.3).
+    Basic,
+    /// `basic`, CIFAR-10 AutoAugment, Cutout 1×16. Three channels only.
+    AutoaugmentCutout,
+}
+
+/// The learning rate over the epochs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Schedule {
+    /// lr/2·(1 + cos(π·e/T)), e the 0-based epoch counted from the end of warm-up, T the epochs left: written `cosine`.
+    Cosine,
+    /// Multiply by `gamma` at each 0-based epoch of `milestones`.
+    Step(StepSchedule),
+    /// Constant. Written `constant`.
+    Constant,
+}
+
+/// Drops of the learning rate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StepSchedule {
+    /// 0-based epochs, rising, each in 1..epochs; at least one.
+    pub milestones: Vec<usize>,
+    /// In (0, 1]. Default 0.1.
+    pub gamma: f64,
+}
+
+/// What weight decay touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WdGroups {
+    /// Every parameter.
+    All,
+    /// Convolution and linear weights only.
+    WeightsOnly,
+}
