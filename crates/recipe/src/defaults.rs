@@ -8,9 +8,15 @@ use crate::resolved::*;
 pub(crate) fn normalize(dataset: Dataset) -> Normalize {
     match dataset {
         // CIFAR-10's numbers, as LDAM and its descendants use for CIFAR-100 (protocol.md §1.3).
-        Dataset::Cifar100 => Normalize { mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2023, 0.1994, 0.2010] },
+        Dataset::Cifar100 => Normalize {
+            mean: vec![0.4914, 0.4822, 0.4465],
+            std: vec![0.2023, 0.1994, 0.2010],
+        },
         // Over the 60000 training images.
-        Dataset::FashionMnist => Normalize { mean: vec![0.2860], std: vec![0.3530] },
+        Dataset::FashionMnist => Normalize {
+            mean: vec![0.2860],
+            std: vec![0.3530],
+        },
     }
 }
 
@@ -63,10 +69,10 @@ pub(crate) fn mpcl(preset: Preset) -> MpclRecipe {
             ema_after_tth: false,          // row 6: Algorithm 1 updates c before T_th only
             meta_scale: MetaScale::WithLr, // Eq. 7 differentiates through Eq. 6 as it stands
             meta_network: MetaNetworkRecipe {
-                residual: false,                // row 10: Linear-ReLU, Linear-ReLU-Linear
-                optimizer: MetaOptimizer::Sgd,  // row 11: a plain step of rate β, which the paper leaves open;
-                lr: 0.1,                        // MetaSAug, whose meta set it takes, uses 0.1
-                follow_schedule: false,         // β carries no epoch
+                residual: false,               // row 10: Linear-ReLU, Linear-ReLU-Linear
+                optimizer: MetaOptimizer::Sgd, // row 11: a plain step of rate β, which the paper leaves open;
+                lr: 0.1,                       // MetaSAug, whose meta set it takes, uses 0.1
+                follow_schedule: false,        // β carries no epoch
                 ..defaults.meta_network
             },
             ..defaults
@@ -100,15 +106,15 @@ pub(crate) fn mpfa(preset: Preset) -> MpfaRecipe {
     match preset {
         Preset::Defaults => defaults,
         Preset::PaperLiteral => MpfaRecipe {
-            proto_scale: ProtoScale::Unit,          // row 13: ĉ enters Eqs. 9 and 10 as it is
-            proto_clamp: false,                     // row 14
-            tukey_renorm: false,                    // row 16
-            feat_norm: FeatNorm::None,              // row 18: only the similarity is a cosine
+            proto_scale: ProtoScale::Unit, // row 13: ĉ enters Eqs. 9 and 10 as it is
+            proto_clamp: false,            // row 14
+            tukey_renorm: false,           // row 16
+            feat_norm: FeatNorm::None,     // row 18: only the similarity is a cosine
             weights: NeighborWeights::SoftmaxOverM, // row 21: both
-            beta_mode: BetaMode::AbsAll,            // row 23: "+β", a scalar on a matrix
-            alpha: Alpha::Adaptive(0.2),            // row 24
-            count: CountRule::Ceil,                 // row 26
-            regen: Regen::Once,                     // row 28: "first pre-compute"
+            beta_mode: BetaMode::AbsAll,   // row 23: "+β", a scalar on a matrix
+            alpha: Alpha::Adaptive(0.2),   // row 24
+            count: CountRule::Ceil,        // row 26
+            regen: Regen::Once,            // row 28: "first pre-compute"
             ..defaults
         },
     }
@@ -139,6 +145,19 @@ pub(crate) fn taus() -> Vec<f64> {
     (0..=20).map(|step| f64::from(step) / 10.0).collect()
 }
 
-fn head_training(epochs: usize, batch_size: usize, lr: f64, schedule: Schedule, momentum: f64) -> HeadTraining {
-    HeadTraining { epochs, batch_size, lr, schedule, momentum, weight_decay: 5e-4 }
+fn head_training(
+    epochs: usize,
+    batch_size: usize,
+    lr: f64,
+    schedule: Schedule,
+    momentum: f64,
+) -> HeadTraining {
+    HeadTraining {
+        epochs,
+        batch_size,
+        lr,
+        schedule,
+        momentum,
+        weight_decay: 5e-4,
+    }
 }

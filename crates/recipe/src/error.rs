@@ -133,7 +133,11 @@ pub enum RecipeError {
         nearest: Option<String>,
     },
     /// A variant or method that the recipe does not have.
-    #[error("recipe `{recipe}` has no {kind} `{name}`; it has {}{}", listed(known), suggestion(nearest))]
+    #[error(
+        "recipe `{recipe}` has no {kind} `{name}`; it has {}{}",
+        listed(known),
+        suggestion(nearest)
+    )]
     UnknownName {
         /// The recipe.
         recipe: String,
@@ -180,7 +184,10 @@ pub enum Place {
 impl Place {
     /// The quoted line with a caret under the column, or nothing.
     fn excerpt(&self) -> String {
-        let Place::Text { line, column, text, .. } = self else {
+        let Place::Text {
+            line, column, text, ..
+        } = self
+        else {
             return String::new();
         };
         // Long lines are shown around the column; a tab is one column for the parser, so it is shown as one.
@@ -195,14 +202,19 @@ impl Place {
             .collect();
         let margin = " ".repeat(line.to_string().len());
         let caret = " ".repeat(column.saturating_sub(1).saturating_sub(start));
-        format!("\n{margin} |\n{line} | {}\n{margin} | {caret}^", shown.trim_end())
+        format!(
+            "\n{margin} |\n{line} | {}\n{margin} | {caret}^",
+            shown.trim_end()
+        )
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Text { name, line, column, .. } => write!(f, "{name}:{line}:{column}"),
+            Place::Text {
+                name, line, column, ..
+            } => write!(f, "{name}:{line}:{column}"),
             Place::Set { path, value } => write!(f, "from --set {path}={value}"),
             Place::File { name } => f.write_str(name),
         }
@@ -210,15 +222,25 @@ impl fmt::Display for Place {
 }
 
 fn field(path: &str) -> String {
-    if path.is_empty() { "the recipe".to_string() } else { format!("`{path}`") }
+    if path.is_empty() {
+        "the recipe".to_string()
+    } else {
+        format!("`{path}`")
+    }
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |name| format!("\n  = help: did you mean `{name}`?"))
+    nearest.as_ref().map_or_else(String::new, |name| {
+        format!("\n  = help: did you mean `{name}`?")
+    })
 }
 
 fn nearby(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; there are {}", listed(names)) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; there are {}", listed(names))
+    }
 }
 
 /// `a`, `b` or `c`.
@@ -234,16 +256,27 @@ pub(crate) fn listed(names: &[String]) -> String {
 }
 
 /// The candidate closest to `word`, if one is close enough to be a slip of the finger.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(word, candidate),
+                candidate,
+            )
+        })
         .filter(|(score, _)| *score >= 0.5)
         // The first of equals, so that the answer is a function of the list's order.
-        .fold(None, |best: Option<(f64, &str)>, (score, candidate)| match best {
-            Some((best_score, _)) if best_score >= score => best,
-            _ => Some((score, candidate)),
-        })
+        .fold(
+            None,
+            |best: Option<(f64, &str)>, (score, candidate)| match best {
+                Some((best_score, _)) if best_score >= score => best,
+                _ => Some((score, candidate)),
+            },
+        )
         .map(|(_, candidate)| candidate.to_string())
 }
 
@@ -253,13 +286,21 @@ mod tests {
 
     #[test]
     fn nearest_takes_a_slip_and_leaves_a_stranger() {
-        assert_eq!(nearest("epoch", ["epochs", "lr"]), Some("epochs".to_string()));
+        assert_eq!(
+            nearest("epoch", ["epochs", "lr"]),
+            Some("epochs".to_string())
+        );
         assert_eq!(nearest("zzz", ["epochs", "lr"]), None);
     }
 
     #[test]
     fn the_caret_stands_under_the_column_of_a_long_line() {
-        let place = Place::Text { name: "r.yaml".into(), line: 7, column: 151, text: format!("{}x", "a".repeat(150)) };
+        let place = Place::Text {
+            name: "r.yaml".into(),
+            line: 7,
+            column: 151,
+            text: format!("{}x", "a".repeat(150)),
+        };
         let excerpt = place.excerpt();
         let lines: Vec<&str> = excerpt.lines().collect();
         let caret = lines[3].find('^').expect("a caret");

@@ -6,6 +6,8 @@
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_yaml::Value;
+
 use crate::error::Place;
 
 const HERE: &str = "the place that was looked for";
@@ -27,8 +29,16 @@ impl Source<'_> {
     pub fn place(&self, path: &str) -> Place {
         for candidate in std::iter::once(path.to_string()).chain(shared(path)) {
             // The last override of a path is the one that counts.
-            if let Some((set, value)) = self.overrides.iter().rev().find(|(set, _)| covers(set, &candidate)) {
-                return Place::Set { path: set.clone(), value: value.clone() };
+            if let Some((set, value)) = self
+                .overrides
+                .iter()
+                .rev()
+                .find(|(set, _)| covers(set, &candidate))
+            {
+                return Place::Set {
+                    path: set.clone(),
+                    value: value.clone(),
+                };
             }
             if let Some(found) = find(self.text, &candidate) {
                 return self.text_place(found);
@@ -41,19 +51,32 @@ impl Source<'_> {
                 return self.text_place(found);
             }
         }
-        Place::File { name: self.name.to_string() }
+        Place::File {
+            name: self.name.to_string(),
+        }
     }
 
     /// A place for a position of the parser.
     pub fn text_place(&self, (line, column): (usize, usize)) -> Place {
-        let text = self.text.lines().nth(line.saturating_sub(1)).unwrap_or("").to_string();
-        Place::Text { name: self.name.to_string(), line, column, text }
+        let text = self
+            .text
+            .lines()
+            .nth(line.saturating_sub(1))
+            .unwrap_or("")
+            .to_string();
+        Place::Text {
+            name: self.name.to_string(),
+            line,
+            column,
+            text,
+        }
     }
 }
 
 /// Whether an override of `set` decides the value at `path`.
 fn covers(set: &str, path: &str) -> bool {
-    path.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    path.strip_prefix(set)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The path in `representation_defaults` or `head_training_defaults` that `path` would take its value from.
@@ -72,13 +95,87 @@ fn shared(path: &str) -> Option<String> {
 /// 1-based line and column of the value at dotted `path`, if the text has it.
 pub(crate) fn find(text: &str, path: &str) -> Option<(usize, usize)> {
     let steps: Vec<&str> = path.split('.').collect();
-    let failure = Walk(&steps).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    walk(
+        text,
+        Walk {
+            steps: &steps,
+            repeated: None,
+        },
+    )
+}
+
+/// 1-based line and column of the second `key` in the map at dotted `path`, the whole text if that is empty.
+pub(crate) fn find_repeated(text: &str, path: &str, key: &str) -> Option<(usize, usize)> {
+    let steps: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
+    walk(
+        text,
+        Walk {
+            steps: &steps,
+            repeated: Some(key),
+        },
+    )
+}
+
+fn walk(text: &str, walk: Walk) -> Option<(usize, usize)> {
+    let failure = walk
+        .deserialize(serde_yaml::Deserializer::from_str(text))
+        .err()?;
     // Any other failure is about text that is not YAML, and then nobody asks for a path.
-    let location = failure.location().filter(|_| failure.to_string().contains(HERE))?;
+    let location = failure
+        .location()
+        .filter(|_| failure.to_string().contains(HERE))?;
     Some((location.line(), location.column()))
 }
 
-struct Walk<'a>(&'a [&'a str]);
+/// Goes along `steps` and fails at their end, or, in the map there, at the second key that is `repeated`.
+struct Walk<'a> {
+    steps: &'a [&'a str],
+    repeated: Option<&'a str>,
+}
+
+/// Reads a key, and fails on purpose if it is `failing`.
+struct Key<'a> {
+    failing: Option<&'a str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        // The error must arise while the key is read, to get the key's position.
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a key that is a word")
+    }
+    fn visit_str<E: Error>(self, key: &str) -> Result<Value, E> {
+        if self.failing == Some(key) {
+            Err(E::custom(HERE))
+        } else {
+            Ok(key.into())
+        }
+    }
+    fn visit_bool<E: Error>(self, key: bool) -> Result<Value, E> {
+        Ok(key.into())
+    }
+    fn visit_u64<E: Error>(self, key: u64) -> Result<Value, E> {
+        Ok(key.into())
+    }
+    fn visit_i64<E: Error>(self, key: i64) -> Result<Value, E> {
+        Ok(key.into())
+    }
+    fn visit_f64<E: Error>(self, key: f64) -> Result<Value, E> {
+        Ok(key.into())
+    }
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
@@ -90,7 +187,11 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
 impl Walk<'_> {
     fn scalar<E: Error>(&self) -> Result<(), E> {
-        if self.0.is_empty() { Err(E::custom(HERE)) } else { Ok(()) }
+        if self.steps.is_empty() {
+            Err(E::custom(HERE))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -130,7 +231,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.0.split_first() else {
+        let Some((step, rest)) = self.steps.split_first() else {
             return Err(A::Error::custom(HERE));
         };
         for _ in 0..step.parse::<usize>().unwrap_or(usize::MAX) {
@@ -138,18 +239,34 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 return Ok(());
             }
         }
-        items.next_element_seed(Walk(rest))?;
+        items.next_element_seed(Walk {
+            steps: rest,
+            ..self
+        })?;
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.0.split_first() else {
-            return Err(A::Error::custom(HERE));
+        let Some((step, rest)) = self.steps.split_first() else {
+            let Some(repeated) = self.repeated else {
+                return Err(A::Error::custom(HERE));
+            };
+            let mut failing = None;
+            while let Some(key) = entries.next_key_seed(Key { failing })? {
+                if key.as_str() == Some(repeated) {
+                    failing = Some(repeated);
+                }
+                entries.next_value::<IgnoredAny>()?;
+            }
+            return Ok(());
         };
-        while let Some(key) = entries.next_key::<serde_yaml::Value>()? {
+        while let Some(key) = entries.next_key::<Value>()? {
             if key.as_str() == Some(step) {
-                entries.next_value_seed(Walk(rest))?;
+                entries.next_value_seed(Walk {
+                    steps: rest,
+                    ..self
+                })?;
             } else {
                 entries.next_value::<IgnoredAny>()?;
             }
@@ -175,19 +292,48 @@ mod tests {
     }
 
     #[test]
+    fn finds_the_second_of_two_keys() {
+        let text = "a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n";
+        assert_eq!(find_repeated(text, "b", "c"), Some((5, 3)));
+        assert_eq!(find_repeated(text, "", "a"), Some((6, 1)));
+        assert_eq!(find_repeated(text, "b", "d"), None);
+    }
+
+    #[test]
     fn a_field_that_is_absent_points_at_what_holds_it() {
-        let source = Source { name: "r", text: TEXT, overrides: &[] };
-        assert!(matches!(source.place("b.0.zzz"), Place::Text { line: 3, .. }));
+        let source = Source {
+            name: "r",
+            text: TEXT,
+            overrides: &[],
+        };
+        assert!(matches!(
+            source.place("b.0.zzz"),
+            Place::Text { line: 3, .. }
+        ));
         assert!(matches!(source.place("zzz"), Place::File { .. }));
     }
 
     #[test]
     fn shared_defaults_and_overrides_are_where_a_value_comes_from() {
         let text = "representation_defaults:\n  lr: 0\nrepresentations:\n  ce: {}\n";
-        let source = Source { name: "r", text, overrides: &[] };
-        assert!(matches!(source.place("representations.ce.lr"), Place::Text { line: 2, .. }));
+        let source = Source {
+            name: "r",
+            text,
+            overrides: &[],
+        };
+        assert!(matches!(
+            source.place("representations.ce.lr"),
+            Place::Text { line: 2, .. }
+        ));
         let overrides = [("representations.ce.lr".to_string(), "0".to_string())];
-        let source = Source { name: "r", text, overrides: &overrides };
-        assert!(matches!(source.place("representations.ce.lr"), Place::Set { .. }));
+        let source = Source {
+            name: "r",
+            text,
+            overrides: &overrides,
+        };
+        assert!(matches!(
+            source.place("representations.ce.lr"),
+            Place::Set { .. }
+        ));
     }
 }

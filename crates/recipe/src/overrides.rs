@@ -4,7 +4,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::error::{RecipeError, nearest};
 use crate::explain::{Said, take_apart};
-use crate::merge::{CHOICES, write_out};
+use crate::merge::{CHOICES, METHODS, write_out};
 use crate::read::typed;
 
 /// Applies one override. The path's segments are parted by dots, a number counts into a list, the value is YAML.
@@ -23,7 +23,10 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
         .map_err(|error| refuse(format!("the value is not YAML: {error}"), None))?;
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) {
-        return Err(refuse("a path is names parted by single dots, as in `data.imbalance_factor`".to_string(), None));
+        return Err(refuse(
+            "a path is names parted by single dots, as in `data.imbalance_factor`".to_string(),
+            None,
+        ));
     }
     set(tree, &segments, value).map_err(|(what, nearest)| refuse(what, nearest))?;
     typed(tree).map(|_| ()).map_err(|error| {
@@ -46,20 +49,39 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
                     .parse::<usize>()
                     .ok()
                     .and_then(|index| items.get_mut(index))
-                    .ok_or_else(|| (format!("`{walked}` has entries 0 to {}", count.saturating_sub(1)), None))?
+                    .ok_or_else(|| {
+                        (
+                            format!("`{walked}` has entries 0 to {}", count.saturating_sub(1)),
+                            None,
+                        )
+                    })?
+            }
+            Value::Null if walked == "rows" => {
+                let what =
+                    "the recipe lists no rows: it pairs every representation with every classifier";
+                return Err((what.to_string(), None));
             }
             Value::Null | Value::Mapping(_) => {
                 if here.is_null() {
                     *here = Value::Mapping(Mapping::new());
                 }
-                let Value::Mapping(entries) = here else { continue };
+                let Value::Mapping(entries) = here else {
+                    continue;
+                };
                 // A new name would be a new variant: nearly always a slip, and it would train for hours.
                 if depth == 1 && matches!(segments[0], "representations" | "classifiers") {
                     let names: Vec<&str> = entries.keys().filter_map(Value::as_str).collect();
                     if !names.contains(segment) {
                         let best = nearest(segment, names.iter().copied());
                         let best = best.map(|best| replaced(segments, 1, &best));
-                        return Err((format!("`{}` has no `{segment}`; it has {}", segments[0], names.join(", ")), best));
+                        return Err((
+                            format!(
+                                "`{}` has no `{segment}`; it has {}",
+                                segments[0],
+                                names.join(", ")
+                            ),
+                            best,
+                        ));
                     }
                 }
                 let key = Value::from(*segment);
@@ -71,13 +93,31 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
             }
             scalar => {
                 let shown = serde_yaml::to_string(scalar).unwrap_or_default();
-                return Err((format!("`{walked}` is `{}`, which has no fields", shown.trim()), None));
+                return Err((
+                    format!("`{walked}` is `{}`, which has no fields", shown.trim()),
+                    None,
+                ));
             }
         };
     }
     *here = value;
     Ok(())
 }
+
+/// Words of the choices of `merge::CHOICES` that carry settings.
+const OTHER_CHOICES: [&str; 11] = [
+    "ce",
+    "mpcl",
+    "resnet",
+    "resnet_two_headed",
+    "cosine",
+    "step",
+    "fixed",
+    "per_class",
+    "adaptive",
+    "search",
+    "linear",
+];
 
 /// A choice that is made already cannot be walked through under another name.
 fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize) -> Result<(), Refusal> {
@@ -86,16 +126,27 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize) -> Resul
         2 if segments[0] == "classifiers" => true,
         _ => CHOICES.contains(&segments[depth - 1]),
     };
-    let Value::Mapping(entries) = here else { return Ok(()) };
-    let Some(made) = entries.keys().next().and_then(Value::as_str) else { return Ok(()) };
+    let Value::Mapping(entries) = here else {
+        return Ok(());
+    };
+    let Some(made) = entries.keys().next().and_then(Value::as_str) else {
+        return Ok(());
+    };
     if !is_choice || made == segments[depth] {
         return Ok(());
     }
     let walked = segments[..depth].join(".");
+    if METHODS.contains(&segments[depth]) || OTHER_CHOICES.contains(&segments[depth]) {
+        let asked = segments[depth];
+        let what = format!(
+            "`{walked}` is `{made}`; to choose another, give it whole: --set {walked}='{{{asked}: {{}}}}'"
+        );
+        return Err((what, None));
+    }
     let mut suggestion: Vec<&str> = segments.to_vec();
     suggestion.insert(depth, made);
     Err((
-        format!("`{walked}` is `{made}`; to choose another, give it whole: --set {walked}='{{{}: {{}}}}'", segments[depth]),
+        format!("`{walked}` is `{made}`, and its settings stand under that name"),
         Some(suggestion.join(".")),
     ))
 }
@@ -108,9 +159,17 @@ fn in_words(error: &serde_yaml::Error, segments: &[&str]) -> Refusal {
                 Some(position) => best.map(|best| replaced(segments, position, &best)),
                 None => best,
             };
-            (format!("there is no `{key}` here; it may be {}", crate::error::listed(&legal)), best)
+            (
+                format!(
+                    "there is no `{key}` here; it may be {}",
+                    crate::error::listed(&legal)
+                ),
+                best,
+            )
         }
-        Said::Type { found, expected, .. } => (format!("it must be {expected}, found {found}"), None),
+        Said::Type {
+            found, expected, ..
+        } => (format!("it must be {expected}, found {found}"), None),
         Said::Duplicate { key, .. } => (format!("`{key}` stands here twice"), None),
         Said::Other(what) => (what, None),
     }

@@ -24,8 +24,9 @@ impl Recipe {
     pub fn to_yaml(&self) -> String {
         let mut text = Vec::new();
         let mut writer = serde_yaml::Serializer::new(&mut text);
-        serde_yaml::with::singleton_map_recursive::serialize(self, &mut writer)
-            .expect("a resolved recipe holds only maps with string keys, lists, words and finite numbers");
+        serde_yaml::with::singleton_map_recursive::serialize(self, &mut writer).expect(
+            "a resolved recipe holds only maps with string keys, lists, words and finite numbers",
+        );
         String::from_utf8(text).expect("YAML is written as UTF-8")
     }
 
@@ -50,15 +51,25 @@ impl Recipe {
     /// The representations that rows ask for, each once, in the order of `representations`.
     pub fn used_representations(&self) -> Vec<&str> {
         let used = |name: &&String| self.rows.iter().any(|row| row.representation == **name);
-        self.representations.keys().filter(used).map(String::as_str).collect()
+        self.representations
+            .keys()
+            .filter(used)
+            .map(String::as_str)
+            .collect()
     }
 
     /// The classifiers that rows ask for on `variant`, in the order of `classifiers`.
     pub fn used_classifiers(&self, variant: &str) -> Vec<&str> {
         let used = |name: &&String| {
-            self.rows.iter().any(|row| row.representation == variant && row.classifier == **name)
+            self.rows
+                .iter()
+                .any(|row| row.representation == variant && row.classifier == **name)
         };
-        self.classifiers.keys().filter(used).map(String::as_str).collect()
+        self.classifiers
+            .keys()
+            .filter(used)
+            .map(String::as_str)
+            .collect()
     }
 
     /// What stage 1 of `variant` depends on: seed, data and the variant's settings.
@@ -111,6 +122,20 @@ impl Recipe {
         }))
     }
 
+    /// What the report depends on beside its inputs: name, description, shot groups and rows.
+    pub fn report_part(&self) -> Value {
+        json!({
+            "recipe": self.recipe,
+            "description": self.description,
+            "data": {
+                "dataset": self.data.dataset,
+                "meta_source": self.data.meta_source,
+                "shot_groups": value_of(&self.data.shot_groups),
+            },
+            "rows": value_of(&self.rows),
+        })
+    }
+
     /// `data` without what only stage 3 and the report read.
     fn images(&self) -> Value {
         let mut data = value_of(&self.data);
@@ -122,10 +147,21 @@ impl Recipe {
         data
     }
 
-    fn unknown<'a>(&self, kind: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> RecipeError {
+    fn unknown<'a>(
+        &self,
+        kind: &'static str,
+        name: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> RecipeError {
         let known: Vec<String> = known.cloned().collect();
         let nearest = nearest(name, known.iter().map(String::as_str));
-        RecipeError::UnknownName { recipe: self.recipe.clone(), kind, name: name.to_string(), known, nearest }
+        RecipeError::UnknownName {
+            recipe: self.recipe.clone(),
+            kind,
+            name: name.to_string(),
+            known,
+            nearest,
+        }
     }
 }
 

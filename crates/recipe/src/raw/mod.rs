@@ -43,6 +43,7 @@ pub(crate) struct RawData {
     pub meta_per_class: Option<usize>,
     pub subset_seed: Option<u32>,
     pub meta_seed: Option<u32>,
+    pub max_per_class: Option<u32>,
     pub shot_groups: Option<RawShotGroups>,
     pub normalize: Option<RawNormalize>,
 }

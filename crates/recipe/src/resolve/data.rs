@@ -8,7 +8,9 @@ use crate::resolved::{DataRecipe, Dataset, MetaSource, Normalize, ShotGroups};
 pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
     let at = At::root("data");
     let raw = raw.unwrap_or_default();
-    let dataset = raw.dataset.ok_or_else(|| at.missing("dataset", "`fashion_mnist` or `cifar100`"))?;
+    let dataset = raw
+        .dataset
+        .ok_or_else(|| at.missing("dataset", "`fashion_mnist` or `cifar100`"))?;
     let meta_source = raw.meta_source.unwrap_or(MetaSource::Metasaug);
     let per_class = dataset.train_per_class();
     let meta_per_class = at.count(
@@ -16,15 +18,26 @@ pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
         raw.meta_per_class,
         10,
         1..=per_class - 1,
-        &format!("`{}` has {per_class} training images per class", dataset.name()),
+        &format!(
+            "`{}` has {per_class} training images per class",
+            dataset.name()
+        ),
     )?;
     // What the long-tailed draw starts from, protocol.md §7.
-    let base = if meta_source == MetaSource::Metasaug { per_class - meta_per_class } else { per_class };
+    let base = if meta_source == MetaSource::Metasaug {
+        per_class - meta_per_class
+    } else {
+        per_class
+    };
+    if let Some(cap) = raw.max_per_class {
+        at.count("max_per_class", Some(cap as usize), 0, 1..=base, "training images of a class, meta set aside")?;
+    }
+    let largest = raw.max_per_class.map_or(base, |cap| cap as usize);
     let imbalance_factor = at.real(
         "imbalance_factor",
         raw.imbalance_factor,
         100.0,
-        Span::closed(1.0, base as f64),
+        Span::closed(1.0, largest as f64),
         "the largest class over the smallest, which keeps at least one image",
     )?;
     Ok(DataRecipe {
@@ -32,6 +45,7 @@ pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
         imbalance_factor,
         meta_source,
         meta_per_class,
+        max_per_class: raw.max_per_class,
         subset_seed: raw.subset_seed.unwrap_or(0),
         meta_seed: raw.meta_seed.unwrap_or(6),
         shot_groups: shot_groups(&at.key("shot_groups"), raw.shot_groups)?,
@@ -50,7 +64,10 @@ fn shot_groups(at: &At, raw: Option<RawShotGroups>) -> Result<ShotGroups, Proble
             "no class can be both many and few",
         ));
     }
-    Ok(ShotGroups { many_above, few_below })
+    Ok(ShotGroups {
+        many_above,
+        few_below,
+    })
 }
 
 fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Normalize, Problem> {
@@ -61,11 +78,16 @@ fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Nor
         let at = at.key(key);
         let channels = dataset.channels();
         if values.len() != channels {
-            let what = format!("{} numbers for {channels} channels of `{}`", values.len(), dataset.name());
+            let what = format!(
+                "{} numbers for {channels} channels of `{}`",
+                values.len(),
+                dataset.name()
+            );
             return Err(at.conflict(what, "give one number for each channel"));
         }
         for (channel, value) in values.iter().enumerate() {
-            at.key(channel).in_span(f64::from(*value), legal, "pixels are scaled to 0..1")?;
+            at.key(channel)
+                .in_span(f64::from(*value), legal, "pixels are scaled to 0..1")?;
         }
         Ok(values)
     };

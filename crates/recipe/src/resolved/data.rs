@@ -19,6 +19,11 @@ pub struct DataRecipe {
     pub subset_seed: u32,
     /// Seed of the meta draw (a legacy NumPy generator). Default 6 (MetaSAug).
     pub meta_seed: u32,
+    /// For tests on a small part of the images: the largest class keeps at most this many training images (the profile
+    /// starts from it, after the meta hold-out), and each class this many test images, the first of its index order. 1
+    /// to the number a class has. Default: no cap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_per_class: Option<u32>,
     /// Where many, medium and few part. No part of stages 1 and 2.
     pub shot_groups: ShotGroups,
     /// Per channel, of pixels in 0..1. Defaults: CIFAR-10's statistics for CIFAR-100, as the long-tailed literature
