@@ -1,0 +1,47 @@
+//! What can go wrong in stage 1.
+
+use longtail_artifact::ArtifactError;
+use longtail_backbone::BackboneError;
+use longtail_datasets::DatasetError;
+use longtail_training::TrainingError;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepresentationError {
+    /// The user pressed Ctrl-C; the state stands in a checkpoint.
+    #[error("interrupted after step {step}; a checkpoint was written")]
+    Interrupted {
+        /// Steps taken so far.
+        step: u64,
+    },
+    /// `mpcl` with `prototypes: meta` without meta images (`data.meta_source: none`).
+    #[error("`mpcl` with `prototypes: meta` needs meta images, and the split has none (`data.meta_source: none`)")]
+    NoMetaSet,
+    /// No training image.
+    #[error("the split has no training images")]
+    NoTrainingImages,
+    /// A setting of the recipe that this build does not know.
+    #[error("{what} is not supported: {value}")]
+    Unsupported {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// From the losses, heads, optimisers or checkpoints.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// From the network.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// From the data.
+    #[error(transparent)]
+    Datasets(#[from] DatasetError),
+    /// From the files.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// From candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,241 @@
+//! The meta-network C(·; Θ): prototypes in, meta-prototypes out, row by row.
+
+use candle_core::backprop::GradStore;
+use candle_core::{D, Tensor, Var};
+use longtail_ops::random::uniform;
+use longtail_recipe::MetaNetworkRecipe;
+use longtail_training::Scalar;
+use longtail_training::head::normalize_rows;
+use rand_chacha::ChaCha8Rng;
+
+use crate::RepresentationError;
+
+/// Linear d→h, ReLU, linear h→h, ReLU, linear h→d; residual (`c' = c + f(c)`, last layer zero at the start, so c' = c)
+/// or plain.
+///
+/// With an angle bound, a c' further than that from c is turned back onto the cone around c, its length kept.
+///
+/// # Source
+/// The paper's §3.2 (Linear-ReLU, then Linear-ReLU-Linear); mpcl_mpfa.md §5 row 10. The bound is ours (§9).
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetaNetwork {
+    dim: usize,
+    hidden: usize,
+    residual: bool,
+    /// Radians, below π; none = no bound.
+    max_angle: Option<f64>,
+}
+
+/// Θ as candle variables: weight (out, in) and bias (out) of each layer.
+#[derive(Debug, Clone)]
+pub struct MetaVariables {
+    layers: Vec<(Var, Var)>,
+}
+
+impl MetaNetwork {
+    /// For features of dimension `dim`. `hidden` 0 takes `dim` up to 128, else 512; `max_angle_deg` 180 or more is no bound.
+    pub fn new(dim: usize, hidden: usize, residual: bool, max_angle_deg: f64) -> Self {
+        let hidden = match (hidden, dim) {
+            (0, dim) if dim <= 128 => dim,
+            (0, _) => 512,
+            (hidden, _) => hidden,
+        };
+        let max_angle = (max_angle_deg < 180.0).then(|| max_angle_deg.to_radians());
+        Self { dim, hidden, residual, max_angle }
+    }
+
+    /// As the recipe says.
+    pub fn from_recipe(recipe: &MetaNetworkRecipe, dim: usize) -> Self {
+        Self::new(dim, recipe.hidden, recipe.residual, recipe.max_angle_deg)
+    }
+
+    /// d.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Whether c' = c + f(c).
+    pub fn is_residual(&self) -> bool {
+        self.residual
+    }
+
+    /// `(name, shape)` of Θ in flat order; names as torch's `nn.Sequential(Linear, ReLU, Linear, ReLU, Linear)` has them.
+    pub fn layout(&self) -> Vec<(&'static str, Vec<usize>)> {
+        let (d, h) = (self.dim, self.hidden);
+        vec![
+            ("0.weight", vec![h, d]),
+            ("0.bias", vec![h]),
+            ("2.weight", vec![h, h]),
+            ("2.bias", vec![h]),
+            ("4.weight", vec![d, h]),
+            ("4.bias", vec![d]),
+        ]
+    }
+
+    /// The number of elements of Θ.
+    pub fn len(&self) -> usize {
+        self.layout().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
+    /// Whether Θ is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A fresh Θ: uniform in ±1/√fan_in (PyTorch's `nn.Linear`), the last layer zero if residual.
+    pub fn init<T: Scalar>(&self, rng: &mut ChaCha8Rng) -> Vec<T> {
+        let mut theta = Vec::with_capacity(self.len());
+        for (name, shape) in self.layout() {
+            let fan_in = if name.starts_with('0') { self.dim } else { self.hidden };
+            let bound = 1.0 / (fan_in as f64).sqrt();
+            let is_last = name.starts_with('4');
+            theta.extend((0..shape.iter().product::<usize>()).map(|_| {
+                let drawn = T::of((2.0 * uniform(rng) - 1.0) * bound);
+                if is_last && self.residual { T::ZERO } else { drawn }
+            }));
+        }
+        theta
+    }
+
+    /// Θ as variables.
+    ///
+    /// # Errors
+    /// If `theta` has another size.
+    pub fn variables<T: Scalar>(&self, theta: &[T]) -> Result<MetaVariables, RepresentationError> {
+        longtail_training::TrainingError::check_size("meta-network", theta.len(), self.len())?;
+        let (mut rest, mut tensors) = (theta, Vec::new());
+        for (_, shape) in self.layout() {
+            let (values, after) = rest.split_at(shape.iter().product());
+            tensors.push(T::variable(values, &shape)?);
+            rest = after;
+        }
+        Ok(MetaVariables { layers: tensors.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect() })
+    }
+
+    /// c' of c, differentiable in Θ.
+    ///
+    /// # Shapes
+    /// - `prototypes`: c, (K, d), no zero rows  - returns c', (K, d), not normalised
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn forward(&self, variables: &MetaVariables, prototypes: &Tensor) -> Result<Tensor, RepresentationError> {
+        let mut hidden = prototypes.clone();
+        for (index, (weight, bias)) in variables.layers.iter().enumerate() {
+            hidden = hidden.matmul(&weight.t()?)?.broadcast_add(bias)?;
+            if index + 1 < variables.layers.len() {
+                hidden = hidden.relu()?;
+            }
+        }
+        let moved = if self.residual { (prototypes + hidden)? } else { hidden };
+        match self.max_angle {
+            Some(angle) => bound_angle(&moved, prototypes, angle),
+            None => Ok(moved),
+        }
+    }
+
+    /// c' on the host; nothing to differentiate.
+    ///
+    /// # Errors
+    /// If sizes do not fit.
+    pub fn apply<T: Scalar>(&self, theta: &[T], prototypes: &[T]) -> Result<Vec<T>, RepresentationError> {
+        if prototypes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let empirical = T::constant(prototypes, &[prototypes.len() / self.dim, self.dim])?;
+        Ok(T::values(&self.forward(&self.variables(theta)?, &empirical)?)?)
+    }
+}
+
+impl MetaVariables {
+    /// The gradient of Θ, flat; zeros where there is none.
+    ///
+    /// # Errors
+    /// If a gradient has another type.
+    pub fn gradient<T: Scalar>(&self, store: &GradStore) -> Result<Vec<T>, RepresentationError> {
+        let mut flat = Vec::new();
+        for variable in self.layers.iter().flat_map(|(weight, bias)| [weight, bias]) {
+            match store.get(variable) {
+                Some(gradient) => flat.extend(T::values(gradient)?),
+                None => flat.resize(flat.len() + variable.elem_count(), T::ZERO),
+            }
+        }
+        Ok(flat)
+    }
+}
+
+/// Rows of `moved` that stand further than `angle` from the row of `center` turned back onto the cone, length kept:
+/// `‖c'‖·(cos θ·ĉ + sin θ·t/‖t‖)`, t the part of ĉ' orthogonal to ĉ.
+fn bound_angle(moved: &Tensor, center: &Tensor, angle: f64) -> Result<Tensor, RepresentationError> {
+    let norm = (moved.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;
+    let (unit, center) = (moved.broadcast_div(&norm)?, normalize_rows(center)?);
+    let cosine = (&unit * &center)?.sum_keepdim(D::Minus1)?;
+    let outside = cosine.detach().lt(angle.cos())?.broadcast_as(moved.shape())?.contiguous()?;
+    let tangent = (&unit - center.broadcast_mul(&cosine)?)?;
+    let on_cone = ((center * angle.cos())? + (normalize_rows(&tangent)? * angle.sin())?)?;
+    Ok(outside.where_cond(&on_cone.broadcast_mul(&norm)?, moved)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit_features::row_cosines;
+    use longtail_ops::random::stream;
+
+    #[test]
+    fn a_fresh_residual_network_is_the_identity() {
+        let network = MetaNetwork::new(3, 0, true, 180.0);
+        let theta: Vec<f32> = network.init(&mut stream(0, "meta", 0, 0));
+        assert_eq!(theta.len(), 3 * 9 + 3 * 3);
+        let prototypes = [0.6f32, 0.8, 0.0, 0.0, 0.0, 1.0];
+        assert_eq!(network.apply(&theta, &prototypes).expect("fits"), prototypes);
+        let literal = MetaNetwork::new(3, 0, false, 180.0);
+        let theta: Vec<f32> = literal.init(&mut stream(0, "meta", 0, 0));
+        assert_ne!(literal.apply(&theta, &prototypes).expect("fits"), prototypes);
+    }
+
+    #[test]
+    fn widths_follow_the_recipe() {
+        let hidden = |dim, hidden| MetaNetwork::new(dim, hidden, true, 180.0).layout()[0].1[0];
+        assert_eq!((hidden(64, 0), hidden(128, 0), hidden(2048, 0), hidden(64, 32)), (64, 128, 512, 32));
+    }
+
+    #[test]
+    fn the_bound_turns_back_what_is_outside_and_nothing_else() {
+        // 90° away, bounded to 60°; 0° and about 11° stay.
+        let moved = f64::constant(&[0.0, 2.0, 3.0, 0.0, 1.0, 0.2], &[3, 2]).expect("3·2");
+        let center = f64::constant(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], &[3, 2]).expect("3·2");
+        let bounded = bound_angle(&moved, &center, 60f64.to_radians()).expect("fits");
+        let values = f64::values(&bounded).expect("f64");
+        for (actual, expected) in values.iter().zip([1.0, 3f64.sqrt(), 3.0, 0.0, 1.0, 0.2]) {
+            assert!((actual - expected).abs() < 1e-9, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn gradients_under_the_bound_are_differences() {
+        let network = MetaNetwork::new(2, 3, true, 20.0);
+        let mut rng = stream(5, "meta", 0, 0);
+        let theta: Vec<f64> = (0..network.len()).map(|_| 2.0 * uniform(&mut rng) - 1.0).collect();
+        let prototypes = [0.6, 0.8, -1.0, 0.0, 0.28, -0.96];
+        let empirical = f64::constant(&prototypes, &[3, 2]).expect("3·2");
+        let weights = f64::constant(&[1.0, -2.0, 0.5, 0.3, 2.0, 1.0], &[3, 2]).expect("3·2");
+        let value = |theta: &[f64]| {
+            let variables = network.variables(theta).expect("fits");
+            let total = (network.forward(&variables, &empirical).expect("fits") * &weights).expect("fits");
+            (total.sum_all().expect("a sum"), variables)
+        };
+        let (total, variables) = value(&theta);
+        let gradient = variables.gradient::<f64>(&total.backward().expect("differentiable")).expect("f64");
+        for index in 0..theta.len() {
+            let at = |shift: f64| {
+                let mut moved = theta.clone();
+                moved[index] += shift;
+                value(&moved).0.to_scalar::<f64>().expect("scalar")
+            };
+            let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+            assert!((gradient[index] - difference).abs() < 1e-8, "[{index}] {} is not {difference}", gradient[index]);
+        }
+        let angles = row_cosines(&network.apply(&theta, &prototypes).expect("fits"), &prototypes, 2);
+        assert!(angles.iter().all(|cosine| *cosine >= 20f64.to_radians().cos() - 1e-12), "{angles:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Stage-1 methods: one file each.
+
+mod base;
+mod ce;
+mod mpcl;
+
+pub use base::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt, build};
+pub use ce::Ce;
+pub use mpcl::{MetaStep, Mpcl, MpclSettings, Phase};

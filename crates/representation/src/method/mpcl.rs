@@ -1,0 +1,179 @@
+//! MPCL: meta-prototype contrastive learning, one bi-level step at a time (mpcl_mpfa.md §2).
+
+mod diagnostics;
+mod meta_step;
+mod settings;
+
+use longtail_artifact::{NamedTensor, TensorData};
+use longtail_backbone::{NormMode, Tape};
+use longtail_ops::random::stream;
+use longtail_training::{Adam, EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
+
+use super::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt};
+use crate::RepresentationError;
+use crate::feature_direction::CentralStep;
+use crate::model::Model;
+use crate::objective::{Contrast, loss_at_features, weights_gradient};
+use crate::prototypes::Prototypes;
+
+pub use meta_step::MetaStep;
+pub use settings::{MpclSettings, Phase};
+
+/// The method's state: prototypes c, meta-network Θ with its Adam, and scratch.
+pub struct Mpcl<T: Scalar> {
+    settings: MpclSettings,
+    prototypes: Prototypes<T>,
+    theta: Vec<T>,
+    adam: Adam<T>,
+    meta: Option<Box<dyn MetaBatches<T>>>,
+    /// How often Θ has moved; also the index of the next meta batch.
+    meta_steps: u64,
+    central: CentralStep,
+    tape: Tape<T>,
+    gradient: Vec<T>,
+    scratch: meta_step::Scratch<T>,
+}
+
+impl<T: Scalar> Mpcl<T> {
+    /// A fresh Θ from `seed`, all prototypes unseen.
+    ///
+    /// # Errors
+    /// If there is a meta-network and no meta images.
+    pub fn new(
+        settings: MpclSettings,
+        meta: Option<Box<dyn MetaBatches<T>>>,
+        seed: u64,
+    ) -> Result<Self, RepresentationError> {
+        if settings.use_meta && meta.is_none() {
+            return Err(RepresentationError::NoMetaSet);
+        }
+        let theta: Vec<T> = settings.network.init(&mut stream(seed, "representation/meta-network-init", 0, 0));
+        Ok(Self {
+            prototypes: Prototypes::new(settings.prototypes.clone(), settings.network.dim()),
+            adam: Adam::new(settings.adam, theta.len()),
+            theta,
+            meta,
+            meta_steps: 0,
+            central: CentralStep::default(),
+            tape: Tape::default(),
+            gradient: Vec::new(),
+            scratch: meta_step::Scratch::default(),
+            settings,
+        })
+    }
+
+    /// Θ, flat.
+    pub fn theta(&self) -> &[T] {
+        &self.theta
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &MpclSettings {
+        &self.settings
+    }
+
+    /// The prototypes.
+    pub fn prototype_bank(&self) -> &Prototypes<T> {
+        &self.prototypes
+    }
+}
+
+impl<T: Scalar> Method<T> for Mpcl<T> {
+    fn name(&self) -> &'static str {
+        "mpcl"
+    }
+
+    fn step(
+        &mut self,
+        model: &mut Model<T>,
+        optimizer: &mut Sgd<T>,
+        batch: &LabelledImages<T>,
+        at: &StepAt,
+        meter: &mut EpochMeter,
+    ) -> Result<(), RepresentationError> {
+        let (n, backbone) = (batch.labels.len(), model.backbone_len());
+
+        // 1  One train forward; its tape serves both backward passes and the JVP. Running statistics move here only.
+        let track = NormMode::Batch { track: true };
+        let weights = &model.weights[..backbone];
+        model.network.forward(weights, &mut model.running, &batch.images, n, track, &mut self.tape)?;
+
+        let seen = self.prototypes.seen();
+        let empirical = seen.rows_of(&self.prototypes.current(), self.prototypes.dim());
+        let phase = self.settings.phase(at);
+
+        // 2 to 6  Virtual step, meta gradient, Adam on Θ.
+        if let Phase::Meta { lambda } = phase
+            && self.settings.moves_theta(at)
+            && !empirical.is_empty()
+        {
+            self.move_theta(model, optimizer, batch, at, &empirical, &seen, lambda, meter)?;
+        }
+
+        // 7  The real step, with Θ as it is now.
+        let (lambda, prototypes) = match phase {
+            Phase::Plain => (0.0, None),
+            Phase::Empirical { lambda } => (lambda, Some(empirical.clone())),
+            Phase::Meta { lambda } => (lambda, Some(self.settings.network.apply(&self.theta, &empirical)?)),
+        };
+        let tau = self.settings.tau;
+        let contrast = prototypes.as_deref().map(|prototypes| Contrast { prototypes, seen: &seen, lambda, tau });
+        let (features, labels) = (self.tape.features(), &batch.labels);
+        let loss =
+            loss_at_features(&model.head, model.head_weights(), features, labels, &self.settings.loss, contrast.as_ref())?;
+        TrainingError::check_finite("train/loss", loss.total(lambda), at.epoch, at.step, at.lr)?;
+        diagnostics::log_losses(&loss, contrast.as_ref(), features, labels, &empirical, meter)?;
+        weights_gradient(&mut model.network, &model.weights, &self.tape, &loss, &mut self.gradient)?;
+        optimizer.step(at.lr, &mut model.weights, &self.gradient)?;
+
+        // 8  The prototypes of the next step.
+        if self.settings.moves_prototypes(at) {
+            self.prototypes.update(self.tape.features(), &batch.labels);
+        }
+        Ok(())
+    }
+
+    fn prototypes(&self) -> Result<PrototypeExport<T>, RepresentationError> {
+        let mut export = PrototypeExport::empirical(&self.prototypes);
+        if self.settings.use_meta {
+            let (seen, dim) = (self.prototypes.seen(), self.prototypes.dim());
+            let moved = self.settings.network.apply(&self.theta, &seen.rows_of(&export.empirical, dim))?;
+            export.meta = seen.spread(&moved, dim);
+        }
+        Ok(export)
+    }
+
+    fn meta_network(&self) -> Option<Vec<NamedTensor>> {
+        let mut rest = self.theta.as_slice();
+        let mut tensors = Vec::new();
+        for (name, shape) in self.settings.network.layout() {
+            let (values, after) = rest.split_at(shape.iter().product());
+            let data = TensorData::F32(values.iter().map(|value| value.wide() as f32).collect());
+            tensors.push(NamedTensor { name: name.to_owned(), shape, data });
+            rest = after;
+        }
+        self.settings.use_meta.then_some(tensors)
+    }
+
+    fn save(&self, writer: &mut StateWriter) {
+        self.prototypes.save(writer);
+        writer.vector("meta.theta", &self.theta);
+        let (first, second, steps) = self.adam.state();
+        writer.vector("meta.adam.first", first);
+        writer.vector("meta.adam.second", second);
+        writer.counters("meta.counters", &[steps, self.meta_steps]);
+        writer.vector("meta.central", &[self.central.product]);
+    }
+
+    fn restore(&mut self, reader: &mut StateReader) -> Result<(), RepresentationError> {
+        self.prototypes.restore(reader)?;
+        let len = self.theta.len();
+        self.theta = reader.vector_of("meta.theta", len)?;
+        let (first, second) = (reader.vector_of("meta.adam.first", len)?, reader.vector_of("meta.adam.second", len)?);
+        let [steps, meta_steps] = reader.counters("meta.counters")?;
+        self.adam.restore(first, second, steps)?;
+        self.meta_steps = meta_steps;
+        self.central.product = reader.vector_of::<f64>("meta.central", 1)?[0];
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! L_PC: each feature against the prototypes of all classes seen so far.
+
+use candle_core::{D, Device, Tensor};
+use longtail_training::head::normalize_rows;
+use longtail_training::{ClassificationLoss, Scalar};
+
+use crate::RepresentationError;
+use crate::prototypes::SeenClasses;
+
+/// The similarities `s = u·ĉᵀ/τ`.
+///
+/// # Shapes
+/// - `unit`: (n, d) unit rows  - `unit_prototypes`: (K_seen, d) unit rows  - returns (n, K_seen)
+/// # Errors
+/// If shapes do not fit.
+pub fn similarities(unit: &Tensor, unit_prototypes: &Tensor, tau: f64) -> Result<Tensor, RepresentationError> {
+    Ok((unit.matmul(&unit_prototypes.t()?)? / tau)?)
+}
+
+/// `L_PC = −(1/n)·Σ_i log softmax_k(u_i·ĉ_k/τ)_{y_i}`, in nats, differentiable in `features` and `prototypes`.
+///
+/// Classes without a prototype are no part of the softmax, and their samples add nothing to the sum; n counts them still,
+/// so that a batch of mostly unseen classes has little weight. `None` if no sample's class is seen.
+///
+/// # Shapes
+/// - `features`: z, (n, d), normalised here  - `labels`: (n)  - `prototypes`: (K_seen, d) in the order of
+///   `seen.classes()`, normalised here  - returns a scalar
+/// # Errors
+/// If shapes do not fit.
+/// # Source
+/// Eq. 2; mpcl_mpfa.md §1, §5 rows 2 and 37.
+pub fn prototype_loss(
+    features: &Tensor,
+    labels: &[u32],
+    prototypes: &Tensor,
+    seen: &SeenClasses,
+    tau: f64,
+) -> Result<Option<Tensor>, RepresentationError> {
+    let (rows, targets) = seen.members(labels);
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let unit = normalize_rows(&select_rows(features, &rows)?)?;
+    let similarities = similarities(&unit, &normalize_rows(prototypes)?, tau)?;
+    let mean = ClassificationLoss::cross_entropy().forward(&similarities, &targets)?;
+    Ok(Some(if rows.len() == labels.len() { mean } else { (mean * (rows.len() as f64 / labels.len() as f64))? }))
+}
+
+/// `tensor` itself if `rows` are all of its rows, else those rows.
+pub(crate) fn select_rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, RepresentationError> {
+    if rows.len() == tensor.dim(0)? {
+        return Ok(tensor.clone());
+    }
+    Ok(tensor.index_select(&Tensor::from_slice(rows, rows.len(), &Device::Cpu)?, 0)?)
+}
+
+/// softmax over the last axis, composed of operations that candle can differentiate twice; the maximum is a constant.
+pub(crate) fn softmax_rows(logits: &Tensor) -> Result<Tensor, RepresentationError> {
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
+    Ok(shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?)
+}
+
+/// The constant `(n, K)` matrix with a one at each row's target.
+pub(crate) fn one_hot<T: Scalar>(targets: &[u32], classes: usize) -> Result<Tensor, RepresentationError> {
+    let mut values = vec![T::ZERO; targets.len() * classes];
+    for (row, &target) in targets.iter().enumerate() {
+        values[row * classes + target as usize] = T::ONE;
+    }
+    Ok(T::constant(&values, &[targets.len(), classes])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_seen(classes: u32) -> SeenClasses {
+        SeenClasses::new((0..classes).collect(), classes as usize)
+    }
+
+    #[test]
+    fn two_orthogonal_prototypes_by_hand() {
+        // u = c_0: s = (1/τ, 0) with τ = 1/2: loss = log(1 + e^{−2}).
+        let features = f64::constant(&[5.0, 0.0], &[1, 2]).expect("1·2");
+        let prototypes = f64::constant(&[2.0, 0.0, 0.0, 0.3], &[2, 2]).expect("2·2");
+        let loss = prototype_loss(&features, &[0], &prototypes, &all_seen(2), 0.5).expect("fits").expect("seen");
+        let expected = (1.0 + (-2.0f64).exp()).ln();
+        assert!((loss.to_scalar::<f64>().expect("scalar") - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn unseen_classes_are_left_out_and_their_samples_add_nothing() {
+        let features = f64::variable(&[5.0, 0.0, 1.0, 1.0], &[2, 2]).expect("2·2");
+        let prototypes = f64::constant(&[2.0, 0.0, 0.0, 0.3], &[2, 2]).expect("2·2");
+        let seen = SeenClasses::new(vec![0, 2], 3);
+        let loss = prototype_loss(&features, &[0, 1], &prototypes, &seen, 0.5).expect("fits").expect("one is seen");
+        let expected = 0.5 * (1.0 + (-2.0f64).exp()).ln();
+        assert!((loss.to_scalar::<f64>().expect("scalar") - expected).abs() < 1e-12);
+        let store = loss.backward().expect("differentiable");
+        let gradient = f64::values(store.get(&features).expect("a gradient")).expect("f64");
+        assert_eq!(gradient[2..], [0.0, 0.0]);
+        let none = prototype_loss(&features, &[1, 1], &prototypes, &seen, 0.5).expect("fits");
+        assert!(none.is_none());
+    }
+
+    #[test]
+    fn softmax_rows_sum_to_one() {
+        let logits = f64::constant(&[0.0, 0.0, 1000.0, 0.0], &[2, 2]).expect("2·2");
+        assert_eq!(f64::values(&softmax_rows(&logits).expect("fits")).expect("f64"), vec![0.5, 0.5, 1.0, 0.0]);
+        assert_eq!(f64::values(&one_hot::<f64>(&[1, 0], 2).expect("fits")).expect("f64"), vec![0.0, 1.0, 1.0, 0.0]);
+    }
+}

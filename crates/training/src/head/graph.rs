@@ -1,0 +1,136 @@
+//! A head as part of a candle graph.
+
+use candle_core::backprop::GradStore;
+use candle_core::{D, Tensor};
+
+use super::{HeadForm, HeadShape};
+use crate::{Scalar, TrainingError};
+
+/// Smallest norm that a row is divided by.
+const MIN_NORM: f64 = 1e-12;
+
+/// A head whose weights are candle variables, made from a flat vector for one forward and backward.
+#[derive(Debug, Clone)]
+pub enum Head {
+    /// `z·Wᵀ + b`.
+    Linear {
+        /// (K, d).
+        weight: Tensor,
+        /// (K).
+        bias: Tensor,
+    },
+    /// `s·cos(z, w_k)`.
+    Cosine {
+        /// (K, d).
+        weight: Tensor,
+        /// s.
+        scale: f64,
+    },
+    /// `(z·Wᵀ + b)·f`.
+    ScaledLinear {
+        /// (K, d).
+        weight: Tensor,
+        /// (K).
+        bias: Tensor,
+        /// f, (K).
+        scale: Tensor,
+    },
+}
+
+impl Head {
+    /// Variables that copy the flat vector `values` of a head of this shape.
+    ///
+    /// # Errors
+    /// If the vector's size is not the shape's.
+    pub fn variables<T: Scalar>(shape: &HeadShape, values: &[T]) -> Result<Self, TrainingError> {
+        TrainingError::check_size("head", values.len(), shape.len())?;
+        let (classes, dim) = (shape.num_classes, shape.feature_dim);
+        let (weight, rest) = values.split_at(shape.weight_len());
+        let weight = T::variable(weight, &[classes, dim])?.into_inner();
+        Ok(match shape.form {
+            HeadForm::Cosine { scale } => Self::Cosine { weight, scale },
+            HeadForm::Linear => Self::Linear { weight, bias: T::variable(rest, &[classes])?.into_inner() },
+            HeadForm::ScaledLinear => Self::ScaledLinear {
+                weight,
+                bias: T::variable(&rest[..classes], &[classes])?.into_inner(),
+                scale: T::variable(&rest[classes..], &[classes])?.into_inner(),
+            },
+        })
+    }
+
+    /// The logits of a batch.
+    ///
+    /// # Shapes
+    /// - `features`: `(N, d)` of the head's type  - returns `(N, K)`
+    /// # Errors
+    /// If shapes or types do not fit.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor, TrainingError> {
+        Ok(match self {
+            Self::Linear { weight, bias } => features.matmul(&weight.t()?)?.broadcast_add(bias)?,
+            Self::Cosine { weight, scale } => {
+                (normalize_rows(features)?.matmul(&normalize_rows(weight)?.t()?)? * *scale)?
+            }
+            Self::ScaledLinear { weight, bias, scale } => {
+                features.matmul(&weight.t()?)?.broadcast_add(bias)?.broadcast_mul(scale)?
+            }
+        })
+    }
+
+    /// The gradient as one flat vector in the order of the weights; zeros for a variable that the loss did not meet.
+    ///
+    /// # Errors
+    /// If a gradient has another type.
+    pub fn gradient<T: Scalar>(&self, store: &GradStore) -> Result<Vec<T>, TrainingError> {
+        let variables = match self {
+            Self::Linear { weight, bias } => vec![weight, bias],
+            Self::Cosine { weight, .. } => vec![weight],
+            Self::ScaledLinear { weight, bias, scale } => vec![weight, bias, scale],
+        };
+        let mut flat = Vec::new();
+        for variable in variables {
+            match store.get(variable) {
+                Some(gradient) => flat.extend(T::values(gradient)?),
+                None => flat.resize(flat.len() + variable.elem_count(), T::ZERO),
+            }
+        }
+        Ok(flat)
+    }
+}
+
+/// Rows divided by their Euclidean norm, at least 1e-12; differentiable.
+///
+/// # Shapes
+/// - `rows`: `(N, d)`
+/// # Errors
+/// If the tensor is no matrix of floats.
+pub fn normalize_rows(rows: &Tensor) -> Result<Tensor, TrainingError> {
+    let norm = (rows.sqr()?.sum_keepdim(D::Minus1)? + MIN_NORM * MIN_NORM)?.sqrt()?;
+    Ok(rows.broadcast_div(&norm)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cosine_head_sees_directions_only() {
+        let shape = HeadShape { form: HeadForm::Cosine { scale: 16.0 }, num_classes: 2, feature_dim: 2 };
+        let head = Head::variables(&shape, &[3.0f64, 0.0, 0.0, 0.5]).expect("2·2");
+        let features = f64::constant(&[5.0, 0.0, 3.0, 4.0], &[2, 2]).expect("2·2");
+        let logits = f64::values(&head.logits(&features).expect("fits")).expect("f64");
+        for (actual, expected) in logits.iter().zip([16.0, 0.0, 9.6, 12.8]) {
+            assert!((actual - expected).abs() < 1e-12, "{logits:?}");
+        }
+    }
+
+    #[test]
+    fn gradients_come_back_in_flat_order() {
+        let shape = HeadShape { form: HeadForm::Linear, num_classes: 2, feature_dim: 1 };
+        let head = Head::variables(&shape, &[1.0f64, 2.0, 0.0, 1.0]).expect("2 + 2");
+        let features = f64::constant(&[3.0], &[1, 1]).expect("1·1");
+        let logits = head.logits(&features).expect("fits");
+        assert_eq!(f64::values(&logits).expect("f64"), vec![3.0, 7.0]);
+        let store = logits.sum_all().expect("a sum").backward().expect("differentiable");
+        assert_eq!(head.gradient::<f64>(&store).expect("f64"), vec![3.0, 3.0, 1.0, 1.0]);
+    }
+}

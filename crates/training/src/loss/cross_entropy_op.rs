@@ -1,0 +1,67 @@
+//! The fused cross-entropy as a candle operation on logits.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+
+use super::ClassificationLoss;
+use crate::Scalar;
+
+/// Mean cross-entropy of `(N, K)` logits as one node of candle's graph.
+///
+/// candle's own (`log_softmax`, `gather`, `mean`) takes no weights, offsets or smoothing and puts seven nodes into the graph. The
+/// gradient is recomputed in `bwd` from detached logits: a few microseconds, against keeping a matrix. It can be
+/// differentiated once; the meta-gradient is written out in closed form and needs no second derivative of it.
+pub struct CrossEntropyOp {
+    loss: ClassificationLoss,
+    labels: Vec<u32>,
+}
+
+impl CrossEntropyOp {
+    /// Labels and class vectors must fit the logits it will be applied to ([`ClassificationLoss::forward`] checks).
+    pub fn new(loss: ClassificationLoss, labels: Vec<u32>) -> Self {
+        Self { loss, labels }
+    }
+
+    fn value<T: Scalar>(&self, logits: &[T], layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (start, end) = layout
+            .contiguous_offsets()
+            .ok_or_else(|| candle_core::Error::msg("cross-entropy needs contiguous logits"))?;
+        let classes = layout.dims()[1];
+        let value = self
+            .loss
+            .value_and_gradient(&logits[start..end], &self.labels, classes, None)
+            .map_err(candle_core::Error::wrap)?;
+        Ok((<T as WithDType>::to_cpu_storage_owned(vec![T::of(value)]), Shape::from(())))
+    }
+
+    fn gradient<T: Scalar>(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
+        let (rows, classes) = logits.dims2()?;
+        let host = logits.detach().flatten_all()?.to_vec1::<T>()?;
+        let mut dlogits = vec![T::ZERO; rows * classes];
+        self.loss
+            .value_and_gradient(&host, &self.labels, classes, Some(&mut dlogits))
+            .map_err(candle_core::Error::wrap)?;
+        Tensor::from_vec(dlogits, (rows, classes), logits.device())
+    }
+}
+
+impl CustomOp1 for CrossEntropyOp {
+    fn name(&self) -> &'static str {
+        "longtail-cross-entropy"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        match storage {
+            CpuStorage::F32(logits) => self.value(logits, layout),
+            CpuStorage::F64(logits) => self.value(logits, layout),
+            other => Err(candle_core::Error::msg(format!("cross-entropy of {:?}", other.dtype()))),
+        }
+    }
+
+    fn bwd(&self, logits: &Tensor, _loss: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let gradient = match logits.dtype() {
+            candle_core::DType::F32 => self.gradient::<f32>(logits)?,
+            _ => self.gradient::<f64>(logits)?,
+        };
+        Ok(Some(gradient.broadcast_mul(&upstream.detach())?))
+    }
+}

@@ -1,0 +1,7 @@
+//! Optimisers on flat vectors. Their state is plain vectors, in reach of checkpoints and of the virtual step.
+
+mod adam;
+mod sgd;
+
+pub use adam::{Adam, AdamSettings};
+pub use sgd::{Sgd, SgdSettings};

@@ -1,0 +1,84 @@
+//! The two element types that everything here is written for: f32 to train, f64 to check.
+
+use candle_core::{Device, Tensor, Var, WithDType};
+use longtail_artifact::TensorData;
+use longtail_ops::Real;
+
+use crate::TrainingError;
+
+/// An element type that the kernels, candle and the files all know.
+pub trait Scalar: Real + WithDType + std::fmt::Debug {
+    /// `values` as the data of a named tensor, bits unchanged.
+    fn to_data(values: &[Self]) -> TensorData;
+
+    /// The values of `data` if it is of this type.
+    fn from_data(data: &TensorData) -> Option<Vec<Self>>;
+
+    /// From f64, rounded to nearest.
+    fn of(value: f64) -> Self {
+        <Self as Real>::from_f64(value)
+    }
+
+    /// To f64, exactly.
+    fn wide(self) -> f64 {
+        <Self as Real>::to_f64(self)
+    }
+
+    /// A candle constant on the CPU that copies `values`.
+    ///
+    /// # Errors
+    /// If `shape` does not hold `values.len()` elements.
+    fn constant(values: &[Self], shape: &[usize]) -> Result<Tensor, TrainingError> {
+        Ok(Tensor::from_slice(values, shape, &Device::Cpu)?)
+    }
+
+    /// A candle variable on the CPU that copies `values`.
+    ///
+    /// # Errors
+    /// If `shape` does not hold `values.len()` elements.
+    fn variable(values: &[Self], shape: &[usize]) -> Result<Var, TrainingError> {
+        Ok(Var::from_slice(values, shape, &Device::Cpu)?)
+    }
+
+    /// The elements of a tensor, row-major.
+    ///
+    /// # Errors
+    /// If the tensor's type is another.
+    fn values(tensor: &Tensor) -> Result<Vec<Self>, TrainingError> {
+        Ok(tensor.flatten_all()?.to_vec1::<Self>()?)
+    }
+}
+
+impl Scalar for f32 {
+    fn to_data(values: &[Self]) -> TensorData {
+        TensorData::F32(values.to_vec())
+    }
+
+    fn from_data(data: &TensorData) -> Option<Vec<Self>> {
+        match data {
+            TensorData::F32(values) => Some(values.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Scalar for f64 {
+    fn to_data(values: &[Self]) -> TensorData {
+        TensorData::F64(values.to_vec())
+    }
+
+    fn from_data(data: &TensorData) -> Option<Vec<Self>> {
+        match data {
+            TensorData::F64(values) => Some(values.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A scalar tensor's value in f64.
+///
+/// # Errors
+/// If the tensor is not a scalar.
+pub fn scalar_value<T: Scalar>(tensor: &Tensor) -> Result<f64, TrainingError> {
+    Ok(tensor.to_scalar::<T>()?.wide())
+}
