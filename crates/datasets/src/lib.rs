@@ -1,1 +1,55 @@
 //! Readers, long-tailed subsets, class counts, samplers, augmentation, the loader.
+//!
+//! Everything here is a function of bytes on disk, a recipe and a seed. [`load`] reads a data set and accounts for every
+//! byte; [`Split`] says which image is for what, with published draws reproduced to the bit; [`Loader`], [`EvalLoader`] and
+//! [`MetaLoader`] make batches `(N, H, W, C)` f32, ahead of their use, in an order and with an augmentation that depend on
+//! (seed, purpose, epoch, image) alone.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use longtail_datasets::{Loader, LoaderOptions, Split, TrainTransform, load};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let recipe: longtail_recipe::Recipe = todo!();
+//! let source = load(recipe.data.dataset, None)?;
+//! let split = Split::draw(&recipe.data, &source)?;
+//! let train = Arc::new(source.train);
+//! let transform =
+//!     TrainTransform::new(longtail_recipe::Augmentation::Basic, &recipe.data.normalize, train.shape())?;
+//! let options = LoaderOptions {
+//!     sampler: longtail_recipe::Sampler::InstanceBalanced,
+//!     batch_size: 128,
+//!     drop_last: false,
+//!     total_epochs: 200,
+//!     seed: recipe.seed,
+//!     purpose: "representation/train",
+//!     prefetch: 2,
+//! };
+//! let loader = Loader::new(train, split.train, transform, options)?;
+//! for epoch in 0..200 {
+//!     for batch in loader.epoch(epoch) {
+//!         let batch = batch?; // batch.images: (N, H, W, C)
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod counts;
+mod error;
+mod image_set;
+mod loader;
+mod numpy_legacy;
+pub mod read;
+mod sampler;
+mod split;
+pub mod transform;
+
+pub use counts::{ShotGroup, group_sizes, long_tailed_counts, shot_group};
+pub use error::{DatasetError, FormatError};
+pub use image_set::{DataSource, ImageSet, ImageShape};
+pub use loader::{Batch, BatchIter, EpochIter, EvalLoader, Loader, LoaderOptions, MetaLoader};
+pub use numpy_legacy::NumpyLegacy;
+pub use read::{find, load};
+pub use sampler::{CLASS_AWARE_RUN, epoch_order, mini_batches, num_batches};
+pub use split::{Split, SplitSpec};
+pub use transform::{EvalTransform, TrainTransform, Transform};

@@ -1,0 +1,183 @@
+//! What can go wrong with data, in words that name the file, the value and the remedy.
+
+use std::path::PathBuf;
+
+/// Every error of this crate. [`DatasetError::hint`] says what the user can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// No folder holds the data set's files.
+    #[error("{dataset}: no files found; looked in {}", join(.tried))]
+    NotFound {
+        /// The data set's name as people write it.
+        dataset: &'static str,
+        /// Every folder that was looked at.
+        tried: Vec<PathBuf>,
+        /// Where to get the files.
+        hint: String,
+    },
+    /// Some of the files are there, one is not.
+    #[error("{dataset}: `{}` is missing, though `{}` is there", .missing.display(), .present.display())]
+    Incomplete {
+        /// The data set's name.
+        dataset: &'static str,
+        /// The file that is not there.
+        missing: PathBuf,
+        /// A file that is.
+        present: PathBuf,
+        /// Where to get the files.
+        hint: String,
+    },
+    /// A layout that is known but not read.
+    #[error("{dataset}: `{}` is {what}, which is not read", .path.display())]
+    OtherLayout {
+        /// The data set's name.
+        dataset: &'static str,
+        /// The file or folder that gave it away.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to fetch or do instead.
+        hint: String,
+    },
+    /// The operating system could not read a file.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file's bytes are not what its format says.
+    #[error("`{}`: {source}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: FormatError,
+        /// Where to get a good copy.
+        hint: String,
+    },
+    /// The unpacked bytes are not the published ones.
+    #[error("`{}` is corrupted: BLAKE3 of the unpacked bytes is {found}, expected {expected}", .path.display())]
+    Corrupted {
+        /// The file.
+        path: PathBuf,
+        /// The sum in the code.
+        expected: &'static str,
+        /// The sum of what was read.
+        found: String,
+        /// Where to get a good copy.
+        hint: String,
+    },
+    /// The recipe asks for a split that these images cannot give.
+    #[error("cannot draw the split: {problem}")]
+    Split {
+        /// What is asked and what there is.
+        problem: String,
+    },
+    /// `split.safetensors` is damaged.
+    #[error("`{}` is damaged: {problem}", .path.display())]
+    SplitFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A transform or loader was asked for something that makes no sense.
+    #[error("{what}: {problem}")]
+    Config {
+        /// The setting.
+        what: &'static str,
+        /// The offending value and what is allowed.
+        problem: String,
+    },
+    /// A worker that made a batch panicked: a bug in this crate.
+    #[error("making batch {batch} failed: a worker panicked; please report this")]
+    Worker {
+        /// The batch, counted from 0 within its epoch.
+        batch: usize,
+    },
+}
+
+/// What is wrong with the bytes of one file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The file ends too early or too late.
+    #[error("{what}: expected {expected} bytes, found {}{found}", if *.at_least { "at least " } else { "" })]
+    Length {
+        /// What was measured.
+        what: &'static str,
+        /// Bytes that belong there.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+        /// The count stopped at `found`; there may be more.
+        at_least: bool,
+    },
+    /// The first bytes are not those of an IDX file of unsigned bytes.
+    #[error("not an IDX file of unsigned bytes: magic number {found:#010x}, expected {expected:#010x}")]
+    Magic {
+        /// The number that belongs there.
+        expected: u32,
+        /// The number that is there.
+        found: u32,
+    },
+    /// An IDX header with the wrong sizes.
+    #[error("IDX dimensions are {found:?}, expected {expected:?}")]
+    Dimensions {
+        /// The sizes that belong there.
+        expected: Vec<u32>,
+        /// The sizes that are there.
+        found: Vec<u32>,
+    },
+    /// The gzip stream is broken.
+    #[error("broken gzip stream: {0}")]
+    Gzip(std::io::Error),
+    /// A label out of range.
+    #[error("record {record}: {what} is {found}, expected 0 to {}", .num_classes - 1)]
+    Label {
+        /// Which record, counted from 0.
+        record: usize,
+        /// Which label.
+        what: &'static str,
+        /// The label.
+        found: u32,
+        /// How many classes there are.
+        num_classes: u32,
+    },
+    /// A class with too many or too few images.
+    #[error("class {class} has {found} images, expected {expected}")]
+    ClassCount {
+        /// The class.
+        class: usize,
+        /// Images that belong there.
+        expected: u32,
+        /// Images that are there.
+        found: u32,
+    },
+}
+
+impl DatasetError {
+    /// What the user can do about it, or `None` where the message says all there is.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { hint, .. }
+            | Self::Incomplete { hint, .. }
+            | Self::OtherLayout { hint, .. }
+            | Self::Format { hint, .. }
+            | Self::Corrupted { hint, .. } => Some(hint.clone()),
+            Self::SplitFile { path, .. } => Some(format!(
+                "delete `{}`: the next run draws the same split again from the recipe",
+                path.display()
+            )),
+            Self::Split { .. } => Some("change the recipe's `data` part".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn join(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}

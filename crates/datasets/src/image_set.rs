@@ -1,0 +1,164 @@
+//! Images in memory: bytes, labels, and the names of the classes.
+
+use crate::error::FormatError;
+
+/// Height, width and channels of every image of a set; images lie as `(H, W, C)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+}
+
+impl ImageShape {
+    /// Values of one image.
+    pub fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether an image has no values at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A set of labelled images of one size, as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSet {
+    /// `(N, H, W, C)`, 0..=255.
+    pub images: Vec<u8>,
+    /// `(N,)`, each below `num_classes`.
+    pub labels: Vec<u32>,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Channels of an image.
+    pub channels: usize,
+    /// Number of classes, whether or not each has an image here.
+    pub num_classes: usize,
+    /// Names by label.
+    pub class_names: Vec<String>,
+}
+
+impl ImageSet {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The size of every image.
+    pub fn shape(&self) -> ImageShape {
+        ImageShape { height: self.height, width: self.width, channels: self.channels }
+    }
+
+    /// The bytes of image `index`, `(H, W, C)`.
+    ///
+    /// # Panics
+    /// If `index` is not below [`ImageSet::len`].
+    pub fn image(&self, index: usize) -> &[u8] {
+        let size = self.shape().len();
+        &self.images[index * size..(index + 1) * size]
+    }
+
+    /// Images per class, index = label.
+    pub fn class_counts(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.num_classes];
+        for &label in &self.labels {
+            counts[label as usize] += 1;
+        }
+        counts
+    }
+
+    /// For each class the ascending indices of its images.
+    pub fn class_indices(&self) -> Vec<Vec<u32>> {
+        let mut indices = vec![Vec::new(); self.num_classes];
+        for (index, &label) in self.labels.iter().enumerate() {
+            indices[label as usize].push(index as u32);
+        }
+        indices
+    }
+
+    /// Mean and population standard deviation of each channel, of pixels in 0..1.
+    ///
+    /// Exact sums of integers, so the result depends on no order.
+    pub fn channel_statistics(&self) -> Vec<(f64, f64)> {
+        let count = (self.images.len() / self.channels.max(1)).max(1) as f64;
+        (0..self.channels)
+            .map(|channel| {
+                let (mut sum, mut squares) = (0u64, 0u64);
+                for &value in self.images.iter().skip(channel).step_by(self.channels) {
+                    sum += u64::from(value);
+                    squares += u64::from(value) * u64::from(value);
+                }
+                let mean = sum as f64 / count;
+                let variance = squares as f64 / count - mean * mean;
+                (mean / 255.0, variance.max(0.0).sqrt() / 255.0)
+            })
+            .collect()
+    }
+
+    /// Checks that every class has exactly `expected` images.
+    pub(crate) fn check_class_counts(&self, expected: u32) -> Result<(), FormatError> {
+        match self.class_counts().into_iter().enumerate().find(|&(_, found)| found != expected) {
+            Some((class, found)) => Err(FormatError::ClassCount { class, expected, found }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A data set as its authors ship it: a training set, a test set, and the identity of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSource {
+    /// The training images, in the order of the file.
+    pub train: ImageSet,
+    /// The test images, in the order of the file.
+    pub test: ImageSet,
+    /// BLAKE3 over the unpacked bytes of all files, in hexadecimal.
+    pub hash: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> ImageSet {
+        ImageSet {
+            images: vec![0, 255, 255, 0, 255, 0],
+            labels: vec![1, 0, 1],
+            height: 1,
+            width: 2,
+            channels: 1,
+            num_classes: 3,
+            class_names: vec!["a".into(), "b".into(), "c".into()],
+        }
+    }
+
+    #[test]
+    fn counts_and_indices_follow_labels() {
+        let set = set();
+        assert_eq!(set.class_counts(), [1, 2, 0]);
+        assert_eq!(set.class_indices(), [vec![1], vec![0, 2], vec![]]);
+        assert_eq!(set.image(1), [255, 0]);
+    }
+
+    #[test]
+    fn statistics_by_hand() {
+        let (mean, std) = set().channel_statistics()[0];
+        assert!((mean - 0.5).abs() < 1e-12 && (std - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_wrong_class_count_is_named() {
+        let message = set().check_class_counts(1).expect_err("class 1 has two").to_string();
+        assert_eq!(message, "class 1 has 2 images, expected 1");
+    }
+}

@@ -1,0 +1,229 @@
+//! Samplers: which image comes when in an epoch, as a pure function of the seed and the epoch.
+
+use longtail_ops::{shuffle, stream, uniform};
+use longtail_recipe::Sampler;
+use rand_chacha::ChaCha8Rng;
+
+/// Images drawn in a row from one class by [`Sampler::ClassBalanced`].
+///
+/// # Source
+/// `num_samples_cls: 4` in all configurations of classifier-balancing (methods.md §3.7).
+pub const CLASS_AWARE_RUN: usize = 4;
+
+/// The order of one epoch: positions into `labels`, as many as there are labels.
+///
+/// - `InstanceBalanced`: every position once, shuffled.
+/// - `ClassBalanced`: class-aware sampling. A shuffled list of the classes is gone through again and again; each visit takes
+///   [`CLASS_AWARE_RUN`] images from the class's own shuffled list; either list is shuffled again when it wraps.
+/// - `SquareRoot`: each draw picks a class with probability ∝ √N_k, then the next image of the class's own shuffled list.
+/// - `ProgressivelyBalanced`: as `SquareRoot`, with class probabilities `(1−λ)·N_k/N + λ/K`, λ = epoch/(total_epochs−1).
+///
+/// K counts the classes that occur. The result is a function of the arguments alone; `purpose` names the random stream
+/// (`{purpose}/order`), so that two loaders of one run do not draw alike.
+///
+/// # Source
+/// `ClassAwareSampler.py` and `ClassPrioritySampler.py` of classifier-balancing (Kang et al. 2020). Differences: all lists
+/// start afresh each epoch (there, they go on across epochs), so that an epoch can be resumed; an epoch has N draws (there,
+/// the trainer stops after ⌊N/batch⌋ steps); Kang's λ is epoch/total, ours reaches 1 in the last epoch.
+pub fn epoch_order(
+    sampler: Sampler,
+    labels: &[u32],
+    num_classes: usize,
+    epoch: usize,
+    total_epochs: usize,
+    seed: u64,
+    purpose: &str,
+) -> Vec<u32> {
+    let mut rng = stream(seed, &format!("{purpose}/order"), epoch as u64, 0);
+    match sampler {
+        Sampler::ClassBalanced => class_aware(labels, num_classes, &mut rng),
+        Sampler::SquareRoot => {
+            weighted(labels, num_classes, &mut rng, |count, _, _| (count as f64).sqrt())
+        }
+        Sampler::ProgressivelyBalanced => {
+            let lambda = progress(epoch, total_epochs);
+            weighted(labels, num_classes, &mut rng, |count, images, classes| {
+                (1.0 - lambda) * count as f64 / images as f64 + lambda / classes as f64
+            })
+        }
+        // `Sampler` is non-exhaustive; instance-balanced is what every code does when nothing is asked for.
+        _ => {
+            let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+            shuffle(&mut rng, &mut order);
+            order
+        }
+    }
+}
+
+/// The mini-batches of an epoch, in order; the last one is short, or left out with `drop_last`.
+///
+/// # Panics
+/// If `batch_size` is 0.
+pub fn mini_batches(order: &[u32], batch_size: usize, drop_last: bool) -> impl ExactSizeIterator<Item = &[u32]> {
+    let whole = if drop_last { order.len() / batch_size * batch_size } else { order.len() };
+    order[..whole].chunks(batch_size)
+}
+
+/// How many batches [`mini_batches`] gives for `len` images.
+///
+/// # Panics
+/// If `batch_size` is 0.
+pub fn num_batches(len: usize, batch_size: usize, drop_last: bool) -> usize {
+    if drop_last { len / batch_size } else { len.div_ceil(batch_size) }
+}
+
+/// For each draw of `order`, how often the same position came before in it. Repeated draws of one image thereby get
+/// different augmentations, while the first is keyed by the image alone.
+pub(crate) fn occurrences(order: &[u32], len: usize) -> Vec<u32> {
+    let mut seen = vec![0u32; len];
+    order
+        .iter()
+        .map(|&position| {
+            let seen = &mut seen[position as usize];
+            *seen += 1;
+            *seen - 1
+        })
+        .collect()
+}
+
+fn progress(epoch: usize, total_epochs: usize) -> f64 {
+    if total_epochs <= 1 { 1.0 } else { (epoch as f64 / (total_epochs - 1) as f64).min(1.0) }
+}
+
+/// A list that is gone through again and again, in a new order each time.
+struct Cycle {
+    items: Vec<u32>,
+    next: usize,
+}
+
+impl Cycle {
+    fn new(items: Vec<u32>) -> Self {
+        let next = items.len(); // so that the first draw shuffles
+        Self { items, next }
+    }
+
+    fn draw(&mut self, rng: &mut ChaCha8Rng) -> u32 {
+        if self.next == self.items.len() {
+            shuffle(rng, &mut self.items);
+            self.next = 0;
+        }
+        self.next += 1;
+        self.items[self.next - 1]
+    }
+}
+
+/// One cycle for each class that occurs, in label order.
+fn class_cycles(labels: &[u32], num_classes: usize) -> Vec<Cycle> {
+    let mut classes = vec![Vec::new(); num_classes];
+    for (position, &label) in labels.iter().enumerate() {
+        classes[label as usize].push(position as u32);
+    }
+    classes.into_iter().filter(|items| !items.is_empty()).map(Cycle::new).collect()
+}
+
+fn class_aware(labels: &[u32], num_classes: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let mut classes = class_cycles(labels, num_classes);
+    let mut list = Cycle::new((0..classes.len() as u32).collect());
+    let mut order = Vec::with_capacity(labels.len());
+    while order.len() < labels.len() {
+        let class = list.draw(rng) as usize;
+        for _ in 0..CLASS_AWARE_RUN.min(labels.len() - order.len()) {
+            order.push(classes[class].draw(rng));
+        }
+    }
+    order
+}
+
+/// Draws a class with probability ∝ `weight(N_k, N, K)`, then its next image.
+fn weighted(
+    labels: &[u32],
+    num_classes: usize,
+    rng: &mut ChaCha8Rng,
+    weight: impl Fn(usize, usize, usize) -> f64,
+) -> Vec<u32> {
+    let mut classes = class_cycles(labels, num_classes);
+    let mut total = 0.0;
+    let cumulative: Vec<f64> = classes
+        .iter()
+        .map(|class| {
+            total += weight(class.items.len(), labels.len(), classes.len());
+            total
+        })
+        .collect();
+    (0..labels.len())
+        .map(|_| {
+            let target = uniform(rng) * total;
+            // Rounding may put the target on the total itself, beyond the last class.
+            let class = cumulative.partition_point(|&end| end <= target).min(classes.len() - 1);
+            classes[class].draw(rng)
+        })
+        .collect()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LABELS: [u32; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 5];
+
+    fn order(sampler: Sampler, epoch: usize) -> Vec<u32> {
+        epoch_order(sampler, &LABELS, 6, epoch, 3, 7, "test")
+    }
+
+    #[test]
+    fn instance_balanced_is_a_permutation() {
+        let mut order = order(Sampler::InstanceBalanced, 0);
+        order.sort_unstable();
+        assert_eq!(order, (0..12).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn class_balanced_takes_four_in_a_row_from_each_class() {
+        let order = order(Sampler::ClassBalanced, 0);
+        let mut classes: Vec<u32> = order
+            .chunks(CLASS_AWARE_RUN)
+            .map(|run| {
+                let class = LABELS[run[0] as usize];
+                assert!(run.iter().all(|&position| LABELS[position as usize] == class), "{order:?}");
+                class
+            })
+            .collect();
+        classes.sort_unstable();
+        assert_eq!(classes, [0, 2, 5]);
+    }
+
+    #[test]
+    fn progressive_starts_by_instances_and_ends_by_classes() {
+        let labels: Vec<u32> = (0..11_000).map(|i| u32::from(i >= 10_000)).collect();
+        let tail = |sampler, epoch| {
+            let order = epoch_order(sampler, &labels, 2, epoch, 5, 1, "test");
+            order.iter().filter(|&&position| position >= 10_000).count() as f64 / 11_000.0
+        };
+        assert!((tail(Sampler::ProgressivelyBalanced, 0) - 1.0 / 11.0).abs() < 0.01);
+        assert!((tail(Sampler::ProgressivelyBalanced, 2) - (0.5 / 11.0 + 0.25)).abs() < 0.02);
+        assert!((tail(Sampler::ProgressivelyBalanced, 4) - 0.5).abs() < 0.02);
+        let root = 10f64.sqrt();
+        assert!((tail(Sampler::SquareRoot, 0) - 1.0 / (1.0 + root)).abs() < 0.02);
+    }
+
+    #[test]
+    fn batches_cover_the_epoch() {
+        let order: Vec<u32> = (0..10).collect();
+        assert_eq!(mini_batches(&order, 4, false).map(<[u32]>::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(mini_batches(&order, 4, true).map(<[u32]>::len).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!((num_batches(10, 4, false), num_batches(10, 4, true), num_batches(0, 4, false)), (3, 2, 0));
+    }
+
+    #[test]
+    fn repeats_are_counted() {
+        assert_eq!(occurrences(&[2, 0, 2, 2, 0], 3), [0, 0, 1, 2, 1]);
+    }
+
+    #[test]
+    fn nothing_to_sample_gives_an_empty_epoch() {
+        for sampler in [Sampler::InstanceBalanced, Sampler::ClassBalanced, Sampler::SquareRoot] {
+            assert!(epoch_order(sampler, &[], 3, 0, 1, 0, "test").is_empty());
+        }
+    }
+}
