@@ -1,1 +1,17 @@
-//! End-to-end tests live in `tests/`; this crate has no code of its own.
+//! What the end-to-end tests share: the real binaries, built once; the tiny recipe; stages run and killed; runs compared.
+//!
+//! The tests themselves are in `tests/`. Helpers panic where a test would: nothing here is for other code.
+
+mod binaries;
+mod compare;
+mod corrupt;
+mod stages;
+mod tiny;
+mod workspace;
+
+pub use binaries::{binary, xtask};
+pub use compare::{artifacts, assert_same_bits, snapshot};
+pub use corrupt::{Corruption, corrupt};
+pub use stages::{Kills, Outcome, Stage, finish, run_all, stage_command};
+pub use tiny::{TinyRun, tiny_recipe};
+pub use workspace::{root, tracked_files};

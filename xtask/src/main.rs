@@ -1,2 +1,48 @@
-//! `cargo xtask …`
-fn main() {}
+//! `cargo xtask …`: parses, finds the root, and hands over to one file a verb. Order and words only, no mathematics.
+
+mod bench;
+mod binaries;
+mod child;
+mod cli;
+mod data;
+mod disk;
+mod doctor;
+mod estimate;
+mod list;
+mod openblas;
+mod plan;
+mod plan_view;
+mod reproduce;
+mod run;
+mod run_lock;
+mod seeds;
+mod session;
+mod setup;
+mod stage_command;
+mod status;
+mod test;
+mod timings;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, DataVerb, Verb};
+
+fn main() -> ExitCode {
+    longtail_artifact::cli::run_main(|| {
+        let cli = Cli::parse();
+        let root = workspace::root()?;
+        match cli.verb {
+            Verb::Reproduce(arguments) => reproduce::run(&root, &arguments),
+            Verb::Run(arguments) => run::run(&root, &arguments),
+            Verb::Status(arguments) => status::run(&root, &arguments),
+            Verb::List(arguments) => list::run(&root, &arguments),
+            Verb::Doctor(arguments) => doctor::run(&root, &arguments),
+            Verb::Data(DataVerb::Check(arguments)) => data::run(&root, &arguments),
+            Verb::Test(arguments) => test::run(&root, &arguments),
+            Verb::Bench(arguments) => bench::run(&root, &arguments),
+        }
+    })
+}

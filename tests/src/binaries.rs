@@ -1,0 +1,50 @@
+//! The real binaries, built once a test program by the cargo that runs the tests, in the same profile and target folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::root;
+
+/// All packages with a binary, in one command: one set of packages means one choice of dependency features.
+const PACKAGES: [&str; 6] = [
+    "xtask",
+    "longtail-datasets",
+    "longtail-representation",
+    "longtail-features",
+    "longtail-classifier",
+    "longtail-report",
+];
+
+/// The path of one binary: `xtask`, `datasets`, `representation`, `features`, `classifier` or `report`.
+pub fn binary(name: &str) -> &'static Path {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    BUILT.get_or_init(build).get(name).unwrap_or_else(|| panic!("the build made no binary called {name}"))
+}
+
+/// `cargo xtask` as a user starts it, in the root, with nobody at the keyboard.
+pub fn xtask() -> Command {
+    let mut command = Command::new(binary("xtask"));
+    command.current_dir(root()).env("CARGO", env!("CARGO")).stdin(Stdio::null());
+    command.env_remove("RUST_BACKTRACE");
+    command
+}
+
+fn build() -> BTreeMap<String, PathBuf> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--release", "--quiet", "--message-format=json-render-diagnostics"]);
+    for package in PACKAGES {
+        command.args(["-p", package]);
+    }
+    let output = command.current_dir(root()).stderr(Stdio::inherit()).output().expect("cargo starts");
+    assert!(output.status.success(), "the binaries build");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let path = message.get("executable")?.as_str()?;
+            Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(path)))
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Builds the stage binaries, once a call, and says where they lie.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow};
+use longtail_artifact::cli::{Interrupted, WithHint, interrupted};
+use serde_json::Value;
+
+/// Every package with a binary. They are always built together: one set of packages means one choice of dependency
+/// features, so that nothing is compiled twice.
+pub const ALL: [&str; 5] =
+    ["longtail-datasets", "longtail-representation", "longtail-features", "longtail-classifier", "longtail-report"];
+
+/// The paths of built binaries by name.
+pub struct Binaries(BTreeMap<String, PathBuf>);
+
+impl Binaries {
+    /// # Errors
+    /// Cargo built no binary of that name.
+    pub fn path(&self, name: &str) -> Result<&Path> {
+        self.0.get(name).map(PathBuf::as_path).with_context(|| format!("the build made no binary called `{name}`"))
+    }
+}
+
+/// The cargo that started us, else the one in PATH.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// `cargo build --release` of the packages; cargo shows its own progress on stderr.
+///
+/// # Errors
+/// The build fails (cargo has said why), or is interrupted.
+pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
+    eprintln!("building the stage binaries (the first time takes some minutes) …");
+    let mut command = Command::new(cargo());
+    command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
+    for package in packages {
+        command.args(["-p", package]);
+    }
+    let mut child = command
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut found = BTreeMap::new();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("cannot read cargo's messages")?;
+        if let Some((name, path)) = executable(&line) {
+            found.insert(name, path);
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    if interrupted() {
+        return Err(Interrupted.into());
+    }
+    if !status.success() {
+        return Err(anyhow!("the stage binaries do not build")).hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
+    }
+    Ok(Binaries(found))
+}
+
+/// The name and path in one of cargo's messages, if it tells of a finished program.
+fn executable(line: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    if message.get("reason")?.as_str()? != "compiler-artifact" {
+        return None;
+    }
+    let path = message.get("executable")?.as_str()?;
+    let name = message.get("target")?.get("name")?.as_str()?;
+    Some((name.to_owned(), PathBuf::from(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finished_programs_are_taken() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"report"},"executable":"target/release/report"}"#;
+        assert_eq!(executable(line), Some(("report".to_owned(), PathBuf::from("target/release/report"))));
+        assert_eq!(executable(r#"{"reason":"compiler-artifact","target":{"name":"lib"},"executable":null}"#), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(executable("not json"), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! The command line: verbs, flags, and the examples that `--help` prints.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Longtail: trains image recognisers on long-tailed data in decoupled stages, and prints the paper's kind of table.",
+    after_help = "\
+Examples:
+  cargo xtask reproduce fashion-mnist-lt --setup --yes    all set-up, then the main job on the embedded data
+  cargo xtask test --setup --yes                          all set-up, then every test
+  cargo xtask status fashion-mnist-lt                     what is done, what is stale, and why
+  cargo xtask doctor                                      what this machine has and lacks
+
+Exit codes: 0 done or nothing to do, 1 numbers outside the recipe's range (or a failed test), 2 could not run, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Run a recipe from the images to the table; stages that are up to date are left alone
+    Reproduce(ReproduceArgs),
+    /// Run one stage of a recipe
+    Run(RunArgs),
+    /// Say of every stage whether it is up to date, stale (and why), missing or running
+    Status(StatusArgs),
+    /// List the recipes in pipelines/
+    List(ListArgs),
+    /// Say what this machine has and lacks, with the command that mends it
+    Doctor(DoctorArgs),
+    /// Look at the image files
+    #[command(subcommand)]
+    Data(DataVerb),
+    /// Run every test
+    Test(TestArgs),
+    /// Run the speed examples
+    Bench(BenchArgs),
+}
+
+/// Which recipe, and where its runs lie.
+#[derive(Args, Clone)]
+pub struct RecipeArgs {
+    /// A recipe in pipelines/ (`fashion-mnist-lt`), or a path to a YAML file
+    pub name: String,
+    /// Override one field of the recipe, by dotted path, with a YAML value; repeatable
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// The random seed of the (first) run; the recipe's own when left out
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The folder of all runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+}
+
+/// How to run stages.
+#[derive(Args, Clone)]
+pub struct ExecuteArgs {
+    /// Run stages again although they are up to date
+    #[arg(long)]
+    pub force: bool,
+    /// Keep finished stages that are stale, and let later stages read them
+    #[arg(long)]
+    pub accept_stale: bool,
+    /// Go on from a checkpoint that another kind of device wrote
+    #[arg(long)]
+    pub accept_device_change: bool,
+    /// cpu, cuda, cuda:N or auto
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// The folder with the data set's files (Fashion-MNIST is embedded and needs none)
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Threads to compute with; changes no bit of any result. All cores when left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub threads: Option<u32>,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+    /// Print one JSON object on stdout; everything else goes to stderr
+    #[arg(long)]
+    pub json: bool,
+    /// Print the plan, with the reason for each stage, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Installing what is missing.
+#[derive(Args, Clone, Copy, Default)]
+pub struct SetupArgs {
+    /// Install what is missing with the system's package manager: prints the command and asks
+    #[arg(long)]
+    pub setup: bool,
+    /// Answer yes to every question of --setup
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask reproduce fashion-mnist-lt
+  cargo xtask reproduce fashion-mnist-lt --seeds 3
+  cargo xtask reproduce cifar100-lt-if100 --data ~/data/cifar-100-binary
+  cargo xtask reproduce fashion-mnist-lt --set representations.ce.epochs=5 --dry-run
+  cargo xtask reproduce fashion-mnist-lt --from classifier --force
+
+Run it again to go on after an interruption: it continues from the last checkpoint, to the same bits.
+`--set` writes to the same folder; `status` and `--dry-run` say what it would make stale.")]
+pub struct ReproduceArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How many seeds to run, counting up from --seed
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub seeds: u32,
+    /// Begin at this stage; the stages before it must be finished and are left alone
+    #[arg(long, value_name = "STAGE")]
+    pub from: Option<Stage>,
+    #[command(flatten)]
+    pub execute: ExecuteArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask run representation fashion-mnist-lt --variant ce
+  cargo xtask run classifier fashion-mnist-lt --variant ce --method crt --method tau_norm
+  cargo xtask run report fashion-mnist-lt")]
+pub struct RunArgs {
+    /// The stage to run
+    pub stage: Stage,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Only this representation of the recipe; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub variant: Vec<String>,
+    /// Only this classifier of the recipe; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub method: Vec<String>,
+    #[command(flatten)]
+    pub execute: ExecuteArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask status fashion-mnist-lt
+  cargo xtask status fashion-mnist-lt --seed 2 --json
+  cargo xtask status fashion-mnist-lt --set features.views=2    what this change would make stale")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask list --json")]
+pub struct ListArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask doctor")]
+pub struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+}
+
+#[derive(Subcommand)]
+pub enum DataVerb {
+    /// Say which files of a recipe's data set were found, what is missing, and whether the class counts match
+    Check(DataCheckArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask data check fashion-mnist-lt
+  cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary")]
+pub struct DataCheckArgs {
+    /// A recipe in pipelines/, or a path to a YAML file
+    pub name: String,
+    /// The folder with the data set's files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test --setup --yes
+  cargo xtask test -- -p longtail-ops            arguments after -- go to cargo test, in place of --workspace
+  cargo xtask test -- -p longtail-tests -- rules")]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub setup: SetupArgs,
+    /// Arguments for `cargo test` in place of `--workspace`
+    #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
+    pub cargo: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench ops step")]
+pub struct BenchArgs {
+    /// Which groups; all when left out
+    pub groups: Vec<BenchGroup>,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+}
+
+/// A group of speed examples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BenchGroup {
+    /// Kernels
+    Ops,
+    /// A training step of a network
+    Step,
+    /// The bi-level step
+    Mpcl,
+    /// Feature generation
+    Generate,
+}
+
+/// A stage, in the order of work.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub enum Stage {
+    /// Stage 1: the backbone, its head and its prototypes
+    Representation,
+    /// Stage 2: the features of every image
+    Features,
+    /// Stage 3: a balanced head
+    Classifier,
+    /// The table and its figures
+    Report,
+}
+
+impl Stage {
+    /// The name of its binary and of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Representation => "representation",
+            Stage::Features => "features",
+            Stage::Classifier => "classifier",
+            Stage::Report => "report",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,217 @@
+//! `doctor`: what this machine has and lacks, each with the command that mends it. Changes nothing without `--setup`.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::DoctorArgs;
+use crate::plan_view::plain_table;
+use crate::setup::{self, Need};
+use crate::{disk, workspace};
+
+/// The build tree and one run of the largest recipe.
+const DISK_WANTED_BYTES: u64 = 6_000_000_000;
+/// ResNet-32 at batch 256 with its tape, and a compiler beside it.
+const MEMORY_WANTED_BYTES: u64 = 3_000_000_000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    /// Works, but slower or less.
+    Note,
+    Missing,
+}
+
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    found: String,
+    /// The command or step that mends it.
+    remedy: String,
+}
+
+impl Finding {
+    fn ok(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Ok, found: found.into(), remedy: String::new() }
+    }
+
+    fn other(what: &'static str, verdict: Verdict, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what, verdict, found: found.into(), remedy: remedy.into() }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Note => "note",
+            Verdict::Missing => "missing",
+        }
+    }
+}
+
+pub fn run(root: &Path, arguments: &DoctorArgs) -> Result<ExitCode> {
+    if arguments.setup.setup {
+        setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
+    }
+    let findings = findings(root);
+    if arguments.json {
+        let objects: Vec<_> = findings
+            .iter()
+            .map(|finding| json!({"what": finding.what, "verdict": finding.word(), "found": finding.found, "remedy": finding.remedy}))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&objects)?);
+    } else {
+        print(&findings);
+    }
+    let missing = findings.iter().any(|finding| finding.verdict == Verdict::Missing);
+    Ok(ExitCode::from(if missing { 2 } else { 0 }))
+}
+
+fn print(findings: &[Finding]) {
+    let mut table = plain_table(&["", "what", "found"]);
+    for finding in findings {
+        table.add_row([finding.word(), finding.what, &finding.found]);
+    }
+    println!("{}", table.trim_fmt());
+    for finding in findings.iter().filter(|finding| !finding.remedy.is_empty()) {
+        println!("{}: {}", finding.what, finding.remedy);
+    }
+}
+
+fn findings(root: &Path) -> Vec<Finding> {
+    vec![
+        rust(),
+        need("C compiler", Need::CCompiler),
+        need("OpenBLAS", Need::OpenBlas),
+        cpu(),
+        threads(),
+        memory(),
+        free_disk(root),
+        embedded_data(root),
+        other_data(root),
+    ]
+}
+
+fn rust() -> Finding {
+    let wanted = env!("CARGO_PKG_RUST_VERSION");
+    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    match version(&text) {
+        Some(found) if version(wanted).is_some_and(|wanted| found >= wanted) => Finding::ok("Rust", text),
+        Some(_) => Finding::other("Rust", Verdict::Missing, text, format!("at least {wanted} is needed: rustup update stable")),
+        None => Finding::other("Rust", Verdict::Missing, "rustc does not answer", "install Rust from https://rustup.rs"),
+    }
+}
+
+/// The first `major.minor` in a text.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let word = text.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))?;
+    let mut numbers = word.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn need(what: &'static str, need: Need) -> Finding {
+    match need.find() {
+        Ok(found) => Finding::ok(what, found),
+        Err(reason) => {
+            let remedy = format!("{}   (or: cargo xtask doctor --setup)", setup::install_line(&[need]));
+            Finding::other(what, Verdict::Missing, reason, remedy)
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu() -> Finding {
+    let features = [
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+    ];
+    let has: Vec<&str> = features.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+    let found = format!("{}: {}", std::env::consts::ARCH, if has.is_empty() { "no AVX2".to_owned() } else { has.join(", ") });
+    if has.contains(&"avx2") && has.contains(&"fma") {
+        Finding::ok("CPU", found)
+    } else {
+        Finding::other("CPU", Verdict::Note, found, "works, several times slower than with AVX2 and FMA")
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu() -> Finding {
+    Finding::ok("CPU", std::env::consts::ARCH)
+}
+
+fn threads() -> Finding {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    Finding::ok("threads", format!("{count} (--threads N uses fewer; no bit changes)"))
+}
+
+fn memory() -> Finding {
+    match disk::available_memory_bytes() {
+        None => Finding::ok("memory", "cannot tell on this system"),
+        Some(bytes) if bytes >= MEMORY_WANTED_BYTES => Finding::ok("memory", format!("{} available", disk::human(bytes))),
+        Some(bytes) => Finding::other(
+            "memory",
+            Verdict::Note,
+            format!("{} available", disk::human(bytes)),
+            format!("{} or more is comfortable; close other programs, or lower batch_size", disk::human(MEMORY_WANTED_BYTES)),
+        ),
+    }
+}
+
+fn free_disk(root: &Path) -> Finding {
+    match disk::free_bytes(root) {
+        None => Finding::ok("disk", "cannot tell on this system"),
+        Some(bytes) if bytes >= DISK_WANTED_BYTES => Finding::ok("disk", format!("{} free", disk::human(bytes))),
+        Some(bytes) => Finding::other(
+            "disk",
+            Verdict::Note,
+            format!("{} free", disk::human(bytes)),
+            format!("the build and a run want up to {}", disk::human(DISK_WANTED_BYTES)),
+        ),
+    }
+}
+
+/// Looks for the four files alone; `data check` looks into them.
+fn embedded_data(root: &Path) -> Finding {
+    let dir = root.join("data").join("fashion-mnist");
+    let files = [
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ];
+    let absent: Vec<&str> = files.into_iter().filter(|file| !dir.join(file).is_file()).collect();
+    let place = workspace::shown(root, &dir);
+    if absent.is_empty() {
+        Finding::ok("Fashion-MNIST", format!("{place} (embedded); `cargo xtask data check fashion-mnist-lt` checks every byte"))
+    } else {
+        let remedy = format!("git checkout -- {place}");
+        Finding::other("Fashion-MNIST", Verdict::Missing, format!("{place} lacks {}", absent.join(", ")), remedy)
+    }
+}
+
+fn other_data(root: &Path) -> Finding {
+    let dir = root.join("data").join("cifar-100-binary");
+    let place = workspace::shown(root, &dir);
+    if dir.join("train.bin").is_file() {
+        Finding::ok("CIFAR-100", format!("{place}; `cargo xtask data check cifar100-lt-if100` checks it"))
+    } else {
+        let found = format!("not in {place}; only the cifar100 recipes need it");
+        Finding::other("CIFAR-100", Verdict::Note, found, "see data/README.md, or pass --data DIR")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("rustc 1.95.0 (abc 2026-04-14)"), Some((1, 95)));
+        assert!(version("1.100") > version("1.89"));
+        assert_eq!(version("no digits"), None);
+    }
+}

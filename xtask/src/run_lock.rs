@@ -1,0 +1,59 @@
+//! One `cargo xtask` at a time per run folder: it writes `recipe.yaml`, which its later stages read again.
+//!
+//! An OS advisory lock, not a file's existence: that would stay behind after SIGKILL. Every stage holds a lock of its own
+//! besides, against binaries started by hand.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use longtail_artifact::cli::WithHint;
+
+use crate::workspace;
+
+/// Locks of run folders; dropping them (or dying) frees the folders.
+#[must_use]
+pub struct RunLocks(#[allow(dead_code, reason = "held, never read")] Vec<File>);
+
+/// Takes the lock of every run folder, all or none.
+///
+/// # Errors
+/// Another process holds one, or the file cannot be made.
+pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>) -> Result<RunLocks> {
+    let mut locks = Vec::new();
+    for dir in run_dirs {
+        fs_err::create_dir_all(dir)?;
+        let path = dir.join("xtask.lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => locks.push(file),
+            Err(TryLockError::WouldBlock) => {
+                return Err(anyhow!("another `cargo xtask` is at work on {}", workspace::shown(root, dir)))
+                    .hint("wait for it, or end it; nothing was changed");
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+    }
+    Ok(RunLocks(locks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_once_and_free_again_afterwards() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let first = take(dir.path(), std::iter::once(dir.path())).expect("free");
+        assert!(take(dir.path(), std::iter::once(dir.path())).is_err());
+        drop(first);
+        assert!(take(dir.path(), std::iter::once(dir.path())).is_ok());
+    }
+}

@@ -1,0 +1,296 @@
+//! What `reproduce` and `run` share: make the plan, check everything that can be checked, then start the stages in order.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use longtail_artifact::StageState;
+use longtail_artifact::cli::WithHint;
+
+use crate::binaries::{self, Binaries};
+use crate::child::Stdout;
+use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
+use crate::plan::{self, Filter, Intent, Job, SeedRun};
+use crate::plan_view::{self, Entry};
+use crate::setup::{self, Need};
+use crate::stage_command;
+use crate::timings::{self, Timings};
+use crate::{disk, run_lock, seeds, workspace};
+
+/// What is asked for.
+pub struct Request<'a> {
+    pub recipe: &'a RecipeArgs,
+    pub seeds: u32,
+    pub filter: Filter,
+    pub execute: &'a ExecuteArgs,
+    /// Finish with the report.
+    pub report: bool,
+}
+
+/// A request, checked: the recipe for every seed and the jobs.
+pub struct Session<'a> {
+    pub root: &'a Path,
+    pub execute: &'a ExecuteArgs,
+    pub device: String,
+    pub runs: Vec<SeedRun>,
+    pub jobs: Vec<Job>,
+    /// `runs/NAME`.
+    pub recipe_dir: PathBuf,
+    report: bool,
+}
+
+/// What came of one job.
+pub struct Done {
+    pub seed: u64,
+    pub label: String,
+    pub ran: bool,
+    pub secs: f64,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Anything that prevents a stage from starting, or stops it.
+pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
+    let session = Session::new(root, request)?;
+    let mut timings = Timings::read(&session.recipe_dir);
+    let entries = session.entries(&timings)?;
+    plan_view::print(&session, &entries)?;
+    session.refuse_locked(&entries)?;
+    session.check_disk(&entries)?;
+    if session.execute.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    setup::ensure(&[Need::CCompiler, Need::OpenBlas], session.execute.setup)?;
+    let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()))?;
+    let binaries = binaries::build(root, &binaries::ALL)?;
+    session.write_recipes()?;
+    if entries.iter().any(|entry| entry.job.stage <= Stage::Features && matches!(entry.intent, Intent::Run(_))) {
+        session.check_data(&binaries)?;
+    }
+    let done = session.work(&binaries, &mut timings)?;
+    session.say_what_ran(&done);
+    let code = if session.report { session.report(&binaries)? } else { 0 };
+    plan_view::finish(&session, &done, code)?;
+    Ok(ExitCode::from(code))
+}
+
+impl<'a> Session<'a> {
+    fn new(root: &'a Path, request: Request<'a>) -> Result<Self> {
+        let Request { recipe: arguments, seeds, filter, execute, report } = request;
+        let file = workspace::recipe_file(root, &arguments.name)?;
+        let runs_dir = workspace::runs_dir(root, &arguments.runs)?;
+        let runs = seeds::read(&file, arguments, seeds, &runs_dir)?;
+        let recipe = &runs[0].recipe;
+        let recipe_dir = runs_dir.join(&recipe.recipe);
+        let jobs = plan::jobs(recipe, &filter)?;
+        let session = Session { root, execute, device: device(&execute.device)?, runs, jobs, recipe_dir, report };
+        if let Some(first) = filter.only.or(filter.first) {
+            session.check_stages_before(first)?;
+        }
+        Ok(session)
+    }
+
+    /// Every job of every seed with what is to become of it.
+    fn entries(&self, timings: &Timings) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for run in &self.runs {
+            for job in &self.jobs {
+                let runs_before = |entry: &&Entry| entry.seed == run.seed && plan::reads_from(job, &entry.job);
+                let upstream_runs = entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
+                let state = job.state(run, &self.device)?;
+                let intent = plan::intent(state, self.execute.force, self.execute.accept_stale, upstream_runs);
+                let part = job.recipe_part(run)?;
+                entries.push(Entry {
+                    seed: run.seed,
+                    job: job.clone(),
+                    intent,
+                    secs: timings.estimate(job, &part),
+                    bytes: crate::estimate::disk_bytes(&run.recipe, job),
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// `--from` and `run STAGE` leave the stages before alone: those must be there.
+    fn check_stages_before(&self, first: Stage) -> Result<()> {
+        if self.execute.accept_stale || first == Stage::Representation {
+            return Ok(());
+        }
+        let filter = Filter {
+            variants: self.jobs.iter().map(|job| job.variant.clone()).collect(),
+            methods: self.jobs.iter().filter_map(|job| job.method.clone()).collect(),
+            ..Filter::default()
+        };
+        for run in &self.runs {
+            for job in plan::jobs(&run.recipe, &filter)? {
+                let needed = job.stage < first && (first == Stage::Report || self.jobs.iter().any(|own| plan::reads_from(own, &job)));
+                if !needed {
+                    continue;
+                }
+                let why = match job.state(run, &self.device)? {
+                    StageState::UpToDate => continue,
+                    StageState::Stale { reasons } => format!("is stale: {}", reasons.join("; ")),
+                    StageState::Missing => "is not there".to_owned(),
+                    StageState::Locked { .. } => "is being made by another process".to_owned(),
+                };
+                let place = workspace::shown(self.root, &run.dir);
+                return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(&format!(
+                    "run `cargo xtask reproduce {}` without --from, or pass --accept-stale to take what is there",
+                    run.recipe.recipe
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_locked(&self, entries: &[Entry]) -> Result<()> {
+        let Some(entry) = entries.iter().find(|entry| entry.intent == Intent::Locked) else {
+            return Ok(());
+        };
+        if self.execute.dry_run {
+            return Ok(());
+        }
+        Err(anyhow!("another process is at work on {} of seed {}", entry.job.label(), entry.seed))
+            .hint("wait for it, or end it; nothing was changed")
+    }
+
+    fn check_disk(&self, entries: &[Entry]) -> Result<()> {
+        let needed: u64 = entries.iter().filter(|entry| !matches!(entry.intent, Intent::UpToDate)).map(|entry| entry.bytes).sum();
+        match disk::free_bytes(&self.recipe_dir) {
+            Some(free) if free < needed => Err(anyhow!(
+                "not enough disk for {}: up to {} needed, {} free",
+                workspace::shown(self.root, &self.recipe_dir),
+                disk::human(needed),
+                disk::human(free)
+            ))
+            .hint("free some, or choose another place with --runs DIR"),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_recipes(&self) -> Result<()> {
+        for run in &self.runs {
+            let (file, text) = (run.layout().recipe(), run.recipe.to_yaml());
+            fs_err::create_dir_all(&run.dir)?;
+            if std::fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
+                longtail_artifact::write_atomic(&file, text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_data(&self, binaries: &Binaries) -> Result<()> {
+        let arguments = stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false)?;
+        match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
+            0 => Ok(()),
+            _ => Err(anyhow!("the data set is not in order; no stage was started")).hint("what is wrong stands above"),
+        }
+    }
+
+    /// Runs what must run. States are looked up again one by one: an earlier stage may have given the same bytes as before.
+    fn work(&self, binaries: &Binaries, timings: &mut Timings) -> Result<Vec<Done>> {
+        let mut done = Vec::new();
+        for run in &self.runs {
+            for job in &self.jobs {
+                let state = job.state(run, &self.device)?;
+                let intent = plan::intent(state, self.execute.force, self.execute.accept_stale, false);
+                let started = Instant::now();
+                let ran = match intent {
+                    Intent::Run(_) => {
+                        self.start(binaries, timings, run, job)?;
+                        true
+                    }
+                    Intent::Locked => {
+                        return Err(anyhow!("another process is at work on {} of seed {}", job.label(), run.seed))
+                            .hint("wait for it, or end it");
+                    }
+                    _ => false,
+                };
+                done.push(Done { seed: run.seed, label: job.label(), ran, secs: started.elapsed().as_secs_f64() });
+            }
+        }
+        Ok(done)
+    }
+
+    fn start(&self, binaries: &Binaries, timings: &mut Timings, run: &SeedRun, job: &Job) -> Result<()> {
+        let (name, started) = (job.stage.name(), Instant::now());
+        let resumes = fs_err::read_dir(job.dir(run).join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some());
+        eprintln!("[seed {}] {} …", run.seed, job.label());
+        let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device)?;
+        let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;
+        if code != 0 {
+            return Err(anyhow!("stage `{}` of `{}` (seed {}) stopped with code {code}", job.label(), run.recipe.recipe, run.seed))
+                .hint("its own message stands above; after mending, the same command goes on from here");
+        }
+        let secs = started.elapsed().as_secs_f64();
+        eprintln!("[seed {}] {} done in {}", run.seed, job.label(), timings::human(secs));
+        if !resumes {
+            timings.note(job, &job.recipe_part(run)?, secs)?;
+        }
+        Ok(())
+    }
+
+    fn say_what_ran(&self, done: &[Done]) {
+        let ran = done.iter().filter(|job| job.ran).count();
+        let name = &self.runs[0].recipe.recipe;
+        if done.is_empty() {
+            return;
+        }
+        let words = if ran == 0 {
+            format!("nothing to do: all {} stages of {name} are up to date", done.len())
+        } else {
+            let secs: f64 = done.iter().map(|job| job.secs).sum();
+            format!("{ran} of {} stages of {name} ran, in {}", done.len(), timings::human(secs))
+        };
+        if self.execute.json { eprintln!("{words}") } else { println!("{words}") }
+    }
+
+    /// The table over every finished seed of this recipe; 1 when a row is outside its expected range.
+    fn report(&self, binaries: &Binaries) -> Result<u8> {
+        let all = seeds::finished(self.root, &self.runs, &self.recipe_dir, &self.device)?;
+        let arguments = stage_command::report(self.root, &self.runs[0], &all, &self.report_dir(), self.execute);
+        match crate::child::run(self.root, binaries.path("report")?, &arguments, self.stdout())? {
+            code @ (0 | 1) => Ok(code as u8),
+            code => Err(anyhow!("the report of `{}` stopped with code {code}", self.runs[0].recipe.recipe))
+                .hint("its own message stands above"),
+        }
+    }
+
+    pub fn report_dir(&self) -> PathBuf {
+        self.recipe_dir.join("report")
+    }
+
+    pub fn stdout(&self) -> Stdout {
+        if self.execute.json { Stdout::ToStderr } else { Stdout::Inherit }
+    }
+
+    pub fn reports(&self) -> bool {
+        self.report
+    }
+}
+
+/// What `auto` means in this build, which computes on the CPU alone.
+fn device(asked: &str) -> Result<String> {
+    match asked {
+        "auto" | "cpu" => Ok("cpu".to_owned()),
+        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
+            Err(anyhow!("--device {asked}: this build computes on the CPU alone")).hint("use --device cpu, or leave it out")
+        }
+        _ => Err(anyhow!("--device {asked}: not a device")).hint("use cpu or auto"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::device;
+
+    #[test]
+    fn auto_is_the_cpu_and_others_are_refused() {
+        assert_eq!(device("auto").expect("known"), "cpu");
+        assert!(device("cuda:1").is_err());
+        assert!(device("tpu").is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! The arguments that every stage binary is started with.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cli::ExecuteArgs;
+use crate::plan::{Job, SeedRun};
+use crate::workspace;
+
+/// `STAGE --recipe FILE --run DIR --variant NAME [--method NAME] …`.
+///
+/// Paths inside the checkout are given relative to it (children run there), so that messages stay short.
+pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, device: &str) -> Result<Vec<OsString>> {
+    let mut words = Words::default();
+    words.pair("--recipe", relative(root, &run.layout().recipe()));
+    words.pair("--run", relative(root, &run.dir));
+    words.pair("--variant", &job.variant);
+    if let Some(method) = &job.method {
+        words.pair("--method", method);
+    }
+    words.pair("--device", device);
+    if let Some(threads) = execute.threads {
+        words.pair("--threads", threads.to_string());
+    }
+    if let Some(data) = &execute.data {
+        words.pair("--data", workspace::absolute(data)?);
+    }
+    words.flag("--force", execute.force);
+    words.flag("--accept-stale", execute.accept_stale);
+    words.flag("--accept-device-change", execute.accept_device_change);
+    Ok(words.0)
+}
+
+/// `datasets check --recipe FILE [--data DIR] [--json]`.
+pub fn data_check(recipe: &Path, data: Option<&Path>, json: bool) -> Result<Vec<OsString>> {
+    let mut words = Words(vec!["check".into()]);
+    words.pair("--recipe", recipe);
+    if let Some(data) = data {
+        words.pair("--data", workspace::absolute(data)?);
+    }
+    words.flag("--json", json);
+    Ok(words.0)
+}
+
+/// `report --recipe FILE --run DIR… --out DIR`.
+pub fn report(root: &Path, first: &SeedRun, run_dirs: &[PathBuf], out: &Path, execute: &ExecuteArgs) -> Vec<OsString> {
+    let mut words = Words::default();
+    words.pair("--recipe", relative(root, &first.layout().recipe()));
+    for dir in run_dirs {
+        words.pair("--run", relative(root, dir));
+    }
+    words.pair("--out", relative(root, out));
+    words.flag("--force", execute.force);
+    words.flag("--accept-stale", execute.accept_stale);
+    words.0
+}
+
+fn relative(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_owned()
+}
+
+#[derive(Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    fn pair(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.push(name.into());
+        self.0.push(value.into());
+    }
+
+    fn flag(&mut self, name: &str, on: bool) {
+        if on {
+            self.0.push(name.into());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `status NAME`: of every stage whether it is up to date, stale (and why), missing or running. Changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use longtail_artifact::{StageState, stage_specs, stage_state};
+use serde_json::{Value, json};
+
+use crate::cli::StatusArgs;
+use crate::plan::{self, Filter, SeedRun};
+use crate::plan_view::plain_table;
+use crate::{seeds, workspace};
+
+/// The device of this build; no part of any key.
+const DEVICE: &str = "cpu";
+
+struct Line {
+    seed: String,
+    stage: String,
+    state: StageState,
+}
+
+pub fn run(root: &Path, arguments: &StatusArgs) -> Result<ExitCode> {
+    let file = workspace::recipe_file(root, &arguments.recipe.name)?;
+    let runs_dir = workspace::runs_dir(root, &arguments.recipe.runs)?;
+    let runs = runs(&file, arguments, &runs_dir)?;
+    let recipe_dir = runs_dir.join(&runs[0].recipe.recipe);
+    let mut lines = Vec::new();
+    for run in &runs {
+        for job in plan::jobs(&run.recipe, &Filter::default())? {
+            lines.push(Line { seed: run.seed.to_string(), stage: job.label(), state: job.state(run, DEVICE)? });
+        }
+    }
+    lines.push(Line { seed: "all".to_owned(), stage: "report".to_owned(), state: report_state(&runs, &recipe_dir)? });
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&runs[0].recipe.recipe, &lines))?);
+    } else {
+        print(root, &recipe_dir, &lines);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The seed that was asked for; else every seed in the folder, and the recipe's own.
+fn runs(file: &Path, arguments: &StatusArgs, runs_dir: &Path) -> Result<Vec<SeedRun>> {
+    let mut runs = seeds::read(file, &arguments.recipe, 1, runs_dir)?;
+    if arguments.recipe.seed.is_none() {
+        let own = runs[0].seed;
+        for seed in seeds::in_folder(&runs_dir.join(&runs[0].recipe.recipe)) {
+            if seed != own {
+                let recipe = workspace::read_recipe(file, &arguments.recipe.set, Some(seed))?;
+                runs.push(SeedRun::new(recipe, runs_dir));
+            }
+        }
+        runs.sort_by_key(|run| run.seed);
+    }
+    Ok(runs)
+}
+
+fn report_state(runs: &[SeedRun], recipe_dir: &Path) -> Result<StageState> {
+    let recipe = &runs[0].recipe;
+    let rows: Vec<(&str, &str)> =
+        recipe.rows.iter().map(|row| (row.representation.as_str(), row.classifier.as_str())).collect();
+    let dirs: Vec<PathBuf> = runs.iter().map(|run| run.dir.clone()).collect();
+    let spec = stage_specs::report(&dirs, &rows, recipe.report_part());
+    Ok(stage_state(&recipe_dir.join("report"), &spec)?)
+}
+
+fn words(state: &StageState) -> (&'static str, &[String]) {
+    match state {
+        StageState::UpToDate => ("up to date", &[]),
+        StageState::Stale { reasons } => ("stale", reasons),
+        StageState::Missing => ("missing", &[]),
+        StageState::Locked { .. } => ("running", &[]),
+    }
+}
+
+fn print(root: &Path, recipe_dir: &Path, lines: &[Line]) {
+    println!("{}", workspace::shown(root, recipe_dir));
+    let mut table = plain_table(&["seed", "stage", "state", "why"]);
+    for line in lines {
+        let (state, reasons) = words(&line.state);
+        table.add_row([line.seed.as_str(), line.stage.as_str(), state, &reasons.join("\n")]);
+    }
+    println!("{}", table.trim_fmt());
+}
+
+fn as_json(recipe: &str, lines: &[Line]) -> Value {
+    let stages: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            let (state, reasons) = words(&line.state);
+            json!({"seed": line.seed.parse::<u64>().ok(), "stage": line.stage, "state": state, "reasons": reasons})
+        })
+        .collect();
+    json!({"recipe": recipe, "stages": stages})
+}
