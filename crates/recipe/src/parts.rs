@@ -122,14 +122,16 @@ impl Recipe {
         }))
     }
 
-    /// What the report depends on beside its inputs: name, description, shot groups and rows.
+    /// What the report depends on beside its inputs: name, description, what it says of the data, and rows.
     pub fn report_part(&self) -> Value {
         json!({
             "recipe": self.recipe,
             "description": self.description,
             "data": {
                 "dataset": self.data.dataset,
+                "imbalance_factor": self.data.imbalance_factor,
                 "meta_source": self.data.meta_source,
+                "meta_per_class": self.data.meta_per_class,
                 "shot_groups": value_of(&self.data.shot_groups),
             },
             "rows": value_of(&self.rows),

@@ -138,7 +138,7 @@ fn tau_norm(at: &At, raw: RawTauNorm, data: &DataRecipe) -> Result<TauNormRecipe
         let what = if given {
             "τ is chosen among several"
         } else {
-            "τ is chosen among 0, 0.1, …, 2 unless `taus` is given"
+            "without `taus`, τ is chosen among 0, 0.1, …, 2"
         };
         needs_validation(&at, what, data)?;
     }

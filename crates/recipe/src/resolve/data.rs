@@ -30,7 +30,13 @@ pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
         per_class
     };
     if let Some(cap) = raw.max_per_class {
-        at.count("max_per_class", Some(cap as usize), 0, 1..=base, "training images of a class, meta set aside")?;
+        at.count(
+            "max_per_class",
+            Some(cap as usize),
+            0,
+            1..=base,
+            "training images of a class, meta set aside",
+        )?;
     }
     let largest = raw.max_per_class.map_or(base, |cap| cap as usize);
     let imbalance_factor = at.real(
