@@ -41,6 +41,9 @@ pub enum RepresentationError {
     /// From the files.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// From the recipe.
+    #[error(transparent)]
+    Recipe(#[from] longtail_recipe::RecipeError),
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -1,1 +1,31 @@
 //! Stage 1: backbone, prototypes and meta-network from images.
+//!
+//! The loop stands in [`train`], written out once. A [`method`] is one training step: [`method::Ce`] (cross-entropy) or
+//! [`method::Mpcl`] (the paper's bi-level step, whose meta-gradient is the closed form of [`meta_gradient`]). What they share
+//! has a file each: [`prototypes`], [`prototype_loss`], [`meta_network`], [`virtual_step`], [`feature_direction`].
+//!
+//! In: a recipe, images, `split.safetensors`. Out: `backbone`, `head`, `prototypes` and, where there is one, `meta_network`
+//! (`.safetensors`), then `manifest.json`. Killed at any moment and started again, a run ends with the same bits.
+
+mod data;
+mod error;
+pub mod feature_direction;
+pub mod meta_gradient;
+pub mod meta_network;
+pub mod method;
+mod model;
+pub mod objective;
+mod outputs;
+pub mod prototype_loss;
+pub mod prototypes;
+pub mod stability;
+pub mod stage;
+pub mod train;
+pub mod unit_features;
+mod validation;
+pub mod virtual_step;
+
+pub use data::StageData;
+pub use error::RepresentationError;
+pub use model::{Model, architecture};
+pub use validation::validate;

@@ -22,8 +22,8 @@ pub struct MetaNetwork {
     dim: usize,
     hidden: usize,
     residual: bool,
-    /// Radians, below π; none = no bound.
-    max_angle: Option<f64>,
+    /// Below 180; none = no bound.
+    max_angle_deg: Option<f64>,
 }
 
 /// Θ as candle variables: weight (out, in) and bias (out) of each layer.
@@ -40,8 +40,7 @@ impl MetaNetwork {
             (0, _) => 512,
             (hidden, _) => hidden,
         };
-        let max_angle = (max_angle_deg < 180.0).then(|| max_angle_deg.to_radians());
-        Self { dim, hidden, residual, max_angle }
+        Self { dim, hidden, residual, max_angle_deg: (max_angle_deg < 180.0).then_some(max_angle_deg) }
     }
 
     /// As the recipe says.
@@ -57,6 +56,11 @@ impl MetaNetwork {
     /// Whether c' = c + f(c).
     pub fn is_residual(&self) -> bool {
         self.residual
+    }
+
+    /// The largest angle in degrees between c' and c; 180 = no bound.
+    pub fn max_angle_deg(&self) -> f64 {
+        self.max_angle_deg.unwrap_or(180.0)
     }
 
     /// `(name, shape)` of Θ in flat order; names as torch's `nn.Sequential(Linear, ReLU, Linear, ReLU, Linear)` has them.
@@ -127,8 +131,8 @@ impl MetaNetwork {
             }
         }
         let moved = if self.residual { (prototypes + hidden)? } else { hidden };
-        match self.max_angle {
-            Some(angle) => bound_angle(&moved, prototypes, angle),
+        match self.max_angle_deg {
+            Some(angle) => bound_angle(&moved, prototypes, angle.to_radians()),
             None => Ok(moved),
         }
     }

@@ -1,5 +1,7 @@
 //! A backbone and a head as one flat vector of weights.
 
+use std::ops::Range;
+
 use longtail_backbone::{Architecture, ImageShape, Network, ParamKind};
 use longtail_ops::random::stream;
 use longtail_recipe::{Backbone, WdGroups};
@@ -72,18 +74,17 @@ impl<T: Scalar> Model<T> {
     ///
     /// # Errors
     /// If this build does not know the grouping.
-    pub fn decay_mask(&self, groups: WdGroups) -> Result<Option<Vec<bool>>, RepresentationError> {
+    pub fn decay_ranges(&self, groups: WdGroups) -> Result<Option<Vec<Range<usize>>>, RepresentationError> {
         match groups {
             WdGroups::All => Ok(None),
             WdGroups::WeightsOnly => {
-                let mut mask = vec![false; self.weights.len()];
-                for entry in self.network.params().entries() {
-                    let len = entry.shape.iter().product::<usize>();
-                    mask[entry.offset..entry.offset + len].fill(entry.kind == ParamKind::ConvWeight);
-                }
+                let convolutions = self.network.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
+                let mut ranges: Vec<Range<usize>> = convolutions
+                    .map(|entry| entry.offset..entry.offset + entry.shape.iter().product::<usize>())
+                    .collect();
                 let backbone = self.backbone_len();
-                (0..self.head.len()).for_each(|index| mask[backbone + index] = self.head.is_matrix(index));
-                Ok(Some(mask))
+                ranges.push(backbone..backbone + self.head.weight_len());
+                Ok(Some(ranges))
             }
             other => Err(RepresentationError::Unsupported { what: "wd_groups", value: format!("{other:?}") }),
         }

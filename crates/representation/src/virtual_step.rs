@@ -13,7 +13,7 @@ use crate::RepresentationError;
 /// | `momentum` | W − α·(μb + g + ωW) | α |
 /// | `nesterov` | W − α·[(g + ωW) + μ(μb + g + ωW)] | α(1+μ) |
 ///
-/// W, the momentum buffer b and the optimiser are only read. ω is 0 where the decay mask says so.
+/// W, the momentum buffer b and the optimiser are only read. ω is 0 outside the decay ranges.
 ///
 /// # Errors
 /// If sizes differ.
@@ -30,21 +30,19 @@ pub fn virtual_step<T: Scalar>(
     TrainingError::check_size("gradient", gradient.len(), weights.len())?;
     TrainingError::check_size("momentum buffer", optimizer.buffer().len(), weights.len())?;
     let (rate, momentum) = (T::of(lr), T::of(optimizer.settings().momentum));
-    let decayed = |index: usize, gradient: T| gradient + T::of(optimizer.decay_of(index)) * weights[index];
-    let update = |index: usize, gradient: T| -> T {
-        let buffer = optimizer.buffer()[index];
-        match kind {
-            VirtualStep::Momentum => momentum * buffer + decayed(index, gradient),
-            VirtualStep::Nesterov => {
-                let direction = decayed(index, gradient);
-                direction + momentum * (momentum * buffer + direction)
+    let direction = match kind {
+        VirtualStep::Momentum | VirtualStep::Nesterov => {
+            let mut direction = optimizer.decayed_gradient(weights, gradient)?;
+            for (direction, buffer) in direction.iter_mut().zip(optimizer.buffer()) {
+                let averaged = momentum * *buffer + *direction;
+                *direction = if kind == VirtualStep::Nesterov { *direction + momentum * averaged } else { averaged };
             }
-            _ => gradient,
+            direction
         }
+        _ => gradient.to_vec(),
     };
     virtual_weights.clear();
-    virtual_weights
-        .extend(gradient.iter().enumerate().map(|(index, &gradient)| weights[index] - rate * update(index, gradient)));
+    virtual_weights.extend(weights.iter().zip(&direction).map(|(weight, direction)| *weight - rate * *direction));
     Ok(match kind {
         VirtualStep::Nesterov => lr * (1.0 + optimizer.settings().momentum),
         _ => lr,
@@ -60,7 +58,7 @@ mod tests {
     fn each_kind_is_the_step_that_the_optimiser_would_take() {
         for (kind, nesterov) in [(VirtualStep::Momentum, false), (VirtualStep::Nesterov, true)] {
             let settings = SgdSettings { momentum: 0.9, nesterov, weight_decay: 0.1 };
-            let mut optimizer = Sgd::<f64>::new(settings, 2, Some(vec![true, false]));
+            let mut optimizer = Sgd::<f64>::new(settings, 2, Some([0..1].to_vec()));
             let (mut weights, gradient) = ([1.0, -2.0], [0.3, 0.7]);
             optimizer.step(0.1, &mut weights, &[1.0, -1.0]).expect("sizes fit");
             let mut expected = Vec::new();

@@ -99,6 +99,11 @@ pub trait Method<T: Scalar> {
         None
     }
 
+    /// How the meta-network is to be read: its form beside its tensors.
+    fn meta_network_metadata(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Adds the state to a checkpoint.
     fn save(&self, writer: &mut StateWriter);
 

@@ -3,11 +3,14 @@
 mod diagnostics;
 mod meta_step;
 mod settings;
+mod theta_optimizer;
 
 use longtail_artifact::{NamedTensor, TensorData};
 use longtail_backbone::{NormMode, Tape};
 use longtail_ops::random::stream;
-use longtail_training::{Adam, EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
+use longtail_training::{EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
+
+use serde_json::{Value, json};
 
 use super::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt};
 use crate::RepresentationError;
@@ -15,6 +18,8 @@ use crate::feature_direction::CentralStep;
 use crate::model::Model;
 use crate::objective::{Contrast, loss_at_features, weights_gradient};
 use crate::prototypes::Prototypes;
+
+use theta_optimizer::ThetaOptimizer;
 
 pub use meta_step::MetaStep;
 pub use settings::{MpclSettings, Phase};
@@ -24,7 +29,7 @@ pub struct Mpcl<T: Scalar> {
     settings: MpclSettings,
     prototypes: Prototypes<T>,
     theta: Vec<T>,
-    adam: Adam<T>,
+    theta_optimizer: ThetaOptimizer<T>,
     meta: Option<Box<dyn MetaBatches<T>>>,
     /// How often Θ has moved; also the index of the next meta batch.
     meta_steps: u64,
@@ -50,7 +55,7 @@ impl<T: Scalar> Mpcl<T> {
         let theta: Vec<T> = settings.network.init(&mut stream(seed, "representation/meta-network-init", 0, 0));
         Ok(Self {
             prototypes: Prototypes::new(settings.prototypes.clone(), settings.network.dim()),
-            adam: Adam::new(settings.adam, theta.len()),
+            theta_optimizer: ThetaOptimizer::new(settings.theta_optimizer, settings.adam, theta.len())?,
             theta,
             meta,
             meta_steps: 0,
@@ -65,6 +70,21 @@ impl<T: Scalar> Mpcl<T> {
     /// Θ, flat.
     pub fn theta(&self) -> &[T] {
         &self.theta
+    }
+
+    /// Puts another Θ in its place.
+    ///
+    /// # Errors
+    /// If its size differs.
+    pub fn set_theta(&mut self, theta: Vec<T>) -> Result<(), RepresentationError> {
+        TrainingError::check_size("meta-network", theta.len(), self.theta.len())?;
+        self.theta = theta;
+        Ok(())
+    }
+
+    /// The tape of the last train forward.
+    pub fn tape(&self) -> &Tape<T> {
+        &self.tape
     }
 
     /// The settings.
@@ -155,24 +175,24 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
         self.settings.use_meta.then_some(tensors)
     }
 
+    fn meta_network_metadata(&self) -> Value {
+        let network = &self.settings.network;
+        json!({"residual": network.is_residual(), "max_angle_deg": network.max_angle_deg()})
+    }
+
     fn save(&self, writer: &mut StateWriter) {
         self.prototypes.save(writer);
         writer.vector("meta.theta", &self.theta);
-        let (first, second, steps) = self.adam.state();
-        writer.vector("meta.adam.first", first);
-        writer.vector("meta.adam.second", second);
-        writer.counters("meta.counters", &[steps, self.meta_steps]);
+        self.theta_optimizer.save(writer);
+        writer.counters("meta.steps", &[self.meta_steps]);
         writer.vector("meta.central", &[self.central.product]);
     }
 
     fn restore(&mut self, reader: &mut StateReader) -> Result<(), RepresentationError> {
         self.prototypes.restore(reader)?;
-        let len = self.theta.len();
-        self.theta = reader.vector_of("meta.theta", len)?;
-        let (first, second) = (reader.vector_of("meta.adam.first", len)?, reader.vector_of("meta.adam.second", len)?);
-        let [steps, meta_steps] = reader.counters("meta.counters")?;
-        self.adam.restore(first, second, steps)?;
-        self.meta_steps = meta_steps;
+        self.theta = reader.vector_of("meta.theta", self.theta.len())?;
+        self.theta_optimizer.restore(reader)?;
+        [self.meta_steps] = reader.counters("meta.steps")?;
         self.central.product = reader.vector_of::<f64>("meta.central", 1)?[0];
         Ok(())
     }

@@ -84,11 +84,6 @@ impl HeadShape {
         values.resize(self.len(), T::ONE);
         values
     }
-
-    /// Which weights take weight decay when biases do not: the matrix.
-    pub fn is_matrix(&self, index: usize) -> bool {
-        index < self.weight_len()
-    }
 }
 
 /// A head with its weights in f32: what stands in `head.safetensors`.

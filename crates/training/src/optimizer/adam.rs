@@ -50,8 +50,8 @@ impl<T: Scalar> Adam<T> {
         TrainingError::check_size("gradient", gradient.len(), self.first.len())?;
         self.steps += 1;
         let AdamSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
-        let step = AdamStep { lr, beta1, beta2, eps: epsilon, weight_decay };
-        adam_step(weights, gradient, &mut self.first, &mut self.second, self.steps, &step);
+        let step = AdamStep { lr, beta1, beta2, eps: epsilon, weight_decay, decoupled: true };
+        adam_step(weights, gradient, &mut self.first, &mut self.second, self.steps, step, None);
         Ok(())
     }
 

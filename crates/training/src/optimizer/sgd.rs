@@ -1,5 +1,7 @@
 //! SGD with momentum, Nesterov's variant and coupled weight decay.
 
+use std::ops::Range;
+
 use longtail_ops::{SgdStep, sgd_step};
 
 use crate::{Scalar, TrainingError};
@@ -22,14 +24,14 @@ pub struct SgdSettings {
 #[derive(Debug, Clone)]
 pub struct Sgd<T> {
     settings: SgdSettings,
-    decay_mask: Option<Vec<bool>>,
+    decay_ranges: Option<Vec<Range<usize>>>,
     buffer: Vec<T>,
 }
 
 impl<T: Scalar> Sgd<T> {
-    /// For `len` weights; `decay_mask[i]` false leaves weight i without decay, no mask decays all.
-    pub fn new(settings: SgdSettings, len: usize, decay_mask: Option<Vec<bool>>) -> Self {
-        Self { settings, decay_mask, buffer: vec![T::ZERO; len] }
+    /// For `len` weights; only those in `decay_ranges` (sorted, disjoint) decay, without ranges all do.
+    pub fn new(settings: SgdSettings, len: usize, decay_ranges: Option<Vec<Range<usize>>>) -> Self {
+        Self { settings, decay_ranges, buffer: vec![T::ZERO; len] }
     }
 
     /// One step on `weights` with `gradient`.
@@ -41,7 +43,7 @@ impl<T: Scalar> Sgd<T> {
         TrainingError::check_size("gradient", gradient.len(), self.buffer.len())?;
         let SgdSettings { momentum, nesterov, weight_decay } = self.settings;
         let step = SgdStep { lr, momentum, nesterov, weight_decay };
-        sgd_step(weights, gradient, &mut self.buffer, &step, self.decay_mask.as_deref());
+        sgd_step(weights, gradient, &mut self.buffer, step, self.decay_ranges.as_deref());
         Ok(())
     }
 
@@ -50,12 +52,22 @@ impl<T: Scalar> Sgd<T> {
         self.settings
     }
 
-    /// ω for weight `index`: 0 where the mask says so.
-    pub fn decay_of(&self, index: usize) -> f64 {
-        match &self.decay_mask {
-            Some(mask) if !mask[index] => 0.0,
-            _ => self.settings.weight_decay,
+    /// `g + ω·w`, with ω = 0 outside the decay ranges: the gradient as the momentum buffer takes it.
+    ///
+    /// # Errors
+    /// If a size differs from `len`.
+    pub fn decayed_gradient(&self, weights: &[T], gradient: &[T]) -> Result<Vec<T>, TrainingError> {
+        TrainingError::check_size("weights", weights.len(), self.buffer.len())?;
+        TrainingError::check_size("gradient", gradient.len(), self.buffer.len())?;
+        let everything = [0..weights.len()];
+        let decay = T::of(self.settings.weight_decay);
+        let mut decayed = gradient.to_vec();
+        for range in self.decay_ranges.as_deref().unwrap_or(&everything) {
+            for index in range.clone() {
+                decayed[index] = gradient[index] + decay * weights[index];
+            }
         }
+        Ok(decayed)
     }
 
     /// The momentum buffer b.
@@ -92,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn nesterov_looks_ahead_and_the_mask_spares() {
-        // d = 1 (no decay by the mask), b = 1, update = d + b/2 = 3/2.
+    fn nesterov_looks_ahead_and_only_ranges_decay() {
+        // d = 1 (no decay outside the ranges), b = 1, update = d + b/2 = 3/2.
         let settings = SgdSettings { momentum: 0.5, nesterov: true, weight_decay: 0.25 };
-        let mut sgd = Sgd::<f64>::new(settings, 2, Some(vec![false, true]));
+        let mut sgd = Sgd::<f64>::new(settings, 2, Some([1..2].to_vec()));
         let mut weights = [1.0, 1.0];
         sgd.step(1.0, &mut weights, &[1.0, 1.0]).expect("sizes fit");
         assert_eq!(weights, [-0.5, 1.0 - 1.5 * 1.25]);
-        assert_eq!((sgd.decay_of(0), sgd.decay_of(1)), (0.0, 0.25));
+        assert_eq!(sgd.decayed_gradient(&[4.0, 4.0], &[1.0, 1.0]).expect("sizes fit"), vec![1.0, 2.0]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Steps 2 to 6 of the bi-level step: from the train tape to a new Θ. Weights, momentum and running statistics are read
-//! only; everything that moves here is Θ and its Adam.
+//! only; all that moves here is Θ and its optimiser.
 
 use longtail_backbone::{NormMode, Tape};
 use longtail_recipe::{Jvp, MetaBn, MetaScale};
@@ -62,7 +62,7 @@ impl<T: Scalar> Mpcl<T> {
         let norm = step.gradient.iter().map(|value| value.wide().powi(2)).sum::<f64>().sqrt();
         TrainingError::check_finite("meta/gradient_norm", norm, at.epoch, at.step, at.lr)?;
         let rate = self.settings.meta_lr * if self.settings.follow_schedule { at.relative_lr } else { 1.0 };
-        self.adam.step(rate, &mut self.theta, &step.gradient)?;
+        self.theta_optimizer.step(rate, &mut self.theta, &step.gradient)?;
         self.meta_steps += 1;
         meter.add("meta/loss_after", "nats", step.loss_after, 1.0);
         meter.add("meta/gradient_norm", "1", norm, 1.0);

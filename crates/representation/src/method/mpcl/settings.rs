@@ -1,6 +1,8 @@
 //! MPCL's settings as the step takes them.
 
-use longtail_recipe::{Jvp, MetaBn, MetaLoss, MetaScale, MpclRecipe, Prototypes as PrototypeKind, VirtualStep};
+use longtail_recipe::{
+    Jvp, MetaBn, MetaLoss, MetaOptimizer, MetaScale, MpclRecipe, Prototypes as PrototypeKind, VirtualStep,
+};
 use longtail_training::{AdamSettings, ClassificationLoss};
 
 use super::super::StepAt;
@@ -33,9 +35,11 @@ pub struct MpclSettings {
     pub ema_after_tth: bool,
     /// The meta-network's shape (row 10).
     pub network: MetaNetwork,
-    /// Adam's peak rate (row 11).
+    /// What moves Θ (row 11).
+    pub theta_optimizer: MetaOptimizer,
+    /// Its peak rate (row 11).
     pub meta_lr: f64,
-    /// Adam's rate follows the network's schedule.
+    /// Its rate follows the network's schedule.
     pub follow_schedule: bool,
     /// Adam's settings; ε is 1e-12 with `meta_scale: with_lr`.
     pub adam: AdamSettings,
@@ -97,12 +101,12 @@ impl MpclSettings {
             lambda: recipe.lambda,
             lambda_ramp_epochs: recipe.lambda_ramp_epochs,
             tau: recipe.tau,
-            // The product is rounded to 1e-9 first: 0.2·20 must not become 5 by its last bit.
-            first_epoch: ((recipe.t_th_frac * epochs as f64 * 1e9).round() / 1e9).ceil() as usize,
+            first_epoch: recipe.t_th(epochs),
             pc_warm: recipe.pc_warm,
             prototypes: PrototypeSettings::from_recipe(&recipe.ema, class_counts),
             ema_after_tth: recipe.ema_after_tth,
             network: MetaNetwork::from_recipe(&recipe.meta_network, feature_dim),
+            theta_optimizer: recipe.meta_network.optimizer,
             meta_lr: recipe.meta_network.lr,
             follow_schedule: recipe.meta_network.follow_schedule,
             adam: AdamSettings {

@@ -1,0 +1,98 @@
+//! Times one CE step and one MPCL step of ResNet-32 on random images, and prints their ratio.
+//!
+//! `cargo run --release -p longtail-representation --example step_time -- [BATCH] [STEPS]` (default 128 and 5). By counting
+//! multiplications the ratio is 10/3: forward 1, backward 2, meta forward and backward 3, JVP 2, second backward 2, over
+//! forward 1 and backward 2 (mpcl_mpfa.md §4.5).
+
+use std::time::Instant;
+
+use longtail_backbone::{Architecture, ImageShape};
+use longtail_ops::random::{normal, stream};
+use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
+use longtail_representation::meta_network::MetaNetwork;
+use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
+use longtail_representation::prototypes::PrototypeSettings;
+use longtail_representation::{Model, RepresentationError};
+use longtail_training::{AdamSettings, ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
+
+const CLASSES: usize = 100;
+
+struct OneBatch(LabelledImages<f32>);
+
+impl MetaBatches<f32> for OneBatch {
+    fn batch(&self, _index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn images(seed: u64, n: usize) -> LabelledImages<f32> {
+    let mut rng = stream(seed, "example/images", 0, 0);
+    LabelledImages {
+        images: (0..n * 32 * 32 * 3).map(|_| normal(&mut rng) as f32).collect(),
+        labels: (0..n).map(|index| (index % CLASSES) as u32).collect(),
+    }
+}
+
+fn settings(first_epoch: usize) -> MpclSettings {
+    MpclSettings {
+        loss: ClassificationLoss::cross_entropy(),
+        meta_loss: ClassificationLoss::cross_entropy(),
+        use_meta: true,
+        lambda: 0.5,
+        lambda_ramp_epochs: 0,
+        tau: 0.07,
+        first_epoch,
+        pc_warm: false,
+        prototypes: PrototypeSettings {
+            momentum: vec![0.999; CLASSES],
+            per_sample: true,
+            on_sphere: true,
+            debias: false,
+        },
+        ema_after_tth: true,
+        network: MetaNetwork::new(64, 0, true, 180.0),
+        theta_optimizer: MetaOptimizer::Adam,
+        meta_lr: 1e-4,
+        follow_schedule: true,
+        adam: AdamSettings::default(),
+        proximity: 0.0,
+        meta_every: 1,
+        scale: MetaScale::Unit,
+        virtual_step: VirtualStep::Sgd,
+        jvp: Jvp::Forward,
+        meta_bn: MetaBn::Batch,
+    }
+}
+
+/// The fastest of `steps` steps in seconds, after one to fill the buffers.
+fn fastest_step(first_epoch: usize, batch: usize, steps: u64) -> Result<f64, RepresentationError> {
+    let image = ImageShape { height: 32, width: 32, channels: 3 };
+    let mut model =
+        Model::<f32>::new(&Architecture::CifarResNet { depth: 32 }, image, HeadForm::Linear, CLASSES, 0)?;
+    let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
+    let mut optimizer = Sgd::new(sgd, model.weights.len(), None);
+    let mut mpcl = Mpcl::<f32>::new(settings(first_epoch), Some(Box::new(OneBatch(images(1, batch)))), 0)?;
+    let (train, mut meter) = (images(0, batch), EpochMeter::default());
+    let mut best = f64::INFINITY;
+    for step in 0..=steps {
+        let at = StepAt { epoch: 0, step, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
+        let began = Instant::now();
+        mpcl.step(&mut model, &mut optimizer, &train, &at, &mut meter)?;
+        if step > 0 {
+            best = best.min(began.elapsed().as_secs_f64());
+        }
+    }
+    Ok(best)
+}
+
+fn main() -> Result<(), RepresentationError> {
+    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
+    let (batch, steps) = (numbers.next().unwrap_or(128), numbers.next().unwrap_or(5) as u64);
+    let ce = fastest_step(1, batch, steps)?;
+    let mpcl = fastest_step(0, batch, steps)?;
+    println!("ResNet-32, batch {batch}, fastest of {steps} steps");
+    println!("CE   {ce:.3} s  {:.0} images/s", batch as f64 / ce);
+    println!("MPCL {mpcl:.3} s  {:.0} images/s", batch as f64 / mpcl);
+    println!("ratio {:.2} (10/3 by counting multiplications)", mpcl / ce);
+    Ok(())
+}

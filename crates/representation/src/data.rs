@@ -1,0 +1,89 @@
+//! The loaders of stage 1. Test images are never among them.
+
+use std::sync::Arc;
+
+use longtail_backbone::ImageShape;
+use longtail_datasets::{
+    Batch, EvalLoader, EvalTransform, ImageSet, Loader, LoaderOptions, MetaLoader, Split, TrainTransform, Transform,
+};
+use longtail_recipe::{Augmentation, MetaAug, Normalize, Prototypes, RepresentationMethod, RepresentationRecipe};
+
+use crate::RepresentationError;
+use crate::method::{LabelledImages, MetaBatches};
+
+/// Batches made ahead of the training step.
+const PREFETCH: usize = 4;
+/// Images per forward of a validation pass. Changes no bit.
+const VALIDATION_BATCH: usize = 256;
+
+/// What stage 1 reads of a data set.
+pub struct StageData {
+    /// Training images in the sampler's order, augmented.
+    pub train: Loader,
+    /// Validation images, normalised only; may be empty.
+    pub validation: EvalLoader,
+    /// Meta batches, where the method asks for them.
+    pub meta: Option<MetaLoader>,
+    /// Of the images.
+    pub image: ImageShape,
+    /// K.
+    pub num_classes: usize,
+}
+
+impl StageData {
+    /// Loaders over the training file `source`, cut by `split`.
+    ///
+    /// # Errors
+    /// If there is no training image, no meta image where the method needs them, or the augmentation does not fit the images.
+    pub fn new(
+        recipe: &RepresentationRecipe,
+        normalize: &Normalize,
+        seed: u64,
+        source: &Arc<ImageSet>,
+        split: &Split,
+    ) -> Result<Self, RepresentationError> {
+        if split.train.is_empty() {
+            return Err(RepresentationError::NoTrainingImages);
+        }
+        let shape = source.shape();
+        let plain = EvalTransform::new(normalize, shape)?;
+        let options = LoaderOptions {
+            sampler: recipe.sampler,
+            batch_size: recipe.batch_size,
+            drop_last: recipe.drop_last,
+            total_epochs: recipe.epochs,
+            seed,
+            purpose: "representation/train",
+            prefetch: PREFETCH,
+        };
+        let transform = TrainTransform::new(recipe.augmentation, normalize, shape)?;
+        let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
+        let validation =
+            EvalLoader::new(Arc::clone(source), split.val.clone(), plain.clone(), VALIDATION_BATCH, PREFETCH)?;
+        let meta = match &recipe.method {
+            RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
+                if split.meta.is_empty() {
+                    return Err(RepresentationError::NoMetaSet);
+                }
+                // The train transform's crop and flip, without AutoAugment (mpcl_mpfa.md §5 row 33).
+                let transform: Transform = match (mpcl.meta_aug, recipe.augmentation) {
+                    (MetaAug::None, _) | (_, Augmentation::None) => plain.into(),
+                    _ => TrainTransform::new(Augmentation::Basic, normalize, shape)?.into(),
+                };
+                let size = if mpcl.meta_batch == 0 { recipe.batch_size } else { mpcl.meta_batch };
+                let purpose = "representation/meta";
+                Some(MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?)
+            }
+            _ => None,
+        };
+        let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
+        Ok(Self { train, validation, meta, image, num_classes: source.num_classes })
+    }
+}
+
+impl MetaBatches<f32> for MetaLoader {
+    fn batch(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+        let batch: Batch = MetaLoader::batch(self, index);
+        Ok(batch.into())
+    }
+}

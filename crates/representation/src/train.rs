@@ -1,0 +1,224 @@
+//! The training loop of stage 1.
+
+use longtail_artifact::{MetricsWriter, StageRun};
+use longtail_datasets::{EvalLoader, Loader};
+use longtail_recipe::RepresentationRecipe;
+use longtail_training::{
+    CheckpointClock, Decay, EpochMeter, Schedule, Sgd, SgdSettings, ShotBounds, StateReader, StateWriter, StepClock,
+};
+
+use crate::RepresentationError;
+use crate::method::{LabelledImages, Method, StepAt};
+use crate::model::Model;
+use crate::stability;
+use crate::validation::validate;
+
+/// Steps between two looks at whether the run is still in the stable region.
+const WATCH_EVERY: u64 = 50;
+
+/// All that training moves or reads.
+pub struct Training {
+    /// Backbone and head.
+    pub model: Model<f32>,
+    /// SGD over all weights.
+    pub optimizer: Sgd<f32>,
+    /// `ce` or `mpcl`.
+    pub method: Box<dyn Method<f32>>,
+    /// The rate of an epoch.
+    pub schedule: Schedule,
+    /// Training images.
+    pub loader: Loader,
+    /// Validation images; may be empty.
+    pub validation: EvalLoader,
+    /// Training images per class.
+    pub class_counts: Vec<u32>,
+    /// Where many, medium and few part.
+    pub bounds: ShotBounds,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Minutes between checkpoints.
+    pub checkpoint_minutes: f64,
+}
+
+/// Where training stands; with the meter, model and method, the whole state.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Position {
+    epoch: usize,
+    batch: usize,
+    step: u64,
+    meter: EpochMeter,
+}
+
+/// Who wants to know how it goes, and whether to stop.
+pub trait Observer {
+    /// Before the first step: how many there are in all.
+    fn start(&mut self, total_steps: u64);
+
+    /// After each step; `true` asks for a checkpoint and an orderly end.
+    fn stop_after(&mut self, step: u64) -> bool;
+
+    /// A line for the user.
+    fn say(&mut self, line: &str);
+}
+
+impl Training {
+    /// The optimiser of a recipe.
+    ///
+    /// # Errors
+    /// If this build does not know the decay groups.
+    pub fn optimizer(recipe: &RepresentationRecipe, model: &Model<f32>) -> Result<Sgd<f32>, RepresentationError> {
+        let settings = SgdSettings {
+            momentum: recipe.momentum,
+            nesterov: recipe.nesterov,
+            weight_decay: recipe.weight_decay,
+        };
+        Ok(Sgd::new(settings, model.weights.len(), model.decay_ranges(recipe.wd_groups)?))
+    }
+
+    /// The schedule of a recipe, its peak by linear scaling.
+    ///
+    /// # Errors
+    /// If this build does not know the schedule.
+    pub fn schedule(recipe: &RepresentationRecipe) -> Result<Schedule, RepresentationError> {
+        let peak = Schedule::linear_scaling(recipe.lr, recipe.batch_size, recipe.lr_batch_size);
+        Ok(Schedule::new(Decay::try_from(&recipe.schedule)?, peak, recipe.epochs, recipe.warmup_epochs))
+    }
+
+    /// Steps in all.
+    pub fn total_steps(&self) -> u64 {
+        (self.epochs * self.loader.batches_per_epoch()) as u64
+    }
+
+    /// Trains from the newest checkpoint of `run`, or from the start, to the last epoch.
+    ///
+    /// # Errors
+    /// A loss that is not finite, an image or file that cannot be read or written, or
+    /// [`RepresentationError::Interrupted`] when the observer asked to stop (a checkpoint is then written).
+    pub fn run(&mut self, run: &mut StageRun, observer: &mut dyn Observer) -> Result<(), RepresentationError> {
+        let (mut at, offset) = self.resume(run, observer)?;
+        let mut metrics = run.metrics(offset)?;
+        let mut clock = CheckpointClock::start(self.checkpoint_minutes);
+        clock.saved(at.step);
+        while at.epoch < self.epochs {
+            let lr = self.schedule.lr(at.epoch);
+            let mut speed = StepClock::start();
+            for batch in self.loader.epoch_from(at.epoch, at.batch) {           // order = f(seed, epoch), not of threads
+                let batch = LabelledImages::from(batch?);
+                let here = self.step_at(&at, lr);
+                self.method.step(&mut self.model, &mut self.optimizer, &batch, &here, &mut at.meter)?;
+                speed.add(batch.labels.len());
+                (at.batch, at.step) = (at.batch + 1, at.step + 1);
+                let stop = observer.stop_after(at.step);
+                if stop || clock.is_due(at.step) {
+                    self.save(run, &at, &mut metrics)?;                         // atomic; when it falls changes no bit
+                    clock.saved(at.step);
+                }
+                if stop {
+                    return Err(RepresentationError::Interrupted { step: at.step });
+                }
+                if at.step % WATCH_EVERY == 0 {
+                    warn(&at, observer);
+                }
+            }
+            self.finish_epoch(&at, lr, &speed, &mut metrics, observer)?;
+            at = Position { epoch: at.epoch + 1, step: at.step, ..Position::default() };
+        }
+        Ok(())
+    }
+
+    fn step_at(&self, at: &Position, lr: f64) -> StepAt {
+        StepAt {
+            epoch: at.epoch,
+            step: at.step,
+            epoch_fraction: at.batch as f64 / self.loader.batches_per_epoch().max(1) as f64,
+            lr,
+            relative_lr: self.schedule.relative(at.epoch),
+        }
+    }
+
+    /// Validation accuracy and the epoch's means, into `metrics.jsonl` and one line.
+    fn finish_epoch(
+        &mut self,
+        at: &Position,
+        lr: f64,
+        speed: &StepClock,
+        metrics: &mut MetricsWriter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RepresentationError> {
+        let images_per_sec = speed.images_per_sec();
+        let accuracy = validate(&mut self.model, &self.validation, &self.class_counts, self.bounds)?;
+        let mut scalar = |name: &str, value: f64, unit: &str| {
+            let (split, name) = name.split_once('/').unwrap_or(("train", name));
+            metrics.scalar(at.step, at.epoch, split, name, value, unit)
+        };
+        scalar("train/lr", lr, "1")?;
+        for (name, unit, mean) in at.meter.means() {
+            scalar(name, mean, unit)?;
+        }
+        for (group, value) in accuracy.groups() {
+            if let Some(value) = value {
+                scalar(&format!("val/accuracy_{group}"), value, "fraction")?;
+            }
+        }
+        scalar("train/unstable", stability::warnings(&at.meter).len() as f64, "warnings")?;
+        scalar("time/images_per_sec", images_per_sec, "images/s")?;
+        metrics.flush()?;
+        warn(at, observer);
+        observer.say(&summary(at, self.epochs, lr, images_per_sec, accuracy.all));
+        Ok(())
+    }
+
+    /// The newest good checkpoint's position and its offset in `metrics.jsonl`; the start if there is none.
+    fn resume(
+        &mut self,
+        run: &mut StageRun,
+        observer: &mut dyn Observer,
+    ) -> Result<(Position, Option<u64>), RepresentationError> {
+        let Some(checkpoint) = run.latest_checkpoint()? else { return Ok((Position::default(), None)) };
+        let name = format!("checkpoint of step {}", checkpoint.step);
+        let mut reader = StateReader::new(name, checkpoint.tensors);
+        self.model.weights = reader.vector_of("weights", self.model.weights.len())?;
+        self.model.running = reader.vector_of("running", self.model.running.len())?;
+        self.optimizer.restore(reader.vector_of("momentum", self.model.weights.len())?)?;
+        let [epoch, batch, step] = reader.counters("position")?;
+        let meter = reader.meter("meter")?;
+        self.method.restore(&mut reader)?;
+        observer.say(&format!("resuming after step {step} (epoch {}, batch {batch})", epoch + 1));
+        let at = Position { epoch: epoch as usize, batch: batch as usize, step, meter };
+        Ok((at, Some(checkpoint.metrics_offset)))
+    }
+
+    fn save(&self, run: &StageRun, at: &Position, metrics: &mut MetricsWriter) -> Result<(), RepresentationError> {
+        let mut writer = StateWriter::default();
+        writer.vector("weights", &self.model.weights);
+        writer.vector("running", &self.model.running);
+        writer.vector("momentum", self.optimizer.buffer());
+        writer.counters("position", &[at.epoch as u64, at.batch as u64, at.step]);
+        writer.meter("meter", &at.meter);
+        self.method.save(&mut writer);
+        metrics.flush()?;
+        let state = serde_json::json!({"epoch": at.epoch, "batch": at.batch, "method": self.method.name()});
+        run.save_checkpoint(at.step, &writer.into_tensors(), &state, metrics.offset())?;
+        Ok(())
+    }
+}
+
+fn warn(at: &Position, observer: &mut dyn Observer) {
+    for warning in stability::warnings(&at.meter) {
+        observer.say(&format!("warning: epoch {}: {warning}\nhint: {}", at.epoch + 1, stability::HINT));
+    }
+}
+
+fn summary(at: &Position, epochs: usize, lr: f64, images_per_sec: f64, accuracy: Option<f64>) -> String {
+    let mut line = format!("epoch {}/{epochs}  lr {lr:.4}", at.epoch + 1);
+    for (name, label) in [("train/ce", "CE"), ("train/pc", "PC"), ("meta/cos_mean", "cos(c, c')")] {
+        if let Some(mean) = at.meter.mean(name) {
+            line.push_str(&format!("  {label} {mean:.3}"));
+        }
+    }
+    if let Some(accuracy) = accuracy {
+        line.push_str(&format!("  val {:.1} %", 100.0 * accuracy));
+    }
+    line.push_str(&format!("  {images_per_sec:.0} images/s"));
+    line
+}

@@ -1,0 +1,110 @@
+//! Optimisers and losses against PyTorch. The scripts that made the files stand beside them.
+
+use longtail_training::{Adam, AdamSettings, ClassificationLoss, Sgd, SgdSettings};
+use serde::Deserialize;
+
+/// Both sides are f64 and sum in almost the same order; JSON numbers are read to the last bit or the one beside it.
+const TOLERANCE: f64 = 1e-12;
+
+fn assert_close(actual: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        assert!((actual - expected).abs() < TOLERANCE, "{what} [{index}]: {actual} is not {expected}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Optimizers {
+    start: Vec<f64>,
+    gradients: Vec<Vec<f64>>,
+    sgd: Vec<SgdCase>,
+    adamw: Vec<AdamCase>,
+}
+
+#[derive(Deserialize)]
+struct SgdCase {
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+    weights: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct AdamCase {
+    eps: f64,
+    weight_decay: f64,
+    weights: Vec<Vec<f64>>,
+}
+
+#[test]
+fn optimizers_take_torchs_steps() {
+    let golden: Optimizers =
+        serde_json::from_str(include_str!("golden/optimizers/expected.json")).expect("the golden file is valid");
+    let lr = |step: usize| 0.1 / (1.0 + step as f64);
+    for case in golden.sgd {
+        let settings =
+            SgdSettings { momentum: case.momentum, nesterov: case.nesterov, weight_decay: case.weight_decay };
+        let mut sgd = Sgd::<f64>::new(settings, 6, Some([0..4].to_vec()));
+        let mut weights = golden.start.clone();
+        for (step, expected) in case.weights.iter().enumerate() {
+            sgd.step(lr(step), &mut weights, &golden.gradients[step]).expect("sizes fit");
+            assert_close(&weights, expected, "sgd");
+        }
+    }
+    for case in golden.adamw {
+        let settings =
+            AdamSettings { epsilon: case.eps, weight_decay: case.weight_decay, ..AdamSettings::default() };
+        let mut adam = Adam::<f64>::new(settings, 6);
+        let mut weights = golden.start.clone();
+        for (step, expected) in case.weights.iter().enumerate() {
+            adam.step(lr(step), &mut weights, &golden.gradients[step]).expect("sizes fit");
+            assert_close(&weights, expected, "adamw");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Losses {
+    logits: Vec<f64>,
+    labels: Vec<u32>,
+    class_counts: Vec<u32>,
+    cross_entropy: LossCase,
+    smoothed: LossCase,
+    balanced_softmax: LossCase,
+    class_balanced: LossCase,
+}
+
+#[derive(Deserialize)]
+struct LossCase {
+    value: f64,
+    gradient: Vec<f64>,
+}
+
+#[test]
+fn losses_and_gradients_are_torchs() {
+    let golden: Losses =
+        serde_json::from_str(include_str!("golden/losses/expected.json")).expect("the golden file is valid");
+    let counts = &golden.class_counts;
+    let cases = [
+        ("cross_entropy", ClassificationLoss::cross_entropy(), &golden.cross_entropy),
+        ("smoothed", ClassificationLoss::cross_entropy().with_smoothing(0.1), &golden.smoothed),
+        (
+            "balanced_softmax",
+            ClassificationLoss::balanced_softmax(counts).expect("counts are positive"),
+            &golden.balanced_softmax,
+        ),
+        (
+            "class_balanced",
+            ClassificationLoss::class_balanced(counts, 0.9999).expect("counts are positive"),
+            &golden.class_balanced,
+        ),
+    ];
+    for (name, loss, expected) in cases {
+        let mut gradient = vec![0.0; golden.logits.len()];
+        let value = loss
+            .value_and_gradient(&golden.logits, &golden.labels, counts.len(), Some(&mut gradient))
+            .expect("sizes fit");
+        assert_close(&[value], &[expected.value], name);
+        assert_close(&gradient, &expected.gradient, name);
+    }
+}
