@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use longtail_artifact::{NamedTensor, TensorData};
+use crate::artifact_shim::{NamedTensor, TensorData};
 
 use crate::{EpochMeter, Scalar, TrainingError};
 

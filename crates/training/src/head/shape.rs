@@ -1,6 +1,6 @@
 //! What a head is on the host: its form, its sizes and one flat vector of weights.
 
-use longtail_ops::random::uniform;
+use longtail_ops::uniform;
 use longtail_recipe::HeadKind;
 use rand_chacha::ChaCha8Rng;
 
@@ -150,7 +150,7 @@ impl HeadWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longtail_ops::random::stream;
+    use longtail_ops::stream;
 
     #[test]
     fn fresh_weights_lie_within_one_over_root_d() {
