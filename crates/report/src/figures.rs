@@ -1,0 +1,328 @@
+//! Per-class accuracy against class count.
+
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use crate::error::ReportError;
+use crate::groups::mean;
+use crate::summary::{ClassPoint, RowSummary, Summary};
+
+/// One drawing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// The file's name under `figures/`.
+    pub name: String,
+    /// What it shows, for a caption and for a screen reader.
+    pub words: String,
+    /// SVG text, with the words as its title.
+    pub svg: String,
+}
+
+const WIDTH: u32 = 860;
+const HEIGHT: u32 = 420;
+/// Where the overview's legend begins.
+const LEGEND_FROM: i32 = 620;
+/// Classes of about the same count share a point of the overview.
+const BINS: usize = 10;
+/// Okabe and Ito's colours, told apart by every kind of sight; yellow is too pale on white.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+const GREY: RGBColor = RGBColor(120, 120, 120);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// The overview of all rows that were run, then one figure for each.
+pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
+    let run: Vec<&RowSummary> = summary
+        .rows
+        .iter()
+        .filter(|row| !row.seeds.is_empty())
+        .collect();
+    let mut figures = Vec::new();
+    if run.len() > 1 {
+        let words = format!(
+            "Accuracy against class count, all rows of {}: classes of about the same count share a point",
+            summary.recipe
+        );
+        figures.push(figure("all-rows.svg", words, |root| {
+            overview(root, summary, &run)
+        })?);
+    }
+    for row in run {
+        let words = format!(
+            "Accuracy of each class against its training images, {}, mean over {} seed{}; dashed: where few, medium and \
+             many part; lines: the groups' means",
+            row.method(),
+            row.seeds.len(),
+            if row.seeds.len() == 1 { "" } else { "s" }
+        );
+        figures.push(figure(&format!("{}.svg", row.method()), words, |root| {
+            one_row(root, summary, row)
+        })?);
+    }
+    Ok(figures)
+}
+
+fn figure(
+    name: &str,
+    words: String,
+    draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<Figure, ReportError> {
+    let refuse = |what: String| ReportError::Figure {
+        name: name.to_owned(),
+        what,
+    };
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        root.fill(&WHITE)
+            .map_err(|error| refuse(error.to_string()))?;
+        draw(&root).map_err(|error| refuse(error.to_string()))?;
+        root.present().map_err(|error| refuse(error.to_string()))?;
+    }
+    // plotters knows no titles, and a screen reader knows nothing else.
+    let title = words
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let end = svg
+        .find('>')
+        .ok_or_else(|| refuse("no svg element".to_owned()))?;
+    svg.insert_str(end + 1, &format!("\n<title>{title}</title>"));
+    svg.insert_str(end, " role=\"img\"");
+    Ok(Figure {
+        name: name.to_owned(),
+        words,
+        svg,
+    })
+}
+
+/// The range of class counts, a little wider than the classes so that no point lies on the frame.
+fn counts(summary: &Summary) -> std::ops::Range<f64> {
+    let fewest = summary
+        .class_counts
+        .iter()
+        .copied()
+        .min()
+        .unwrap_or(1)
+        .max(1);
+    let most = summary
+        .class_counts
+        .iter()
+        .copied()
+        .max()
+        .unwrap_or(1)
+        .max(1);
+    f64::from(fewest) / 1.25..f64::from(most) * 1.25
+}
+
+fn one_row(
+    root: &Area,
+    summary: &Summary,
+    row: &RowSummary,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut chart = ChartBuilder::on(root)
+        .caption(row.method(), ("sans-serif", 18))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(52)
+        .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
+    mesh(&mut chart)?;
+    let groups = summary.shot_groups;
+    for edge in [f64::from(groups.few_below), f64::from(groups.many_above)] {
+        if counts(summary).contains(&edge) {
+            let line = [(edge, 0.0), (edge, 100.0)];
+            chart.draw_series(DashedLineSeries::new(line, 5, 4, GREY.stroke_width(1)))?;
+        }
+    }
+    for (name, member) in group_members(summary, row) {
+        let Some(level) = row.mean.get(name).copied().flatten() else {
+            continue;
+        };
+        let ends = member
+            .iter()
+            .fold((f64::INFINITY, 0.0f64), |(low, high), point| {
+                (
+                    low.min(f64::from(point.count)),
+                    high.max(f64::from(point.count)),
+                )
+            });
+        chart.draw_series(LineSeries::new(
+            [(ends.0, level), (ends.1, level)],
+            COLOURS[1].stroke_width(2),
+        ))?;
+    }
+    let points = row
+        .per_class
+        .iter()
+        .filter_map(|point| Some((f64::from(point.count.max(1)), point.accuracy?)));
+    chart.draw_series(points.map(|point| Circle::new(point, 4, COLOURS[0].mix(0.75).filled())))?;
+    Ok(())
+}
+
+/// Counts on a logarithmic axis, percent on a plain one.
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
+
+fn mesh(chart: &mut Chart) -> Result<(), Box<dyn std::error::Error>> {
+    chart
+        .configure_mesh()
+        .x_desc("training images of the class")
+        .y_desc("test accuracy, percent")
+        .x_label_formatter(&|count| format!("{count:.0}"))
+        .y_label_formatter(&|percent| format!("{percent:.0}"))
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(225, 225, 225))
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    Ok(())
+}
+
+fn group_members<'a>(
+    summary: &Summary,
+    row: &'a RowSummary,
+) -> [(&'static str, Vec<&'a ClassPoint>); 3] {
+    let groups = summary.shot_groups;
+    let of = |member: &dyn Fn(u32) -> bool| {
+        row.per_class
+            .iter()
+            .filter(|point| member(point.count))
+            .collect()
+    };
+    [
+        ("many", of(&|count| count > groups.many_above)),
+        (
+            "medium",
+            of(&|count| count <= groups.many_above && count >= groups.few_below),
+        ),
+        ("few", of(&|count| count < groups.few_below)),
+    ]
+}
+
+/// One line a row: colour by classifier, marker by representation.
+fn overview(
+    root: &Area,
+    summary: &Summary,
+    rows: &[&RowSummary],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (left, _) = root.split_horizontally(LEGEND_FROM);
+    let mut chart = ChartBuilder::on(&left)
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(52)
+        .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
+    mesh(&mut chart)?;
+    let classifiers = distinct(rows, |row| &row.classifier);
+    let representations = distinct(rows, |row| &row.representation);
+    for (index, row) in rows.iter().enumerate() {
+        let colour = COLOURS[position(&classifiers, &row.classifier) % COLOURS.len()];
+        let marker = position(&representations, &row.representation);
+        let line = binned(&row.per_class);
+        chart.draw_series(LineSeries::new(
+            line.iter().copied(),
+            colour.stroke_width(2),
+        ))?;
+        for point in &line {
+            draw_marker(&left, chart.backend_coord(point), marker, colour)?;
+        }
+        let y = 24 + 20 * index as i32;
+        let (from, to) = (LEGEND_FROM + 6, LEGEND_FROM + 34);
+        root.draw(&PathElement::new(
+            [(from, y), (to, y)],
+            colour.stroke_width(2),
+        ))?;
+        draw_marker(root, ((from + to) / 2, y), marker, colour)?;
+        root.draw(&Text::new(
+            row.method(),
+            (to + 8, y - 7),
+            ("sans-serif", 13),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Circle, square, triangle, cross: by shape too, not by colour alone.
+fn draw_marker(
+    area: &Area,
+    at: (i32, i32),
+    marker: usize,
+    colour: RGBColor,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (x, y) = at;
+    match marker % 4 {
+        0 => area.draw(&Circle::new(at, 4, colour.filled()))?,
+        1 => area.draw(&Rectangle::new(
+            [(x - 4, y - 4), (x + 4, y + 4)],
+            colour.filled(),
+        ))?,
+        2 => area.draw(&TriangleMarker::new(at, 6, colour.filled()))?,
+        _ => area.draw(&Cross::new(at, 4, colour.stroke_width(2)))?,
+    }
+    Ok(())
+}
+
+fn distinct<'a>(
+    rows: &[&'a RowSummary],
+    of: impl Fn(&'a RowSummary) -> &'a String,
+) -> Vec<&'a String> {
+    let mut names = Vec::new();
+    for row in rows {
+        if !names.contains(&of(row)) {
+            names.push(of(row));
+        }
+    }
+    names
+}
+
+fn position(names: &[&String], name: &String) -> usize {
+    names.iter().position(|own| *own == name).unwrap_or(0)
+}
+
+/// Classes sorted by count in at most `BINS` bins of as equal a number of classes as can be: geometric mean of the
+/// counts, mean accuracy.
+fn binned(points: &[ClassPoint]) -> Vec<(f64, f64)> {
+    let mut known: Vec<(u32, f64)> = points
+        .iter()
+        .filter_map(|point| Some((point.count.max(1), point.accuracy?)))
+        .collect();
+    known.sort_by_key(|(count, _)| *count);
+    let bins = known.len().min(BINS);
+    (0..bins)
+        .filter_map(|bin| {
+            let bin = &known[bin * known.len() / bins..(bin + 1) * known.len() / bins];
+            let logs: Vec<f64> = bin
+                .iter()
+                .map(|(count, _)| f64::from(*count).ln())
+                .collect();
+            let accuracies: Vec<f64> = bin.iter().map(|(_, accuracy)| *accuracy).collect();
+            Some((mean(&logs)?.exp(), mean(&accuracies)?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_hold_every_class_once() {
+        let points: Vec<ClassPoint> = (0..25)
+            .map(|k| ClassPoint {
+                count: 10,
+                accuracy: Some(f64::from(k)),
+            })
+            .collect();
+        let bins = binned(&points);
+        assert_eq!(bins.len(), BINS);
+        assert!(bins.iter().all(|(count, _)| (count - 10.0).abs() < 1e-9));
+        assert_eq!((bins[0].1, bins[9].1), (0.5, 23.0));
+        assert!(binned(&[]).is_empty());
+    }
+}
