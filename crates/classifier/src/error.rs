@@ -1,0 +1,142 @@
+//! What stops stage 3, with the value and the place.
+
+use std::path::PathBuf;
+
+use longtail_artifact::ArtifactError;
+use longtail_linalg::LinalgError;
+use longtail_training::TrainingError;
+use thiserror::Error;
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClassifierError {
+    /// A class without a training image: no mean, no covariance, nothing to balance.
+    #[error("class {class} of {num_classes} has no training feature")]
+    EmptyClass {
+        /// The first such class.
+        class: usize,
+        /// Classes in all.
+        num_classes: usize,
+    },
+    /// A label that is no class.
+    #[error("row {row} has label {label}, but there are {num_classes} classes")]
+    Label {
+        /// The first such row.
+        row: usize,
+        /// Its label.
+        label: u32,
+        /// Classes in all.
+        num_classes: usize,
+    },
+    /// Two inputs disagree in size.
+    #[error("{what}: {found} values, expected {expected}")]
+    Shape {
+        /// Which input.
+        what: String,
+        /// What it has.
+        found: usize,
+        /// What it needs.
+        expected: usize,
+    },
+    /// Two files disagree in size.
+    #[error("`{path}` has {what} {found}, but `{other}` has {expected}")]
+    Mismatch {
+        /// The file that does not fit.
+        path: PathBuf,
+        /// Which number of it: "feature dimension", say.
+        what: &'static str,
+        /// What the file says.
+        found: String,
+        /// The file it must fit.
+        other: PathBuf,
+        /// What that one says.
+        expected: String,
+    },
+    /// A file was made from another backbone, split or recipe.
+    #[error("`{path}` was made from {what} {found}, but the run now has {expected}")]
+    Provenance {
+        /// The file.
+        path: PathBuf,
+        /// What it was made from.
+        what: &'static str,
+        /// Hash or value in the file.
+        found: String,
+        /// Hash or value now.
+        expected: String,
+    },
+    /// A feature file whose class counts are not those of its labels.
+    #[error("`{path}` says class {class} has {said} images, but {found} of its labels are {class}")]
+    Counts {
+        /// The file.
+        path: PathBuf,
+        /// The first class that differs.
+        class: usize,
+        /// `class_counts`.
+        said: u32,
+        /// Labels found.
+        found: u32,
+    },
+    /// Tukey's power of a negative feature.
+    #[error("feature {value} at row {row}, column {column} is negative: Tukey's power λ = {lambda} needs features of at least 0")]
+    NegativeFeature {
+        /// Row in the sorted store or in the file.
+        row: usize,
+        /// Column.
+        column: usize,
+        /// The value.
+        value: f32,
+        /// λ.
+        lambda: f64,
+    },
+    /// A prototype of zero length.
+    #[error("the prototype of class {class} is zero: stage 1 never saw the class, or nothing of it is positive")]
+    NoPrototype {
+        /// The class.
+        class: usize,
+    },
+    /// LAPACK could not factor a class.
+    #[error("the covariance of class {class} ({rows} rows of {dim} dimensions) cannot be factored")]
+    Factor {
+        /// The class.
+        class: usize,
+        /// N_k.
+        rows: usize,
+        /// d.
+        dim: usize,
+        /// What LAPACK said.
+        source: LinalgError,
+    },
+    /// A method that needs a linear stage-1 head met another.
+    #[error("`{method}` {why}, but stage 1 of this variant trained a {found} head")]
+    Head {
+        /// The method.
+        method: &'static str,
+        /// What it does that needs one.
+        why: &'static str,
+        /// The head found.
+        found: &'static str,
+    },
+    /// A method needs features that the split leaves out.
+    #[error("`{method}` needs {what}, but `{path}` holds no image")]
+    NoData {
+        /// The method.
+        method: &'static str,
+        /// What for.
+        what: &'static str,
+        /// The empty file.
+        path: PathBuf,
+    },
+    /// The method's name is not in the recipe, or the recipe asks for what this build does not know.
+    #[error("{0}")]
+    Recipe(String),
+    /// Ctrl-C: a checkpoint was written.
+    #[error("interrupted; the next run goes on from the last checkpoint")]
+    Interrupted,
+    /// A file.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A head or its training.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+}

@@ -1,0 +1,161 @@
+//! What TailCalib and MPFA share: a model, laws, a plan of rows, and each epoch's balanced batches from them.
+
+use longtail_ops::stream_words;
+use longtail_recipe::{CountRule, TailRule};
+
+use crate::ClassifierError;
+use crate::generate::{
+    BalancedEpoch, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch,
+};
+use crate::journal::Journal;
+
+/// Settings that stay the same over the epochs.
+#[derive(Debug, Clone, Copy)]
+pub struct GenerationSettings {
+    /// The recipe's seed.
+    pub seed: u64,
+    /// Prefix of the streams' names: `mpfa` or `tailcalib`.
+    pub prefix: &'static str,
+    /// Which classes are raised.
+    pub tail: TailRule,
+    /// By how many rows.
+    pub count: CountRule,
+    /// Who gets the remainder.
+    pub remainder: Remainder,
+    /// Rows get unit norm before the head.
+    pub normalize: bool,
+    /// Rows a step.
+    pub batch_size: usize,
+    /// New rows every epoch, or the same ones.
+    pub every_epoch: bool,
+    /// The rows of a generation that is used over and over may be kept (its laws never change).
+    pub may_cache: bool,
+}
+
+/// Most bytes of generated rows that are kept from epoch to epoch when they are the same in each.
+const CACHE_BYTES: usize = 256 << 20;
+
+/// Generates an epoch's rows.
+#[derive(Debug)]
+pub struct Generation {
+    settings: GenerationSettings,
+    /// Rows, means and factors.
+    pub model: FeatureModel,
+    /// One law a source row.
+    pub laws: RowLaws,
+    plan: RowPlan,
+    plan_epoch: Option<usize>,
+    cache: Option<Vec<f32>>,
+    announced: bool,
+}
+
+impl Generation {
+    /// A generation from a model and the laws of its rows.
+    pub fn new(settings: GenerationSettings, model: FeatureModel, laws: RowLaws) -> Self {
+        let plan = RowPlan::new(&[], settings.tail, settings.count, settings.remainder, settings.seed, "", 0);
+        Self { settings, model, laws, plan, plan_epoch: None, cache: None, announced: false }
+    }
+
+    /// Drops rows that were kept: the laws have changed.
+    pub fn forget_rows(&mut self) {
+        self.cache = None;
+    }
+
+    /// The memory that generation takes, with the number of rows of an epoch.
+    pub fn memory(&self) -> EpochMemory {
+        let plan = self.plan_of(0);
+        EpochMemory::new(
+            &self.model,
+            self.laws.bytes(),
+            plan.len(),
+            self.settings.batch_size,
+            rayon::current_num_threads(),
+        )
+    }
+
+    fn plan_of(&self, generation: usize) -> RowPlan {
+        let GenerationSettings { seed, prefix, tail, count, remainder, .. } = self.settings;
+        let purpose = format!("{prefix}/remainder");
+        RowPlan::new(&self.model.base.counts(), tail, count, remainder, seed, &purpose, generation as u64)
+    }
+
+    /// The key of one generation's noise.
+    fn key(&self, generation: usize) -> [u32; 2] {
+        stream_words(self.settings.seed, &format!("{}/noise/epoch-{generation}", self.settings.prefix))
+    }
+
+    /// The balanced batches of a 0-based epoch, at most `steps` of them.
+    ///
+    /// The first call prints the memory that generation takes and logs the rows of each class.
+    ///
+    /// # Errors
+    /// When model and laws disagree in size, or the log cannot be written.
+    pub fn epoch(
+        &mut self,
+        epoch: usize,
+        steps: Option<usize>,
+        journal: &mut dyn Journal,
+    ) -> Result<BalancedEpoch<'_>, ClassifierError> {
+        let generation = if self.settings.every_epoch { epoch } else { 0 };
+        if self.plan_epoch != Some(generation) {
+            self.plan = self.plan_of(generation);
+            self.plan_epoch = Some(generation);
+            self.cache = None;
+        }
+        let memory = self.memory();
+        if !self.announced {
+            self.announce(epoch, &memory, journal)?;
+        }
+        journal.scalar(epoch, "generate", "rows", self.plan.len() as f64, "rows")?;
+        let key = self.key(generation);
+        let settings = self.settings;
+        if settings.may_cache && !settings.every_epoch && memory.materialised_bytes <= CACHE_BYTES && self.cache.is_none() {
+            let sampler = LowRankSampler::new(&self.model, &self.laws, &self.plan, key)?;
+            let numbers: Vec<u32> = (0..self.plan.len() as u32).collect();
+            let mut rows = vec![0f32; numbers.len() * self.model.base.dim()];
+            sampler.fill(&numbers, &mut rows, &mut SamplerScratch::default());
+            self.cache = Some(rows);
+        }
+        let sampler = LowRankSampler::new(&self.model, &self.laws, &self.plan, key)?;
+        let order = (settings.seed, format!("{}/order", settings.prefix), epoch as u64);
+        Ok(BalancedEpoch::new(
+            &self.model,
+            sampler,
+            &self.plan,
+            settings.normalize,
+            settings.batch_size,
+            memory.block_rows,
+            steps,
+            (order.0, &order.1, order.2),
+        )
+        .with_rows(self.cache.as_deref()))
+    }
+
+    fn announce(
+        &mut self,
+        epoch: usize,
+        memory: &EpochMemory,
+        journal: &mut dyn Journal,
+    ) -> Result<(), ClassifierError> {
+        self.announced = true;
+        journal.note(&format!(
+            "generation: {} rows beside {} real ones; workspace {} (fixed, {} rows at a time), inputs {}; all rows at once would be {}",
+            self.plan.len(),
+            self.model.base.len(),
+            mebibytes(memory.workspace_bytes),
+            memory.block_rows,
+            mebibytes(memory.resident_bytes),
+            mebibytes(memory.materialised_bytes),
+        ));
+        if epoch == 0 {
+            for (class, &rows) in self.plan.per_class().iter().enumerate() {
+                journal.scalar(epoch, "generate", &format!("rows/class-{class}"), rows as f64, "rows")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,223 @@
+//! One run of stage 3: inputs, fitting, scoring, outputs; resumable between epochs.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use longtail_artifact::{
+    Begin, BeginOptions, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint, interrupted,
+    progress, stage_specs, write_tensors,
+};
+use longtail_recipe::{ClassifierRecipe, Recipe};
+use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
+use serde_json::{Map, Value, json};
+
+use crate::ClassifierError;
+use crate::inputs::Inputs;
+use crate::journal::Journal;
+use crate::method::base::{Context, method};
+
+/// Minutes between checkpoints; epochs are short here.
+const CHECKPOINT_MINUTES: f64 = 0.25;
+
+/// Runs one method on one variant, from files to files.
+///
+/// # Errors
+/// Everything that keeps it from finishing; finished artifacts are left as they were.
+pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
+    let recipe = read_recipe(args)?;
+    let classifier = recipe.classifier(method_name)?;
+    let layout = RunLayout::new(&args.run);
+    let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
+    let part = recipe.classifier_part(&args.variant, method_name)?;
+    let device = args.device()?;
+    let upstream = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
+    stage_specs::require_up_to_date(&layout.features(&args.variant), &upstream, args.accept_stale)
+        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
+    let spec = stage_specs::classifier(&layout, &args.variant, views, part, &device);
+    let folder = layout.classifier(&args.variant, method_name);
+    let options = BeginOptions {
+        force: args.force,
+        accept_stale: args.accept_stale,
+        accept_device_change: args.accept_device_change,
+    };
+    let stage = match StageRun::begin(&folder, &spec, options)? {
+        Begin::UpToDate => {
+            if !args.quiet {
+                eprintln!("classifier {}+{method_name}: up to date", args.variant);
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Begin::Run(stage) => stage,
+    };
+    let inputs = Inputs::load(&layout, &args.variant, views)
+        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))
+        .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
+    let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
+    let fitted = {
+        let mut context =
+            Context { seed: recipe.seed, groups: recipe.data.shot_groups, journal: &mut journal };
+        method(classifier)?.fit(&inputs.data, &mut context).with_context(|| {
+            format!("classifier `{method_name}` on `{}` could not be fitted", args.variant)
+        })?
+    };
+    // From here on the classifier is fixed; the test features open.
+    let test = inputs.test.open(&fitted)?;
+    let classes = inputs.data.num_classes();
+    let logits = fitted.head.logits(&test.features)?;
+    let predicted = argmax_rows(&logits, classes);
+    let accuracy = evaluate(&predicted, &test.labels, &inputs.data.class_counts, recipe.data.shot_groups)?;
+    let val = &inputs.data.val;
+    let val_predicted = argmax_rows(&fitted.head.logits(&val.features)?, classes);
+    let head_hash = fitted.head.save(&folder.join("head.safetensors"), &fitted.chosen)?;
+    let tensors = [
+        u32_tensor("class_counts", &inputs.data.class_counts),
+        u32_tensor("labels", &test.labels),
+        NamedTensor {
+            name: "logits".to_owned(),
+            shape: vec![test.labels.len(), classes],
+            data: TensorData::F32(logits),
+        },
+        u32_tensor("predicted", &predicted),
+        u32_tensor("val_labels", &val.labels),
+        u32_tensor("val_predicted", &val_predicted),
+    ];
+    let metadata = json!({
+        "classifier": classifier.method(),
+        "chosen": fitted.chosen,
+        "val_accuracy": fitted.val_accuracy,
+        "shot_groups": {
+            "many_above": recipe.data.shot_groups.many_above,
+            "few_below": recipe.data.shot_groups.few_below,
+        },
+        "test_accuracy": groups(&accuracy),
+    });
+    let predictions_hash = write_tensors(&folder.join("predictions.safetensors"), &tensors, &metadata)?;
+    journal.finish(&[("head.safetensors", head_hash), ("predictions.safetensors", predictions_hash)])?;
+    report(args, method_name, &fitted.chosen, fitted.val_accuracy, &accuracy);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_recipe(args: &StageArgs) -> anyhow::Result<Recipe> {
+    Ok(longtail_recipe::read(&args.recipe, &args.overrides()?)?)
+}
+
+fn u32_tensor(name: &str, values: &[u32]) -> NamedTensor {
+    NamedTensor { name: name.to_owned(), shape: vec![values.len()], data: TensorData::U32(values.to_vec()) }
+}
+
+fn groups(accuracy: &GroupAccuracy) -> Value {
+    Value::Object(accuracy.groups().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
+}
+
+/// One line for a person, or one JSON object.
+fn report(
+    args: &StageArgs,
+    method_name: &str,
+    chosen: &Map<String, Value>,
+    val_accuracy: Option<f64>,
+    accuracy: &GroupAccuracy,
+) {
+    if args.json {
+        let summary = json!({
+            "variant": args.variant,
+            "method": method_name,
+            "chosen": chosen,
+            "val_accuracy": val_accuracy,
+            "test_accuracy": groups(accuracy),
+        });
+        println!("{summary}");
+    } else if !args.quiet {
+        let percent = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{:.2}", 100.0 * value));
+        let parts: Vec<String> =
+            accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
+        let chosen = match chosen.is_empty() || chosen.contains_key("alpha_per_class") {
+            true => String::new(),
+            false => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
+        };
+        println!("{}+{method_name}: {} (percent){chosen}", args.variant, parts.join(", "));
+    }
+}
+
+/// The journal of a real run: `metrics.jsonl`, a progress bar, and checkpoints in the stage's folder.
+pub struct StageJournal {
+    stage: StageRun,
+    metrics: Option<MetricsWriter>,
+    what: String,
+    quiet: bool,
+    clock: CheckpointClock,
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl StageJournal {
+    /// Writes into the folder of `stage`; `what` names the bar.
+    pub fn new(stage: StageRun, what: String, quiet: bool) -> Self {
+        Self { stage, metrics: None, what, quiet, clock: CheckpointClock::start(CHECKPOINT_MINUTES), bar: None }
+    }
+
+    /// Writes the manifest; the run is done.
+    fn finish(mut self, outputs: &[(&str, longtail_artifact::FileHash)]) -> anyhow::Result<()> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.metrics(None)?.flush()?;
+        self.metrics = None;
+        Ok(self.stage.finish(outputs)?)
+    }
+
+    fn metrics(&mut self, resume_offset: Option<u64>) -> Result<&mut MetricsWriter, ClassifierError> {
+        if self.metrics.is_none() {
+            self.metrics = Some(self.stage.metrics(resume_offset)?);
+        }
+        Ok(self.metrics.as_mut().expect("set just above"))
+    }
+}
+
+impl Journal for StageJournal {
+    fn scalar(&mut self, epoch: usize, split: &str, name: &str, value: f64, unit: &str) -> Result<(), ClassifierError> {
+        self.metrics(None)?.scalar(epoch as u64, epoch, split, name, value, unit)?;
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
+
+    fn resume(&mut self) -> Result<Option<StateReader>, ClassifierError> {
+        let Some(checkpoint) = self.stage.latest_checkpoint()? else {
+            return Ok(None);
+        };
+        self.metrics(Some(checkpoint.metrics_offset))?;
+        self.note(&format!("going on from epoch {}", checkpoint.step));
+        Ok(Some(StateReader::new(format!("checkpoint {}", checkpoint.step), checkpoint.tensors)))
+    }
+
+    fn begin(&mut self, epochs: usize, done: usize) {
+        let bar = progress(epochs as u64, &self.what, self.quiet);
+        bar.set_position(done as u64);
+        self.clock.saved(done as u64);
+        self.bar = Some(bar);
+    }
+
+    fn end_of_epoch(&mut self, done: usize, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+        }
+        let stop = interrupted();
+        if stop || self.clock.is_due(done as u64) {
+            let mut writer = StateWriter::default();
+            state(&mut writer);
+            let metrics = self.metrics(None)?;
+            metrics.flush()?;
+            let offset = metrics.offset();
+            self.stage.save_checkpoint(done as u64, &writer.into_tensors(), &json!({}), offset)?;
+            self.clock.saved(done as u64);
+        }
+        if stop { Err(ClassifierError::Interrupted) } else { Ok(()) }
+    }
+}
