@@ -101,8 +101,8 @@ mod tests {
         assert_eq!(words, PINNED_WORDS, "{words:#x?}");
         assert_eq!(stream_words(0, "test"), PINNED_KEY, "{:#x?}", stream_words(0, "test"));
     }
-    const PINNED_WORDS: [u64; 2] = [0, 0];
-    const PINNED_KEY: [u32; 2] = [0, 0];
+    const PINNED_WORDS: [u64; 2] = [0xfe94_fde3_4683_2a75, 0x8ae7_5e6d_22a0_0121];
+    const PINNED_KEY: [u32; 2] = [0xe03a_e043, 0x7507_4f3c];
 
     #[test]
     fn normal_has_unit_moments() {

@@ -30,6 +30,7 @@ pub trait Real:
     + DivAssign
     + Sum
     + ScratchCell
+    + crate::conv::DirectKernels
     + 'static
 {
     /// 0

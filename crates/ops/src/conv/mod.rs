@@ -4,9 +4,11 @@
 //! algorithms stand behind each function: [`direct`], a register-blocked kernel for the usual shapes, and [`im2col`] with
 //! a matrix product for everything else. Which one runs, and in what order its sums are taken, depends on the shape only.
 
+mod direct;
 mod im2col;
 mod shape;
 
+pub(crate) use direct::DirectKernels;
 pub use shape::ConvShape;
 
 use crate::Real;
@@ -43,7 +45,11 @@ pub fn conv2d<T: Real>(s: &ConvShape, x: &[T], weight: &[T], y: &mut [T], ws: &m
     check_len("x", x.len(), s.input_len());
     check_len("weight", weight.len(), s.weight_len());
     check_len("y", y.len(), s.output_len());
-    im2col::forward(s, x, weight, y, ws);
+    if direct::takes_forward(s) {
+        direct::forward(s, x, weight, y, ws);
+    } else {
+        im2col::forward(s, x, weight, y, ws);
+    }
 }
 
 /// The gradient of [`conv2d`] for its input: `dx ← ∂⟨dy, y⟩/∂x`, or `dx += …` when `accumulate`.
@@ -64,7 +70,11 @@ pub fn conv2d_backward_input<T: Real>(
     check_len("dy", dy.len(), s.output_len());
     check_len("weight", weight.len(), s.weight_len());
     check_len("dx", dx.len(), s.input_len());
-    im2col::backward_input(s, dy, weight, dx, accumulate, ws);
+    if direct::takes_backward_input(s) {
+        direct::backward_input(s, dy, weight, dx, accumulate, ws);
+    } else {
+        im2col::backward_input(s, dy, weight, dx, accumulate, ws);
+    }
 }
 
 /// The gradient of [`conv2d`] for its weight: `dweight ← ∂⟨dy, y⟩/∂weight`. Overwrites `dweight`.
@@ -78,7 +88,11 @@ pub fn conv2d_backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight
     check_len("x", x.len(), s.input_len());
     check_len("dy", dy.len(), s.output_len());
     check_len("dweight", dweight.len(), s.weight_len());
-    im2col::backward_weight(s, x, dy, dweight, ws);
+    if direct::takes_backward_weight(s) {
+        direct::backward_weight(s, x, dy, dweight, ws);
+    } else {
+        im2col::backward_weight(s, x, dy, dweight, ws);
+    }
 }
 
 fn check_len(name: &str, found: usize, expected: usize) {

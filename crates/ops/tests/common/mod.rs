@@ -1,0 +1,79 @@
+//! What the kernel tests share: numbers, central differences, forced paths.
+#![allow(dead_code)]
+
+use std::sync::{Mutex, MutexGuard};
+
+use longtail_ops::{SimdPath, available_simd_paths, normal, set_simd_path, stream};
+
+/// `len` standard normals, a function of `name` alone.
+pub fn normals(name: &str, len: usize) -> Vec<f64> {
+    let mut rng = stream(0, name, 0, 0);
+    (0..len).map(|_| normal(&mut rng)).collect()
+}
+
+pub fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+pub fn inner(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The largest difference, relative to the largest magnitude of `expected`.
+pub fn error(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
+    found.iter().zip(expected).fold(0.0, |m, (a, b)| {
+        let difference = (a - b).abs() / scale;
+        if difference.is_nan() { f64::INFINITY } else { f64::max(m, difference) }
+    })
+}
+
+pub fn error_single(found: &[f32], expected: &[f64]) -> f64 {
+    error(&found.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), expected)
+}
+
+/// The central difference of `f` along each coordinate of `at`.
+pub fn gradient(at: &[f64], mut f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
+    const STEP: f64 = 1e-5;
+    let mut moved = at.to_vec();
+    (0..at.len())
+        .map(|i| {
+            moved[i] = at[i] + STEP;
+            let above = f(&moved);
+            moved[i] = at[i] - STEP;
+            let below = f(&moved);
+            moved[i] = at[i];
+            (above - below) / (2.0 * STEP)
+        })
+        .collect()
+}
+
+/// The central difference of a vector function along a direction.
+pub fn tangent(mut f: impl FnMut(f64) -> Vec<f64>) -> Vec<f64> {
+    const STEP: f64 = 1e-6;
+    let (above, below) = (f(STEP), f(-STEP));
+    above.iter().zip(&below).map(|(a, b)| (a - b) / (2.0 * STEP)).collect()
+}
+
+pub fn step(at: &[f64], size: f64, direction: &[f64]) -> Vec<f64> {
+    at.iter().zip(direction).map(|(a, d)| a + size * d).collect()
+}
+
+static PATH: Mutex<()> = Mutex::new(());
+
+/// Runs `test` once for each vector path of this processor. The path is one for the process, so tests that force it take turns.
+pub fn on_each_path(mut test: impl FnMut(SimdPath)) {
+    let _turn: MutexGuard<()> = PATH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for path in available_simd_paths() {
+        set_simd_path(Some(path));
+        test(path);
+    }
+    set_simd_path(None);
+}
+
+/// Runs `task` on a pool of `threads`.
+pub fn with_threads<R: Send>(threads: usize, task: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(task)
+}
