@@ -219,6 +219,8 @@ fn overview(
         .y_label_area_size(52)
         .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
     mesh(&mut chart)?;
+    // Twenty pixels a row, fewer when the rows would not fit.
+    let legend_step = ((HEIGHT as i32 - 40) / rows.len().max(1) as i32).min(20);
     let classifiers = distinct(rows, |row| &row.classifier);
     let representations = distinct(rows, |row| &row.representation);
     for (index, row) in rows.iter().enumerate() {
@@ -232,7 +234,7 @@ fn overview(
         for point in &line {
             draw_marker(&left, chart.backend_coord(point), marker, colour)?;
         }
-        let y = 24 + 20 * index as i32;
+        let y = 24 + legend_step * index as i32;
         let (from, to) = (LEGEND_FROM + 6, LEGEND_FROM + 34);
         root.draw(&PathElement::new(
             [(from, y), (to, y)],
