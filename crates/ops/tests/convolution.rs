@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{error, error_single, gradient, inner, normals, on_each_path, single, with_threads};
+use common::{error, error_single, gradient, hold_path, inner, normals, on_each_path, single, with_threads};
 use longtail_ops::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 
 const fn shape(batch: usize, hw: (usize, usize), channels: (usize, usize), kernel: usize, rest: [usize; 4]) -> ConvShape {
@@ -169,6 +169,7 @@ fn adjoint_identities() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
+    let _path = hold_path();
     for s in [
         shape(37, (8, 8), (16, 16), 3, [1, 1, 1, 1]),
         shape(37, (8, 8), (16, 16), 3, [2, 1, 1, 2]),

@@ -18,12 +18,13 @@ use crate::Real;
 pub struct Workspace<T> {
     packed: Vec<T>,
     partial: Vec<T>,
+    runs: Vec<usize>,
 }
 
 impl<T> Workspace<T> {
     /// An empty workspace.
     pub fn new() -> Self {
-        Self { packed: Vec::new(), partial: Vec::new() }
+        Self { packed: Vec::new(), partial: Vec::new(), runs: Vec::new() }
     }
 
     /// Bytes held now.

@@ -65,12 +65,17 @@ static PATH: Mutex<()> = Mutex::new(());
 
 /// Runs `test` once for each vector path of this processor. The path is one for the process, so tests that force it take turns.
 pub fn on_each_path(mut test: impl FnMut(SimdPath)) {
-    let _turn: MutexGuard<()> = PATH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = hold_path();
     for path in available_simd_paths() {
         set_simd_path(Some(path));
         test(path);
     }
     set_simd_path(None);
+}
+
+/// Keeps the path as it is while the guard lives: for tests that compare bits.
+pub fn hold_path() -> MutexGuard<'static, ()> {
+    PATH.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Runs `task` on a pool of `threads`.

@@ -15,17 +15,33 @@ pub(super) use weight::{backward_weight, takes_backward_weight};
 
 use rayon::prelude::*;
 
+use self::kernels::KernelSet;
 use self::source::Source;
 use self::tile::Tile;
 use super::{ConvShape, Workspace};
 use crate::Real;
 use crate::scratch::{aligned, with_scratch};
 
+/// Kernel rows or columns, as indices into the weight, in the order in which the source is read.
+#[derive(Clone, Copy)]
+struct Taps {
+    /// The tap under the first source pixel.
+    first: isize,
+    /// From one source pixel to the next.
+    step: isize,
+    count: usize,
+}
+
+impl Taps {
+    fn indices(self) -> impl Iterator<Item = usize> {
+        (0..self.count).map(move |m| (self.first + self.step * m as isize) as usize)
+    }
+}
+
 /// One correlation with its own taps over a part of the output.
 struct Pass {
-    /// Kernel rows and columns, as indices into the weight, in the order in which the source is read.
-    taps_y: Vec<usize>,
-    taps_x: Vec<usize>,
+    taps_y: Taps,
+    taps_x: Taps,
     /// Source pixels between neighbouring taps.
     dilation: usize,
     /// Source pixels between neighbouring outputs.
@@ -44,9 +60,10 @@ struct Pass {
 impl Pass {
     /// The one pass of the forward direction.
     fn forward(s: &ConvShape) -> Self {
+        let taps = Taps { first: 0, step: 1, count: s.kernel };
         Self {
-            taps_y: (0..s.kernel).collect(),
-            taps_x: (0..s.kernel).collect(),
+            taps_y: taps,
+            taps_x: taps,
             dilation: s.dilation,
             source_step: s.stride,
             origin: (0, 0),
@@ -58,18 +75,24 @@ impl Pass {
         }
     }
 
-    /// Where each run of consecutive source elements begins, and how long it is.
-    fn runs(&self, source: &Source) -> (Vec<usize>, usize) {
-        let mut runs = Vec::with_capacity(source.blocks() * self.taps_y.len() * self.taps_x.len());
-        let joined = self.dilation == 1;
+    /// Appends where each run of consecutive source elements begins. Taps of a kernel row are one run unless dilated.
+    fn push_runs(&self, source: &Source, runs: &mut Vec<usize>) {
+        let runs_of_row = if self.dilation == 1 { self.taps_x.count.min(1) } else { self.taps_x.count };
         for block in 0..source.blocks() {
-            for y in 0..self.taps_y.len() {
-                for x in 0..if joined { self.taps_x.len().min(1) } else { self.taps_x.len() } {
-                    runs.push(source.at(block, y * self.dilation, x * self.dilation));
-                }
+            for y in 0..self.taps_y.count {
+                runs.extend((0..runs_of_row).map(|x| source.at(block, y * self.dilation, x * self.dilation)));
             }
         }
-        (runs, source.block() * if joined { self.taps_x.len() } else { 1 })
+    }
+
+    /// Elements of a run.
+    fn run_len(&self, source: &Source) -> usize {
+        source.block() * if self.dilation == 1 { self.taps_x.count } else { 1 }
+    }
+
+    /// Rows of the packed weight: source channels, filled up to whole blocks, times taps.
+    fn weight_rows(&self, source: &Source) -> usize {
+        source.blocks() * source.block() * self.taps_y.count * self.taps_x.count
     }
 }
 
@@ -97,7 +120,7 @@ pub(super) fn forward<T: Real>(s: &ConvShape, x: &[T], weight: &[T], y: &mut [T]
     let source = Source::of_input(s);
     let taps = s.kernel * s.kernel;
     let value = |o: usize, i: usize, tap: usize| weight[(o * s.in_channels + i) * taps + tap];
-    correlate(s, &source, &[Pass::forward(s)], s.out_channels, value, x, y, false, ws);
+    correlate(s, &source, (1, |_| Pass::forward(s)), s.out_channels, value, x, y, false, ws);
 }
 
 pub(super) fn backward_input<T: Real>(
@@ -108,19 +131,21 @@ pub(super) fn backward_input<T: Real>(
     accumulate: bool,
     ws: &mut Workspace<T>,
 ) {
-    // Along one axis: input pixel stride·j + residue gets tap first + stride·m from output j + shift − m.
+    // Along one axis, input pixel stride·j + residue gets tap first + stride·m from output j + shift − m. Read from the
+    // smallest output on, the taps run backwards.
     let axis = |residue: usize| {
         let first = (residue + s.padding) % s.stride;
-        let taps: Vec<usize> = (first..s.kernel).step_by(s.stride).rev().collect();
+        let count = s.kernel.saturating_sub(first).div_ceil(s.stride);
+        let last = first as isize + s.stride as isize * (count as isize - 1);
         let shift = (residue + s.padding) / s.stride;
-        (taps, shift)
+        (Taps { first: last, step: -(s.stride as isize), count }, shift)
     };
-    let span = |taps: &[usize]| s.dilation * taps.len().saturating_sub(1);
-    let count = |residue: usize, size: usize| size.saturating_sub(residue).div_ceil(s.stride);
-    let before = (0..s.stride).map(|r| (span(&axis(r).0)).saturating_sub(axis(r).1)).max().unwrap_or(0);
+    let span = |residue: usize| s.dilation * axis(residue).0.count.saturating_sub(1);
+    let pixels = |residue: usize, size: usize| size.saturating_sub(residue).div_ceil(s.stride);
+    let before = (0..s.stride).map(|r| span(r).saturating_sub(axis(r).1)).max().unwrap_or(0);
     // The last output under the last input pixel of each residue, and all of dy, must lie inside.
     let padded = |size: usize, out: usize| {
-        let reach = (0..s.stride).map(|r| (count(r, size) + axis(r).1).max(span(&axis(r).0) + 1));
+        let reach = (0..s.stride).map(|r| (pixels(r, size) + axis(r).1).max(span(r) + 1));
         before + reach.max().unwrap_or(0).max(out)
     };
     let source = Source {
@@ -131,34 +156,33 @@ pub(super) fn backward_input<T: Real>(
         padded_height: padded(s.height, s.out_height()),
         padded_width: padded(s.width, s.out_width()),
     };
-    let mut passes = Vec::with_capacity(s.stride * s.stride);
-    for residue_y in 0..s.stride {
-        for residue_x in 0..s.stride {
-            let ((taps_y, shift_y), (taps_x, shift_x)) = (axis(residue_y), axis(residue_x));
-            passes.push(Pass {
-                dilation: s.dilation,
-                source_step: 1,
-                origin: (before + shift_y - span(&taps_y), before + shift_x - span(&taps_x)),
-                rows: count(residue_y, s.height),
-                columns: count(residue_x, s.width),
-                out_origin: (residue_y * s.width + residue_x) * s.in_channels,
-                out_row: s.stride * s.width * s.in_channels,
-                out_pixel: s.stride * s.in_channels,
-                taps_y,
-                taps_x,
-            });
+    let pass = |index: usize| {
+        let (residue_y, residue_x) = (index / s.stride, index % s.stride);
+        let ((taps_y, shift_y), (taps_x, shift_x)) = (axis(residue_y), axis(residue_x));
+        Pass {
+            taps_y,
+            taps_x,
+            dilation: s.dilation,
+            source_step: 1,
+            origin: (before + shift_y - span(residue_y), before + shift_x - span(residue_x)),
+            rows: pixels(residue_y, s.height),
+            columns: pixels(residue_x, s.width),
+            out_origin: (residue_y * s.width + residue_x) * s.in_channels,
+            out_row: s.stride * s.width * s.in_channels,
+            out_pixel: s.stride * s.in_channels,
         }
-    }
+    };
     let taps = s.kernel * s.kernel;
     let value = |i: usize, o: usize, tap: usize| weight[(o * s.in_channels + i) * taps + tap];
-    correlate(s, &source, &passes, s.in_channels, value, dy, dx, accumulate, ws);
+    correlate(s, &source, (s.stride * s.stride, pass), s.in_channels, value, dy, dx, accumulate, ws);
 }
 
-/// Runs the passes over every image. `weight(output channel, source channel, tap)` gives the weight to pack.
+/// Runs the passes, given as their number and each by its index, over every image.
+/// `weight(output channel, source channel, tap)` gives the weight to pack.
 fn correlate<T: Real>(
     s: &ConvShape,
     source: &Source,
-    passes: &[Pass],
+    (passes, pass): (usize, impl Fn(usize) -> Pass + Sync),
     out_channels: usize,
     weight: impl Fn(usize, usize, usize) -> T,
     input: &[T],
@@ -169,71 +193,104 @@ fn correlate<T: Real>(
     let kernels = T::kernels();
     let vectors = vectors(kernels.lanes, out_channels);
     let block = vectors * kernels.lanes;
-    let rows_of = |pass: &Pass| source.blocks() * pass.taps_y.len() * pass.taps_x.len() * source.block();
-    let packed_rows: usize = passes.iter().map(rows_of).sum();
-    let packed = aligned(&mut ws.packed, packed_rows * out_channels.next_multiple_of(block));
-
-    // (pass, block of output channels, source block, tap, source channel) rows of `block` output channels.
+    let rows: usize = (0..passes).map(|i| pass(i).weight_rows(source)).sum();
+    let packed = aligned(&mut ws.packed, rows * out_channels.next_multiple_of(block));
+    ws.runs.clear();
     let mut rows = packed.chunks_exact_mut(block);
-    for pass in passes {
+    for i in 0..passes {
+        let pass = pass(i);
+        pass.push_runs(source, &mut ws.runs);
         for first in (0..out_channels).step_by(block) {
-            for source_block in 0..source.blocks() {
-                for &ky in &pass.taps_y {
-                    for &kx in &pass.taps_x {
-                        for c in source_block * source.block()..(source_block + 1) * source.block() {
-                            let row = rows.next().expect("the packed weight has a row for every tap and channel");
-                            for (o, slot) in (first..).zip(row) {
-                                let exists = o < out_channels && c < source.channels;
-                                *slot = if exists { weight(o, c, ky * s.kernel + kx) } else { T::ZERO };
-                            }
-                        }
+            pack(&pass, source, s.kernel, first..out_channels, &weight, &mut rows);
+        }
+    }
+
+    let (packed, runs) = (&*packed, &ws.runs[..]);
+    let (input_len, output_len) = (input.len() / s.batch.max(1), output.len() / s.batch.max(1));
+    output.par_chunks_mut(output_len.max(1)).zip(input.par_chunks(input_len.max(1))).for_each(|(output, input)| {
+        with_scratch(source.len(), |padded| {
+            source.fill(input, padded);
+            let (mut weight, mut runs) = (packed, runs);
+            for i in 0..passes {
+                let pass = pass(i);
+                let weight_rows = pass.weight_rows(source);
+                let (these_runs, rest) = runs.split_at(weight_rows / pass.run_len(source).max(1));
+                runs = rest;
+                for first in (0..out_channels).step_by(block) {
+                    let (this, rest) = weight.split_at(weight_rows * block);
+                    weight = rest;
+                    let part = Part { pass: &pass, source, padded, runs: these_runs, weight: this, first };
+                    part.run(kernels, vectors, out_channels, output, accumulate);
+                }
+            }
+        });
+    });
+}
+
+/// Packs one block of output channels as rows of (source block, tap, source channel), in the order of the runs.
+fn pack<'a, T: Real>(
+    pass: &Pass,
+    source: &Source,
+    kernel: usize,
+    channels: std::ops::Range<usize>,
+    weight: impl Fn(usize, usize, usize) -> T,
+    rows: &mut impl Iterator<Item = &'a mut [T]>,
+) {
+    for source_block in 0..source.blocks() {
+        for ky in pass.taps_y.indices() {
+            for kx in pass.taps_x.indices() {
+                for c in source_block * source.block()..(source_block + 1) * source.block() {
+                    let row = rows.next().expect("the packed weight has a row for every tap and channel");
+                    for (o, slot) in (channels.start..).zip(row) {
+                        let exists = o < channels.end && c < source.channels;
+                        *slot = if exists { weight(o, c, ky * kernel + kx) } else { T::ZERO };
                     }
                 }
             }
         }
     }
+}
 
-    let packed = &*packed;
-    let runs: Vec<_> = passes.iter().map(|pass| pass.runs(source)).collect();
-    let (input_len, output_len) = (input.len() / s.batch.max(1), output.len() / s.batch.max(1));
-    output.par_chunks_mut(output_len.max(1)).zip(input.par_chunks(input_len.max(1))).for_each(|(output, input)| {
-        with_scratch(source.len(), |padded| {
-            source.fill(input, padded);
-            let mut weight = packed;
-            for (pass, (runs, run_len)) in passes.iter().zip(&runs) {
-                if pass.rows == 0 || pass.columns == 0 {
-                    weight = &weight[rows_of(pass) * out_channels.next_multiple_of(block)..];
-                    continue;
-                }
-                let pixels = tile_pixels(kernels.pixels[vectors - 1], pass.columns);
-                for first in (0..out_channels).step_by(block) {
-                    let (this, rest) = weight.split_at(rows_of(pass) * block);
-                    weight = rest;
-                    for y in 0..pass.rows {
-                        for wanted in (0..pass.columns).step_by(pixels) {
-                            let x = wanted.min(pass.columns - pixels);
-                            let from =
-                                source.at(0, pass.origin.0 + y * pass.source_step, pass.origin.1 + x * pass.source_step);
-                            let to = pass.out_origin + y * pass.out_row + x * pass.out_pixel + first;
-                            let job = Tile {
-                                source: &padded[from..],
-                                runs,
-                                run_len: *run_len,
-                                pixel_step: pass.source_step * source.block(),
-                                weight: this,
-                                out: &mut output[to..],
-                                out_step: pass.out_pixel,
-                                channels: block.min(out_channels - first),
-                                skip: wanted - x,
-                                accumulate,
-                            };
-                            kernels.run_tile(pixels, vectors, job);
-                        }
-                    }
-                }
+/// One pass over one image for one block of output channels.
+struct Part<'a, T> {
+    pass: &'a Pass,
+    source: &'a Source,
+    padded: &'a [T],
+    runs: &'a [usize],
+    weight: &'a [T],
+    /// First output channel of the block.
+    first: usize,
+}
+
+impl<T: Real> Part<'_, T> {
+    fn run(&self, kernels: &KernelSet<T>, vectors: usize, out_channels: usize, output: &mut [T], accumulate: bool) {
+        let (pass, source) = (self.pass, self.source);
+        if pass.rows == 0 || pass.columns == 0 {
+            return;
+        }
+        let pixels = tile_pixels(kernels.pixels[vectors - 1], pass.columns);
+        for y in 0..pass.rows {
+            for wanted in (0..pass.columns).step_by(pixels) {
+                // The last tile of a row moves back into it and leaves alone what is there already.
+                let x = wanted.min(pass.columns - pixels);
+                let from = source.at(0, pass.origin.0 + y * pass.source_step, pass.origin.1 + x * pass.source_step);
+                let to = pass.out_origin + y * pass.out_row + x * pass.out_pixel + self.first;
+                let job = Tile {
+                    source: &self.padded[from..],
+                    runs: self.runs,
+                    run_len: pass.run_len(source),
+                    pixel_step: pass.source_step * source.block(),
+                    weight: self.weight,
+                    out: &mut output[to..],
+                    out_step: pass.out_pixel,
+                    channels: (vectors * kernels.lanes).min(out_channels - self.first),
+                    skip: wanted - x,
+                    accumulate,
+                };
+                kernels.run_tile(pixels, vectors, job);
             }
-        });
-    });
+        }
+    }
 }
 
 #[cfg(test)]

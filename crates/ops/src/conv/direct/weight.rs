@@ -19,7 +19,10 @@ pub(in crate::conv) fn takes_backward_weight(s: &ConvShape) -> bool {
 pub(in crate::conv) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight: &mut [T], ws: &mut Workspace<T>) {
     let source = Source::of_input(s);
     let pass = Pass::forward(s);
-    let (runs, run_len) = pass.runs(&source);
+    let run_len = pass.run_len(&source);
+    ws.runs.clear();
+    pass.push_runs(&source, &mut ws.runs);
+    let runs = &ws.runs[..];
     let kernels = T::kernels();
     let vectors = vectors(kernels.lanes, s.out_channels);
     let block = vectors * kernels.lanes;
@@ -29,7 +32,8 @@ pub(in crate::conv) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T]
 
     let gradient_len = runs.len() * run_len * padded_channels;
     let images = images_per_partial(s);
-    let partials = s.batch.div_ceil(images);
+    // An empty batch still has one sum: of nothing.
+    let partials = s.batch.div_ceil(images).max(1);
     let (x_len, dy_len) = (s.height * s.width * s.in_channels, rows * columns * s.out_channels);
     // A vector may not read past the last channel, so channels that do not fill their vectors are copied out first.
     let copy_len = if padded_channels == s.out_channels { 0 } else { rows * columns * padded_channels };
@@ -51,7 +55,7 @@ pub(in crate::conv) fn backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T]
                 for top in (0..rows).step_by(strip) {
                     let mut at = 0;
                     for first in (0..padded_channels).step_by(block) {
-                        for &run in &runs {
+                        for &run in runs {
                             let mut done = 0;
                             while done < run_len {
                                 let sizes = kernels.rows[vectors - 1];
