@@ -1,0 +1,244 @@
+//! The network as a function of its flat parameters: forward, inference, backward, and along a direction.
+
+mod backward;
+mod buffers;
+mod forward;
+mod jvp;
+mod tape;
+
+use longtail_ops::{ChaCha8Rng, Real, Workspace};
+
+use crate::arch::Architecture;
+use crate::error::BackboneError;
+use crate::graph::Graph;
+use crate::image::ImageShape;
+use crate::params::ParamIndex;
+use crate::plan::Plan;
+use buffers::{Buffers, Memory};
+use forward::Source;
+use tape::{Origin, Statistics};
+
+pub use tape::Tape;
+
+/// ε under the root of every batch norm. Source: `torch.nn.BatchNorm2d`'s default.
+pub const NORM_EPSILON: f64 = 1e-5;
+/// How far running statistics follow one batch. Source: `torch.nn.BatchNorm2d`'s default.
+pub const NORM_MOMENTUM: f64 = 0.1;
+
+/// Where batch norms take their mean and variance from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormMode {
+    /// The batch's own. With `track`, running statistics follow; without, they are not touched (a virtual step).
+    Batch {
+        /// Whether running statistics follow this batch.
+        track: bool,
+    },
+    /// The running ones, as constants.
+    Running,
+}
+
+/// A network: the plan of its passes, and the memory they share.
+///
+/// It holds no weights. Parameters and running statistics are flat vectors of the caller, laid out as [`Network::params`] and
+/// [`Network::buffers`] say. After the first step of the largest batch a step allocates nothing. No result depends on the
+/// number of threads.
+#[derive(Debug)]
+pub struct Network<T: Real> {
+    architecture: Architecture,
+    image: ImageShape,
+    graph: Graph,
+    plan: Plan,
+    arena: Buffers<T>,
+    workspace: Workspace<T>,
+    /// Of the inference pass; training keeps its own on the tape.
+    statistics: Statistics<T>,
+}
+
+impl<T: Real> Network<T> {
+    /// A network for images of that size.
+    ///
+    /// # Errors
+    /// A depth that the architecture does not come in; an image without pixels or channels.
+    pub fn new(architecture: &Architecture, image: ImageShape) -> Result<Self, BackboneError> {
+        let graph = architecture.graph(image)?;
+        let plan = Plan::new(&graph);
+        Ok(Self {
+            architecture: *architecture,
+            image,
+            graph,
+            plan,
+            arena: Buffers::default(),
+            workspace: Workspace::default(),
+            statistics: Statistics::default(),
+        })
+    }
+
+    /// Numbers in one image's feature.
+    pub fn feature_dim(&self) -> usize {
+        self.graph.feature_dim()
+    }
+
+    /// Which network this is.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The images it takes.
+    pub fn image(&self) -> ImageShape {
+        self.image
+    }
+
+    /// What is learned: names, shapes and places in the flat vector, in torchvision's order.
+    pub fn params(&self) -> &ParamIndex {
+        &self.graph.params
+    }
+
+    /// The running statistics: a second flat vector.
+    pub fn buffers(&self) -> &ParamIndex {
+        &self.graph.buffers
+    }
+
+    /// Fresh parameters and running statistics; see [`ParamIndex::init`].
+    pub fn init(&self, rng: &mut ChaCha8Rng) -> (Vec<T>, Vec<T>) {
+        (self.graph.params.init(rng), self.graph.buffers.init(rng))
+    }
+
+    /// Features of a batch, left in `tape.features()`, with all that [`Self::backward`] and [`Self::jvp`] need.
+    ///
+    /// `running` is read in mode `Running`, updated in mode `Batch { track: true }`, and else left alone:
+    /// `running ← 0.9·running + 0.1·batch` with the unbiased variance, as PyTorch has it.
+    ///
+    /// # Shapes
+    /// - `params`, `running`: as [`Self::params`] and [`Self::buffers`] - `images`: `(n, H, W, C)`, n ≥ 1
+    /// - features: `(n, d)`, at least 0 as they come after a ReLU
+    /// # Errors
+    /// A length that does not fit; an empty batch. The tape and `running` are then untouched.
+    pub fn forward(
+        &mut self,
+        params: &[T],
+        running: &mut [T],
+        images: &[T],
+        n: usize,
+        mode: NormMode,
+        tape: &mut Tape<T>,
+    ) -> Result<(), BackboneError> {
+        self.check_inputs(params, running, images, n)?;
+        let source = match mode {
+            NormMode::Batch { track: true } => Source::Batch(Some(running)),
+            NormMode::Batch { track: false } => Source::Batch(None),
+            NormMode::Running => Source::Running(running),
+        };
+        let batch_stats = matches!(mode, NormMode::Batch { .. });
+        tape.prepare(self.origin(), &self.graph, &self.plan, images, n, batch_stats);
+        self.arena.reserve(&self.plan.arena, n);
+        let mut memory = Memory { images, tape: &mut tape.buffers, arena: &mut self.arena };
+        let (graph, pass) = (&self.graph, &self.plan.forward);
+        forward::run(graph, pass, params, source, n, &mut memory, &mut tape.statistics, &mut self.workspace);
+        Ok(())
+    }
+
+    /// Features under running statistics, without a tape, in a few buffers that all layers share.
+    ///
+    /// # Shapes
+    /// - `images`: `(n, H, W, C)`, n ≥ 1 - `features`: `(n, d)`, overwritten
+    /// # Errors
+    /// A length that does not fit; an empty batch.
+    pub fn infer(&mut self, params: &[T], running: &[T], images: &[T], n: usize, features: &mut [T]) -> Result<(), BackboneError> {
+        self.check_inputs(params, running, images, n)?;
+        self.check_features("features", features.len(), n)?;
+        self.arena.reserve(&self.plan.arena, n);
+        self.statistics.reserve(self.graph.norm_channels);
+        let mut no_tape = Buffers::default();
+        let mut memory = Memory { images, tape: &mut no_tape, arena: &mut self.arena };
+        let (graph, pass) = (&self.graph, &self.plan.infer);
+        forward::run(graph, pass, params, Source::Running(running), n, &mut memory, &mut self.statistics, &mut self.workspace);
+        features.copy_from_slice(memory.get(pass.values[graph.output.0], features.len()));
+        Ok(())
+    }
+
+    /// The gradient of a scalar for all parameters, from its gradient for the features: `grad ← Jᵀ·dfeatures`. Overwrites `grad`.
+    ///
+    /// `params` must be those of the tape's forward pass. The tape is only read: two calls give the same bits.
+    ///
+    /// # Shapes
+    /// - `dfeatures`: `(n, d)` of the tape's n - `grad`: as [`Self::params`]
+    /// # Errors
+    /// A length that does not fit; a tape that no forward pass of such a network has filled.
+    pub fn backward(&mut self, params: &[T], tape: &Tape<T>, dfeatures: &[T], grad: &mut [T]) -> Result<(), BackboneError> {
+        self.check_tape(tape)?;
+        self.check_params("params", params.len())?;
+        self.check_params("grad", grad.len())?;
+        self.check_features("dfeatures", dfeatures.len(), tape.batch)?;
+        self.arena.reserve(&self.plan.arena, tape.batch);
+        let (arena, workspace) = (&mut self.arena, &mut self.workspace);
+        backward::run(&self.graph, &self.plan, params, tape, dfeatures, grad, arena, workspace);
+        Ok(())
+    }
+
+    /// The derivative of the features along a direction of the parameters: `features_dot ← J·direction`. Overwrites `features_dot`.
+    ///
+    /// Exact, by forward differentiation: in batch mode the batch's mean and variance move too; in running mode they do not.
+    ///
+    /// # Shapes
+    /// - `direction`: as [`Self::params`] - `features_dot`: `(n, d)` of the tape's n
+    /// # Errors
+    /// As [`Self::backward`].
+    /// # Source
+    /// The rules of forward differentiation; used for the meta-gradient's `∇_Θ⟨∇_W L, v⟩`.
+    pub fn jvp(&mut self, params: &[T], tape: &Tape<T>, direction: &[T], features_dot: &mut [T]) -> Result<(), BackboneError> {
+        self.check_tape(tape)?;
+        self.check_params("params", params.len())?;
+        self.check_params("direction", direction.len())?;
+        self.check_features("features_dot", features_dot.len(), tape.batch)?;
+        self.arena.reserve(&self.plan.arena, tape.batch);
+        let mut no_tape = Buffers::default();
+        let mut memory = Memory { images: &[], tape: &mut no_tape, arena: &mut self.arena };
+        jvp::run(&self.graph, &self.plan, params, direction, tape, &mut memory, &mut self.workspace);
+        features_dot.copy_from_slice(memory.get(self.plan.tangent.values[self.graph.output.0], features_dot.len()));
+        Ok(())
+    }
+
+    /// Bytes that training on batches of `n` images takes: one tape and the arena, without the caller's flat vectors and without
+    /// the convolutions' packed weights.
+    pub fn memory_bytes(&self, n: usize) -> usize {
+        let activations = n * (self.plan.elements_per_image() + self.image.len());
+        (activations + 6 * self.graph.norm_channels) * size_of::<T>()
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { architecture: self.architecture, image: self.image }
+    }
+
+    fn check_inputs(&self, params: &[T], running: &[T], images: &[T], n: usize) -> Result<(), BackboneError> {
+        if n == 0 {
+            return Err(BackboneError::EmptyBatch);
+        }
+        self.check_params("params", params.len())?;
+        let why = || format!("running statistics of {}", self.architecture);
+        length("running", running.len(), self.graph.buffers.len(), why)?;
+        length("images", images.len(), n * self.image.len(), || format!("{n} images of {}", self.image))
+    }
+
+    fn check_params(&self, what: &'static str, found: usize) -> Result<(), BackboneError> {
+        length(what, found, self.graph.params.len(), || format!("parameters of {}", self.architecture))
+    }
+
+    fn check_features(&self, what: &'static str, found: usize, n: usize) -> Result<(), BackboneError> {
+        let dim = self.feature_dim();
+        length(what, found, n * dim, || format!("{n} features of {dim}"))
+    }
+
+    fn check_tape(&self, tape: &Tape<T>) -> Result<(), BackboneError> {
+        let describe = |origin: &Origin| format!("{} on images of {}", origin.architecture, origin.image);
+        let expected = self.origin();
+        match &tape.origin {
+            Some(found) if *found == expected => Ok(()),
+            Some(found) => Err(BackboneError::Tape { found: describe(found), expected: describe(&expected) }),
+            None => Err(BackboneError::Tape { found: "no forward pass yet".to_owned(), expected: describe(&expected) }),
+        }
+    }
+}
+
+fn length(what: &'static str, found: usize, expected: usize, why: impl FnOnce() -> String) -> Result<(), BackboneError> {
+    if found == expected { Ok(()) } else { Err(BackboneError::Length { what, found, expected, why: why() }) }
+}

@@ -1,0 +1,109 @@
+//! What a forward pass leaves for the passes after it.
+
+use longtail_ops::Real;
+
+use super::buffers::Buffers;
+use crate::arch::Architecture;
+use crate::graph::Graph;
+use crate::image::ImageShape;
+use crate::plan::{Place, Plan};
+
+/// Mean, variance and 1/√(variance + ε) of every channel of every batch norm, as used.
+#[derive(Debug)]
+pub(crate) struct Statistics<T> {
+    pub(crate) mean: Vec<T>,
+    pub(crate) var: Vec<T>,
+    pub(crate) inv_std: Vec<T>,
+}
+
+impl<T> Default for Statistics<T> {
+    fn default() -> Self {
+        Self { mean: Vec::new(), var: Vec::new(), inv_std: Vec::new() }
+    }
+}
+
+impl<T: Real> Statistics<T> {
+    pub(crate) fn reserve(&mut self, channels: usize) {
+        for vector in [&mut self.mean, &mut self.var, &mut self.inv_std] {
+            vector.resize(channels, T::ZERO);
+        }
+    }
+}
+
+/// Whose forward pass it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) architecture: Architecture,
+    pub(crate) image: ImageShape,
+}
+
+/// The activations of one forward pass: two for each block, and the batch statistics.
+///
+/// A tape belongs to no network in particular: any network of the same architecture and image size can fill or read it, and
+/// its memory is reused from pass to pass. `backward` and `jvp` only read it, in any order and as often as wanted.
+#[derive(Debug)]
+pub struct Tape<T> {
+    pub(super) origin: Option<Origin>,
+    pub(super) batch: usize,
+    pub(super) batch_stats: bool,
+    pub(super) images: Vec<T>,
+    pub(super) buffers: Buffers<T>,
+    pub(super) statistics: Statistics<T>,
+    /// Buffer and length of the features.
+    features: (usize, usize),
+}
+
+impl<T> Default for Tape<T> {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            batch: 0,
+            batch_stats: false,
+            images: Vec::new(),
+            buffers: Buffers::default(),
+            statistics: Statistics::default(),
+            features: (0, 0),
+        }
+    }
+}
+
+impl<T: Real> Tape<T> {
+    /// The features `(n, d)`, row-major; empty before the first forward pass.
+    pub fn features(&self) -> &[T] {
+        match self.origin {
+            Some(_) => &self.buffers.get(self.features.0)[..self.features.1],
+            None => &[],
+        }
+    }
+
+    /// Images in the batch; 0 before the first forward pass.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Bytes held now.
+    pub fn memory_bytes(&self) -> usize {
+        let vectors = [&self.images, &self.statistics.mean, &self.statistics.var, &self.statistics.inv_std];
+        self.buffers.bytes() + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
+    }
+
+    /// Gets ready for a pass over `images`, which it keeps: the first convolution's weight gradient reads them.
+    pub(super) fn prepare(&mut self, origin: Origin, graph: &Graph, plan: &Plan, images: &[T], batch: usize, batch_stats: bool) {
+        self.images.clear();
+        self.images.extend_from_slice(images);
+        self.buffers.reserve(&plan.tape, batch);
+        self.statistics.reserve(graph.norm_channels);
+        let Place::Tape(slot) = plan.forward.values[graph.output.0] else { unreachable!("the tape keeps the features") };
+        self.features = (slot, graph.len(graph.output, batch));
+        (self.origin, self.batch, self.batch_stats) = (Some(origin), batch, batch_stats);
+    }
+
+    /// The first `len` elements of what lies there.
+    pub(super) fn get(&self, place: Place, len: usize) -> &[T] {
+        match place {
+            Place::Image => &self.images[..len],
+            Place::Tape(slot) => &self.buffers.get(slot)[..len],
+            Place::Arena(_) => unreachable!("what a later pass reads lies on the tape"),
+        }
+    }
+}

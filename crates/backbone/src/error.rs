@@ -1,0 +1,104 @@
+//! What can be wrong with a network, its vectors or its file.
+
+use crate::image::ImageShape;
+
+/// Every error of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackboneError {
+    /// A name that is no architecture of ours.
+    #[error("unknown architecture `{name}`; known are resnetN and resnetN_two_headed with N = 6n+2, such as resnet32")]
+    UnknownArchitecture {
+        /// The name as given.
+        name: String,
+    },
+    /// A depth that the architecture does not come in.
+    #[error("{family} cannot have depth {depth}: it must be 6n+2 and at least {smallest}, such as {smallest}, 20, 32 or 56")]
+    Depth {
+        /// The architecture in words.
+        family: &'static str,
+        /// The depth asked for.
+        depth: usize,
+        /// The smallest depth possible.
+        smallest: usize,
+    },
+    /// Images of no pixels or no channels.
+    #[error("a network cannot take images of {image} pixels × channels: each must be at least 1")]
+    Image {
+        /// The sizes asked for.
+        image: ImageShape,
+    },
+    /// A slice whose length does not fit the network or the batch.
+    #[error("`{what}` has {found} elements, {expected} are needed ({why})")]
+    Length {
+        /// Which argument.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that fits.
+        expected: usize,
+        /// Where the expected length comes from.
+        why: String,
+    },
+    /// A batch without images.
+    #[error("a batch of no images cannot go through a network")]
+    EmptyBatch,
+    /// A tape that no forward pass of such a network has filled.
+    #[error("the tape is of {found}, this network is {expected}: run `forward` of this network on it first")]
+    Tape {
+        /// What filled the tape.
+        found: String,
+        /// What the network is.
+        expected: String,
+    },
+    /// A tensor that the network needs is not in the file.
+    #[error("tensor `{name}` {shape:?} of {architecture} is missing")]
+    MissingTensor {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that the network needs.
+        shape: Vec<usize>,
+        /// The network.
+        architecture: String,
+    },
+    /// A tensor that the network does not know.
+    #[error("tensor `{name}` does not belong to {architecture}")]
+    UnexpectedTensor {
+        /// Name of the tensor.
+        name: String,
+        /// The network.
+        architecture: String,
+    },
+    /// The same name twice.
+    #[error("tensor `{name}` is there twice")]
+    RepeatedTensor {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A tensor of the wrong shape.
+    #[error("tensor `{name}` has shape {found:?}, {architecture} needs {expected:?}")]
+    TensorShape {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that fits.
+        expected: Vec<usize>,
+        /// The network.
+        architecture: String,
+    },
+    /// A NaN, an infinity, or a negative running variance.
+    #[error("tensor `{name}` holds {value} at index {index}; {needed}")]
+    TensorValue {
+        /// Name of the tensor.
+        name: String,
+        /// The offending value as text.
+        value: String,
+        /// Its index in the flattened tensor.
+        index: usize,
+        /// What would be right.
+        needed: &'static str,
+    },
+    /// The file could not be read or written.
+    #[error("backbone file: {0}")]
+    File(String),
+}

@@ -1,0 +1,38 @@
+//! The size of one input image.
+
+use std::fmt;
+
+use crate::error::BackboneError;
+
+/// Rows, columns and channels of one image. In memory images are channels-last: `(N, height, width, channels)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ImageShape {
+    /// Rows; at least 1.
+    pub height: usize,
+    /// Columns; at least 1.
+    pub width: usize,
+    /// Channels, 1 for grey and 3 for colour; at least 1.
+    pub channels: usize,
+}
+
+impl ImageShape {
+    /// Elements of one image.
+    pub fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// True when there is nothing in it; no network takes such an image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn check(self) -> Result<Self, BackboneError> {
+        if self.is_empty() { Err(BackboneError::Image { image: self }) } else { Ok(self) }
+    }
+}
+
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.height, self.width, self.channels)
+    }
+}
