@@ -1,1 +1,43 @@
-//! The hand-off files: names, shapes, metadata, hashes; atomic write, mmap read, strict load, inspect.
+//! The hand-off files: names, shapes, metadata, hashes; atomic write, mapped and checked read, stage keys, manifests, locks,
+//! checkpoints, metrics, and the words in which every binary speaks of errors.
+//!
+//! Three promises: a finished file is whole (written beside its place, synced, renamed); a read never trusts a size before it was
+//! compared with the file's length; the bytes that are written are a function of the content alone.
+
+mod atomic;
+mod checkpoint;
+pub mod cli;
+pub mod code_versions;
+mod difference;
+mod error;
+mod hash;
+mod inspect;
+mod json;
+mod layout;
+mod lock;
+mod manifest;
+mod metrics;
+mod stage;
+pub mod stage_specs;
+mod stage_run;
+mod state;
+mod tensor_file;
+mod tensors;
+
+pub use atomic::{write_atomic, write_json_atomic};
+pub use checkpoint::Checkpoint;
+pub use cli::{
+    Hint, Interrupted, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted, progress, run_main,
+};
+pub use error::ArtifactError;
+pub use hash::{FileHash, hash_file};
+pub use inspect::{TensorCensus, census};
+pub use json::canonical_json;
+pub use layout::RunLayout;
+pub use manifest::{FileRecord, Manifest};
+pub use metrics::MetricsWriter;
+pub use stage::{StageInput, StageSpec, stage_key};
+pub use stage_run::{Begin, BeginOptions, StageRun};
+pub use state::{StageState, stage_state};
+pub use tensor_file::TensorFile;
+pub use tensors::{DType, NamedTensor, TensorData, write_tensors};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{RunLayout, StageInput, StageSpec, code_versions};
+use crate::{ArtifactError, RunLayout, StageInput, StageSpec, StageState, code_versions, stage_state};
 
 fn input(name: impl Into<String>, path: PathBuf) -> StageInput {
     StageInput { name: name.into(), path }
@@ -91,4 +91,19 @@ pub fn report(seed_dirs: &[PathBuf], rows: &[(&str, &str)], recipe_part: Value) 
         inputs,
         device: "cpu".to_owned(),
     }
+}
+
+/// Checks that the stage that this one reads from is finished and of this recipe.
+///
+/// # Errors
+/// [`ArtifactError::Upstream`] with the reasons, unless `accept_stale` and its files are there.
+pub fn require_up_to_date(dir: &Path, spec: &StageSpec, accept_stale: bool) -> Result<(), ArtifactError> {
+    let what = match stage_state(dir, spec)? {
+        StageState::UpToDate => return Ok(()),
+        StageState::Stale { .. } if accept_stale => return Ok(()),
+        StageState::Stale { reasons } => format!("was made for another recipe or from other inputs ({})", reasons.join("; ")),
+        StageState::Missing => format!("holds no finished stage `{}`", spec.stage),
+        StageState::Locked { .. } => "is being written by another process".to_owned(),
+    };
+    Err(ArtifactError::Upstream { path: dir.to_owned(), what })
 }

@@ -1,0 +1,110 @@
+//! Writing a file so that it is either there as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use crate::ArtifactError;
+
+/// Stands between a file's name and the writer's process id in a temporary name.
+const MARK: &str = ".tmp-";
+
+/// Writes `bytes` to a temporary file in the same folder, syncs it, and renames it over `path`. Makes missing folders.
+///
+/// # Errors
+/// [`ArtifactError::Io`]; `path` is then as it was, and the temporary file is gone.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(|source| ArtifactError::io("make the folder", folder, source))?;
+    let temporary = temporary_path(path);
+    let written = write_synced(&temporary, bytes)
+        .map_err(|source| ArtifactError::io("write", path, source))
+        .and_then(|()| fs::rename(&temporary, path).map_err(|source| ArtifactError::io("write", path, source)));
+    if written.is_err() {
+        // The first error is the one to tell; what is left here is swept away when the stage begins again.
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    sync_folder(folder);
+    Ok(())
+}
+
+/// `value` as indented JSON with a newline at the end, written like [`write_atomic`].
+///
+/// # Errors
+/// Those of [`write_atomic`].
+pub fn write_json_atomic(path: &Path, value: &Value) -> Result<(), ArtifactError> {
+    let text = format!("{value:#}\n");
+    write_atomic(path, text.as_bytes())
+}
+
+/// Removes temporary files in `folder` that a dead writer left. Only for the holder of the folder's lock.
+pub(crate) fn sweep(folder: &Path) -> Result<(), ArtifactError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(ArtifactError::io("list", folder, source)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|source| ArtifactError::io("list", folder, source))?.path();
+        let is_temporary = path.file_name().is_some_and(|name| name.to_string_lossy().contains(MARK));
+        if is_temporary && path.is_file() {
+            fs::remove_file(&path).map_err(|source| ArtifactError::io("remove", &path, source))?;
+        }
+    }
+    Ok(())
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    // Threads of one process may write side by side.
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}{MARK}{}-{count}", std::process::id()))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the rename itself durable, where the system can.
+fn sync_folder(folder: &Path) {
+    if let Ok(handle) = File::open(folder) {
+        // Some file systems refuse to sync a folder; the file itself is safe already.
+        let _ = handle.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("deep/er/file");
+        write_atomic(&path, b"one").expect("writable");
+        write_atomic(&path, b"two").expect("writable");
+        assert_eq!(fs::read(&path).expect("readable"), b"two");
+        assert_eq!(fs::read_dir(path.parent().expect("a folder")).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn only_temporary_files_are_swept() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for name in ["a.safetensors.tmp-12-0", "a.safetensors"] {
+            fs::write(dir.path().join(name), b"x").expect("writable");
+        }
+        sweep(dir.path()).expect("sweeps");
+        assert!(dir.path().join("a.safetensors").exists());
+        assert!(!dir.path().join("a.safetensors.tmp-12-0").exists());
+    }
+}

@@ -1,0 +1,193 @@
+//! What can go wrong with a file that stages hand on.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Every failure of this crate, with the path and the offending value.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ArtifactError {
+    /// The system refused a file operation.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no such file.
+    #[error("`{}` does not exist", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The bytes are not what a hand-off file holds: cut short, altered, or of another kind.
+    #[error("`{}` is damaged or not a hand-off file: {what}", path.display())]
+    Damaged {
+        /// The path.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A tensor that should be there is not.
+    #[error("`{}` holds no tensor `{name}`; it holds {}", path.display(), listed(found))]
+    MissingTensor {
+        /// The path.
+        path: PathBuf,
+        /// The missing name.
+        name: String,
+        /// The names that are there.
+        found: Vec<String>,
+    },
+    /// A tensor of another element type.
+    #[error("`{}`: tensor `{name}` is {found}, expected {expected}", path.display())]
+    WrongType {
+        /// The path.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its element type.
+        found: String,
+        /// The expected one.
+        expected: &'static str,
+    },
+    /// A tensor of another shape.
+    #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
+    WrongShape {
+        /// The path.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The expected one; `_` for any size.
+        expected: String,
+    },
+    /// NaN or infinity where numbers must be finite.
+    #[error("`{}`: tensor `{name}` holds {value} at flat index {index}; every value must be finite", path.display())]
+    NotFinite {
+        /// The path.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Row-major position of the first bad value.
+        index: usize,
+        /// That value.
+        value: f64,
+    },
+    /// A tensor to be written has another number of values than its shape says.
+    #[error("tensor `{name}` of shape {shape:?} was given {values} values")]
+    WrongLength {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The values given.
+        values: usize,
+    },
+    /// Two tensors of one name.
+    #[error("two tensors are called `{name}`")]
+    DuplicateTensor {
+        /// The name.
+        name: String,
+    },
+    /// The file's own format refuses what was to be written.
+    #[error("cannot encode `{}`: {what}", path.display())]
+    Encode {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// Another process works in the stage's folder.
+    #[error("another process is at work in `{}`", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A stage cannot begin: one of its inputs is not there.
+    #[error("stage `{stage}` needs `{}`, which does not exist", path.display())]
+    MissingInput {
+        /// The stage.
+        stage: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An output that the stage says it wrote is not there.
+    #[error("stage `{stage}` finished without writing `{}`", path.display())]
+    MissingOutput {
+        /// The stage.
+        stage: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A checkpoint was written on another kind of device.
+    #[error("the checkpoint `{}` was written on {found}, this run computes on {wanted}", path.display())]
+    DeviceChange {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The device that wrote it.
+        found: String,
+        /// The device of this run.
+        wanted: String,
+    },
+    /// The stage that a stage reads from is not what the recipe asks for.
+    #[error("`{}` {what}", path.display())]
+    Upstream {
+        /// The folder of the earlier stage.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A setting that this build does not know.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl ArtifactError {
+    /// What the user can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "the disk is full: free some space and run the same command again; finished files are as they were"
+            }
+            Self::Damaged { .. } | Self::NotFinite { .. } => {
+                "make its stage again with `--force`; later stages then follow by themselves"
+            }
+            Self::MissingTensor { .. } | Self::WrongType { .. } | Self::WrongShape { .. } => {
+                "the file is another stage's or another recipe's: `features inspect FILE` shows what it holds"
+            }
+            Self::MissingInput { .. } => "run the stage that makes it first; `cargo xtask status NAME` lists them",
+            Self::Locked { .. } => "wait until it is done, or stop it; the lock goes away with the process",
+            Self::Upstream { .. } => "make that stage again, or pass `--accept-stale` to use its files as they are",
+            Self::DeviceChange { .. } => {
+                "go on with that device, or pass `--accept-device-change` (the bits then differ from a straight run)"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// An I/O error; a file that is not there is named as such.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        let path = path.into();
+        if source.kind() == std::io::ErrorKind::NotFound && action == "read" {
+            return Self::Missing { path };
+        }
+        Self::Io { action, path, source }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 12;
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}

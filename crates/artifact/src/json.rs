@@ -1,0 +1,54 @@
+//! Canonical JSON: the same value is always the same text.
+
+use serde_json::Value;
+
+/// `value` as compact JSON with the keys of every object sorted by their bytes.
+///
+/// Numbers are printed by serde_json: the shortest form that reads back to the same bits.
+pub fn canonical_json(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort();
+            text.push('{');
+            for (place, key) in keys.into_iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Value::String(key.clone()).to_string());
+                text.push(':');
+                write(&fields[key.as_str()], text);
+            }
+            text.push('}');
+        }
+        Value::Array(entries) => {
+            text.push('[');
+            for (place, entry) in entries.iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                write(entry, text);
+            }
+            text.push(']');
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_sorted_at_every_depth() {
+        let value = json!({"b": [1, {"z": null, "a": "x\"y"}], "a": 0.1});
+        assert_eq!(canonical_json(&value), r#"{"a":0.1,"b":[1,{"a":"x\"y","z":null}]}"#);
+    }
+}

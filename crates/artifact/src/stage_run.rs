@@ -1,0 +1,248 @@
+//! A stage at work in its folder: lock, checkpoints, metrics, manifest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::checkpoint;
+use crate::lock::{self, FolderLock};
+use crate::manifest::{self, FileRecord, Manifest};
+use crate::stage::{key_of, missing_input};
+use crate::state::finished_state;
+use crate::{
+    ArtifactError, Checkpoint, FileHash, MetricsWriter, NamedTensor, StageSpec, StageState, atomic, hash_file,
+};
+
+/// How to begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BeginOptions {
+    /// Make the files again, from the start, even if they are up to date.
+    pub force: bool,
+    /// Take finished files of another recipe or other inputs as they are.
+    pub accept_stale: bool,
+    /// Go on from a checkpoint of another kind of device.
+    pub accept_device_change: bool,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Begin {
+    /// Nothing: the files are there.
+    UpToDate,
+    /// Work, under the folder's lock.
+    Run(StageRun),
+}
+
+/// A stage's folder while the stage is at work. Dropping it frees the folder; what was not finished goes on from the newest
+/// checkpoint at the next run.
+#[derive(Debug)]
+pub struct StageRun {
+    folder: PathBuf,
+    spec: StageSpec,
+    key: String,
+    inputs: BTreeMap<String, FileRecord>,
+    accept_device_change: bool,
+    /// Hand-off files of a run before this one: they stay whole until this one finishes, and go with its manifest.
+    _lock: FolderLock,
+}
+
+impl StageRun {
+    /// Takes the folder's lock, sweeps away temporary files of dead writers, and says whether there is work.
+    ///
+    /// The old manifest stays until [`Self::finish`] replaces it; a run that is killed leaves the old state stale, not broken.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Locked`], a missing input, or a file that cannot be read.
+    pub fn begin(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<Begin, ArtifactError> {
+        let lock = lock::take(dir)?;
+        atomic::sweep(dir)?;
+        if !options.force {
+            match finished_state(dir, spec)? {
+                StageState::UpToDate => return Ok(Begin::UpToDate),
+                StageState::Stale { .. } if options.accept_stale => return Ok(Begin::UpToDate),
+                _ => {}
+            }
+        }
+        let mut inputs = BTreeMap::new();
+        let mut hashes = Vec::with_capacity(spec.inputs.len());
+        for input in &spec.inputs {
+            let hash = hash_file(&input.path).map_err(|error| missing_input(spec.stage, error))?;
+            inputs.insert(input.name.clone(), FileRecord::of(&input.path, hash.clone())?);
+            hashes.push((input.name.clone(), hash));
+        }
+        let run = Self {
+            folder: dir.to_owned(),
+            key: key_of(spec, &hashes),
+            spec: spec.clone(),
+            inputs,
+            accept_device_change: options.accept_device_change,
+            _lock: lock,
+        };
+        let checkpoints = run.checkpoint_dir();
+        if options.force && checkpoints.exists() {
+            fs::remove_dir_all(&checkpoints).map_err(|source| ArtifactError::io("remove", &checkpoints, source))?;
+        }
+        if checkpoints.exists() {
+            atomic::sweep(&checkpoints)?;
+        }
+        Ok(Begin::Run(run))
+    }
+
+    /// The stage's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The stage's key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where checkpoints lie.
+    pub fn checkpoint_dir(&self) -> PathBuf {
+        self.folder.join("checkpoints")
+    }
+
+    /// The newest sound checkpoint of this key; damaged ones are set aside as `*.bad` and named on stderr.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or [`ArtifactError::DeviceChange`].
+    pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, ArtifactError> {
+        let folder = self.checkpoint_dir();
+        let (found, warnings) = checkpoint::latest(&folder, &self.key, &self.spec.device, self.accept_device_change)?;
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(found)
+    }
+
+    /// Writes a checkpoint; the two newest are kept. `metrics_offset` is [`MetricsWriter::offset`] after a flush.
+    ///
+    /// # Errors
+    /// The file cannot be written; earlier checkpoints are as they were.
+    pub fn save_checkpoint(
+        &self,
+        step: u64,
+        tensors: &[NamedTensor],
+        state: &Value,
+        metrics_offset: u64,
+    ) -> Result<(), ArtifactError> {
+        let checkpoint = Checkpoint { step, tensors: tensors.to_vec(), state: state.clone(), metrics_offset };
+        checkpoint::save(&self.checkpoint_dir(), &self.key, &self.spec.device, &checkpoint)
+    }
+
+    /// Opens `metrics.jsonl`, cut back to the checkpoint's offset, or to nothing for a run from the start.
+    ///
+    /// # Errors
+    /// The file cannot be written, or is shorter than the offset.
+    pub fn metrics(&mut self, resume_offset: Option<u64>) -> Result<MetricsWriter, ArtifactError> {
+        MetricsWriter::open(&self.folder.join("metrics.jsonl"), resume_offset.unwrap_or(0))
+    }
+
+    /// Writes the manifest, then removes the checkpoints: the stage is done.
+    ///
+    /// `outputs` are file names in the stage's folder with the hashes that their writers returned.
+    ///
+    /// # Errors
+    /// [`ArtifactError::MissingOutput`], or a file that cannot be read or written.
+    pub fn finish(self, outputs: &[(&str, FileHash)]) -> Result<(), ArtifactError> {
+        let mut records = BTreeMap::new();
+        for (name, hash) in outputs {
+            let path = self.folder.join(name);
+            if !path.is_file() {
+                return Err(ArtifactError::MissingOutput { stage: self.spec.stage, path });
+            }
+            records.insert((*name).to_owned(), FileRecord::of(&path, hash.clone())?);
+        }
+        let manifest = Manifest {
+            stage: self.spec.stage.to_owned(),
+            key: self.key.clone(),
+            code_version: self.spec.code_version,
+            recipe_part: self.spec.recipe_part.clone(),
+            inputs: self.inputs.clone(),
+            outputs: records,
+            device: self.spec.device.clone(),
+        };
+        manifest.write(&self.folder)?;
+        debug_assert!(self.folder.join(manifest::NAME).is_file());
+        let checkpoints = self.checkpoint_dir();
+        if checkpoints.exists() {
+            fs::remove_dir_all(&checkpoints).map_err(|source| ArtifactError::io("remove", &checkpoints, source))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StageInput, stage_state, write_atomic};
+    use serde_json::json;
+
+    fn spec(dir: &Path, epochs: u32) -> StageSpec {
+        StageSpec {
+            stage: "representation",
+            code_version: 1,
+            recipe_part: json!({"representation": {"epochs": epochs}}),
+            inputs: vec![StageInput { name: "split.safetensors".into(), path: dir.join("split") }],
+            device: "cpu".into(),
+        }
+    }
+
+    fn run(stage: &Path, spec: &StageSpec, options: BeginOptions) -> Option<StageRun> {
+        match StageRun::begin(stage, spec, options).expect("free") {
+            Begin::UpToDate => None,
+            Begin::Run(run) => Some(run),
+        }
+    }
+
+    #[test]
+    fn a_stage_runs_once_and_says_why_it_would_run_again() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let stage = dir.path().join("stage");
+        let missing = StageRun::begin(&stage, &spec(dir.path(), 1), BeginOptions::default());
+        assert!(matches!(missing, Err(ArtifactError::MissingInput { .. })));
+        write_atomic(&dir.path().join("split"), b"one").expect("writable");
+        let first = run(&stage, &spec(dir.path(), 1), BeginOptions::default()).expect("work");
+        assert!(matches!(
+            StageRun::begin(&stage, &spec(dir.path(), 1), BeginOptions::default()),
+            Err(ArtifactError::Locked { .. })
+        ));
+        assert!(matches!(stage_state(&stage, &spec(dir.path(), 1)), Ok(StageState::Locked { .. })));
+        first.save_checkpoint(3, &[], &Value::Null, 0).expect("writable");
+        write_atomic(&stage.join("out"), b"result").expect("writable");
+        let hash = hash_file(&stage.join("out")).expect("readable");
+        first.finish(&[("out", hash)]).expect("finishes");
+        assert!(!stage.join("checkpoints").exists());
+        assert!(run(&stage, &spec(dir.path(), 1), BeginOptions::default()).is_none());
+        let StageState::Stale { reasons } = stage_state(&stage, &spec(dir.path(), 2)).expect("readable") else {
+            panic!("another recipe is stale");
+        };
+        assert_eq!(reasons, ["representation.epochs: 1 → 2"]);
+        let accept = BeginOptions { accept_stale: true, ..BeginOptions::default() };
+        assert!(run(&stage, &spec(dir.path(), 2), accept).is_none());
+        let force = BeginOptions { force: true, ..BeginOptions::default() };
+        assert!(run(&stage, &spec(dir.path(), 1), force).is_some());
+        // A re-run of the stage before that gives the same bytes leaves this one valid; other bytes do not.
+        write_atomic(&dir.path().join("split"), b"one").expect("writable");
+        assert_eq!(stage_state(&stage, &spec(dir.path(), 1)).expect("readable"), StageState::UpToDate);
+        write_atomic(&dir.path().join("split"), b"two").expect("writable");
+        assert!(matches!(stage_state(&stage, &spec(dir.path(), 1)), Ok(StageState::Stale { .. })));
+    }
+
+    #[test]
+    fn a_changed_output_makes_the_stage_stale() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let stage = dir.path().join("stage");
+        write_atomic(&dir.path().join("split"), b"one").expect("writable");
+        let first = run(&stage, &spec(dir.path(), 1), BeginOptions::default()).expect("work");
+        write_atomic(&stage.join("out"), b"result").expect("writable");
+        let hash = hash_file(&stage.join("out")).expect("readable");
+        first.finish(&[("out", hash)]).expect("finishes");
+        write_atomic(&stage.join("out"), b"resuld").expect("writable");
+        assert!(matches!(stage_state(&stage, &spec(dir.path(), 1)), Ok(StageState::Stale { .. })));
+    }
+}

@@ -1,0 +1,285 @@
+//! Reading a hand-off file: mapped, every size compared with the file's length first.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
+use serde_json::Value;
+
+use crate::hash::hash_bytes;
+use crate::tensors::METADATA_KEY;
+use crate::{ArtifactError, DType, FileHash, NamedTensor, TensorData};
+
+/// An open hand-off file.
+///
+/// Opening checks the header: sizes against the file's length, offsets against each other, shapes against types. Nothing is
+/// allocated beyond the header's own size, which is within the file. The data is checked when it is taken.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    map: Mmap,
+    /// Where the data begins.
+    data_start: usize,
+    header: Metadata,
+    names: Vec<String>,
+    metadata: Value,
+}
+
+impl TensorFile {
+    /// Opens and checks the header.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Missing`], [`ArtifactError::Io`], [`ArtifactError::Damaged`].
+    pub fn open(path: &Path) -> Result<Self, ArtifactError> {
+        let damaged = |what: String| ArtifactError::Damaged { path: path.to_owned(), what };
+        let file = File::open(path).map_err(|source| ArtifactError::io("read", path, source))?;
+        let length = file.metadata().map_err(|source| ArtifactError::io("read", path, source))?.len();
+        if length < 8 {
+            return Err(damaged(format!("it has {length} bytes, fewer than a header's length takes")));
+        }
+        let map = map(&file).map_err(|source| ArtifactError::io("read", path, source))?;
+        let (header_bytes, header) =
+            SafeTensors::read_metadata(&map).map_err(|error| damaged(format!("{error} ({length} bytes)")))?;
+        let metadata = match header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY)) {
+            Some(text) => serde_json::from_str(text).map_err(|error| damaged(format!("its metadata is not JSON: {error}")))?,
+            None => Value::Null,
+        };
+        let mut names: Vec<String> = header.tensors().keys().map(|name| name.to_string()).collect();
+        names.sort();
+        Ok(Self { path: path.to_owned(), data_start: header_bytes + 8, map, header, names, metadata })
+    }
+
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands under our metadata key; null in a file of another program.
+    pub fn metadata(&self) -> &Value {
+        &self.metadata
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// A tensor's shape.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// A tensor's element type; None when there is no such tensor or its type is none of ours.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        self.header.info(name).and_then(|info| DType::of_file(info.dtype))
+    }
+
+    /// BLAKE3 of the whole file.
+    pub fn hash(&self) -> FileHash {
+        hash_bytes(&self.map)
+    }
+
+    /// A tensor of f32, row-major, as it stands in the file (not checked for NaN).
+    ///
+    /// # Errors
+    /// [`ArtifactError::MissingTensor`], [`ArtifactError::WrongType`].
+    pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, ArtifactError> {
+        let bytes = self.bytes(name, DType::F32)?;
+        Ok(Cow::Owned(bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes(array(chunk))).collect()))
+    }
+
+    /// A tensor of f64. Otherwise as [`TensorFile::f32`].
+    ///
+    /// # Errors
+    /// As [`TensorFile::f32`].
+    pub fn f64(&self, name: &str) -> Result<Cow<'_, [f64]>, ArtifactError> {
+        let bytes = self.bytes(name, DType::F64)?;
+        Ok(Cow::Owned(bytes.chunks_exact(8).map(|chunk| f64::from_le_bytes(array(chunk))).collect()))
+    }
+
+    /// A tensor of u32. Otherwise as [`TensorFile::f32`].
+    ///
+    /// # Errors
+    /// As [`TensorFile::f32`].
+    pub fn u32(&self, name: &str) -> Result<Cow<'_, [u32]>, ArtifactError> {
+        let bytes = self.bytes(name, DType::U32)?;
+        Ok(Cow::Owned(bytes.chunks_exact(4).map(|chunk| u32::from_le_bytes(array(chunk))).collect()))
+    }
+
+    /// A tensor of i64. Otherwise as [`TensorFile::f32`].
+    ///
+    /// # Errors
+    /// As [`TensorFile::f32`].
+    pub fn i64(&self, name: &str) -> Result<Cow<'_, [i64]>, ArtifactError> {
+        let bytes = self.bytes(name, DType::I64)?;
+        Ok(Cow::Owned(bytes.chunks_exact(8).map(|chunk| i64::from_le_bytes(array(chunk))).collect()))
+    }
+
+    /// A tensor of bytes, without a copy. Otherwise as [`TensorFile::f32`].
+    ///
+    /// # Errors
+    /// As [`TensorFile::f32`].
+    pub fn u8(&self, name: &str) -> Result<&[u8], ArtifactError> {
+        self.bytes(name, DType::U8)
+    }
+
+    /// An f32 tensor of the given shape (`None` = any size), every value finite.
+    ///
+    /// # Errors
+    /// Also [`ArtifactError::WrongShape`] and [`ArtifactError::NotFinite`] with the first bad index.
+    pub fn expect_f32(&self, name: &str, shape: &[Option<usize>]) -> Result<Vec<f32>, ArtifactError> {
+        let values = self.f32(name)?.into_owned();
+        self.check_shape(name, shape)?;
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(self.not_finite(name, index, f64::from(values[index]))),
+        }
+    }
+
+    /// An f64 tensor, otherwise as [`TensorFile::expect_f32`].
+    ///
+    /// # Errors
+    /// As [`TensorFile::expect_f32`].
+    pub fn expect_f64(&self, name: &str, shape: &[Option<usize>]) -> Result<Vec<f64>, ArtifactError> {
+        let values = self.f64(name)?.into_owned();
+        self.check_shape(name, shape)?;
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(self.not_finite(name, index, values[index])),
+        }
+    }
+
+    /// A u32 tensor of the given shape (`None` = any size).
+    ///
+    /// # Errors
+    /// As [`TensorFile::u32`], and [`ArtifactError::WrongShape`].
+    pub fn expect_u32(&self, name: &str, shape: &[Option<usize>]) -> Result<Vec<u32>, ArtifactError> {
+        let values = self.u32(name)?.into_owned();
+        self.check_shape(name, shape)?;
+        Ok(values)
+    }
+
+    /// Every tensor with its values, by name.
+    ///
+    /// # Errors
+    /// [`ArtifactError::WrongType`] for an element type that is none of ours.
+    pub fn tensors(&self) -> Result<Vec<NamedTensor>, ArtifactError> {
+        let mut tensors = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            let data = match self.dtype(name) {
+                Some(DType::F32) => TensorData::F32(self.f32(name)?.into_owned()),
+                Some(DType::F64) => TensorData::F64(self.f64(name)?.into_owned()),
+                Some(DType::U32) => TensorData::U32(self.u32(name)?.into_owned()),
+                Some(DType::I64) => TensorData::I64(self.i64(name)?.into_owned()),
+                Some(DType::U8) => TensorData::U8(self.u8(name)?.to_vec()),
+                None => return Err(self.wrong_type(name, "one of F32, F64, U32, U8, I64")),
+            };
+            let shape = self.shape(name).unwrap_or_default().to_vec();
+            tensors.push(NamedTensor { name: name.clone(), shape, data });
+        }
+        Ok(tensors)
+    }
+
+    fn bytes(&self, name: &str, dtype: DType) -> Result<&[u8], ArtifactError> {
+        let Some(info) = self.header.info(name) else {
+            return Err(ArtifactError::MissingTensor {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                found: self.names.clone(),
+            });
+        };
+        if DType::of_file(info.dtype) != Some(dtype) {
+            return Err(self.wrong_type(name, dtype.name()));
+        }
+        let (start, end) = info.data_offsets;
+        let damaged = || ArtifactError::Damaged {
+            path: self.path.clone(),
+            what: format!("tensor `{name}` lies outside the file"),
+        };
+        // The header's check has promised this already; a promise of another crate is worth one comparison.
+        self.map.get(self.data_start + start..self.data_start + end).ok_or_else(damaged)
+    }
+
+    fn wrong_type(&self, name: &str, expected: &'static str) -> ArtifactError {
+        let found = self.header.info(name).map_or_else(String::new, |info| format!("{:?}", info.dtype));
+        ArtifactError::WrongType { path: self.path.clone(), name: name.to_owned(), found, expected }
+    }
+
+    fn check_shape(&self, name: &str, expected: &[Option<usize>]) -> Result<(), ArtifactError> {
+        let found = self.shape(name).unwrap_or_default();
+        let fits = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(found, expected)| expected.is_none_or(|expected| expected == *found));
+        if fits {
+            return Ok(());
+        }
+        let sizes: Vec<String> =
+            expected.iter().map(|size| size.map_or_else(|| "_".to_owned(), |size| size.to_string())).collect();
+        Err(ArtifactError::WrongShape {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            found: found.to_vec(),
+            expected: format!("[{}]", sizes.join(", ")),
+        })
+    }
+
+    fn not_finite(&self, name: &str, index: usize, value: f64) -> ArtifactError {
+        ArtifactError::NotFinite { path: self.path.clone(), name: name.to_owned(), index, value }
+    }
+}
+
+#[allow(unsafe_code)]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: a map is unsound if the file changes under it. Our writers never change a finished file: they write another one
+    // and rename it over the old name, which leaves this one's contents alone.
+    unsafe { Mmap::map(file) }
+}
+
+fn array<const N: usize>(chunk: &[u8]) -> [u8; N] {
+    chunk.try_into().expect("chunks_exact gives chunks of exactly this size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write_tensors;
+    use serde_json::json;
+
+    fn sample(path: &Path) {
+        let tensors = [
+            NamedTensor { name: "m".into(), shape: vec![2, 2], data: TensorData::F32(vec![1.0, 2.0, 3.0, 4.0]) },
+            NamedTensor { name: "bad".into(), shape: vec![2], data: TensorData::F32(vec![0.0, f32::INFINITY]) },
+            NamedTensor { name: "u".into(), shape: vec![0], data: TensorData::U32(vec![]) },
+        ];
+        write_tensors(path, &tensors, &json!({"kind": "sample"})).expect("writable");
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("x.safetensors");
+        sample(&path);
+        let file = TensorFile::open(&path).expect("sound");
+        assert_eq!(file.metadata()["kind"], "sample");
+        assert_eq!(file.names(), ["bad", "m", "u"]);
+        assert_eq!(file.expect_f32("m", &[Some(2), None]).expect("fits"), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(file.expect_u32("u", &[None]).expect("fits"), Vec::<u32>::new());
+        assert_eq!(file.hash(), crate::hash_file(&path).expect("readable"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("x.safetensors");
+        sample(&path);
+        let file = TensorFile::open(&path).expect("sound");
+        assert!(matches!(file.expect_f32("bad", &[None]), Err(ArtifactError::NotFinite { index: 1, .. })));
+        assert!(matches!(file.expect_f32("m", &[Some(3), None]), Err(ArtifactError::WrongShape { .. })));
+        assert!(matches!(file.expect_f32("m", &[None]), Err(ArtifactError::WrongShape { .. })));
+        assert!(matches!(file.u32("m"), Err(ArtifactError::WrongType { .. })));
+        let error = file.f32("none").expect_err("absent").to_string();
+        assert!(error.contains("`none`") && error.contains("`bad`, `m`, `u`"), "{error}");
+    }
+}
