@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use longtail_artifact::{ArtifactError, WithHint};
+
 /// Every error of this crate. [`DatasetError::hint`] says what the user can do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,20 +43,20 @@ pub enum DatasetError {
         hint: String,
     },
     /// The operating system could not read a file.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`: {cause}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
+        /// The cause; part of the message, so not also a `source` that would be printed again.
+        cause: std::io::Error,
     },
     /// A file's bytes are not what its format says.
-    #[error("`{}`: {source}", .path.display())]
+    #[error("`{}`: {problem}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: FormatError,
+        problem: FormatError,
         /// Where to get a good copy.
         hint: String,
     },
@@ -84,6 +86,9 @@ pub enum DatasetError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An artifact could not be written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// A transform or loader was asked for something that makes no sense.
     #[error("{what}: {problem}")]
     Config {
@@ -174,6 +179,14 @@ impl DatasetError {
             )),
             Self::Split { .. } => Some("change the recipe's `data` part".to_owned()),
             _ => None,
+        }
+    }
+
+    /// The error for a binary to return, with its hint where [`longtail_artifact::run_main`] looks for it.
+    pub fn explained(self) -> anyhow::Error {
+        match self.hint() {
+            Some(hint) => Err::<(), _>(self).hint(&hint).expect_err("made from an error"),
+            None => self.into(),
         }
     }
 }

@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+pub mod check;
 mod counts;
 mod error;
 mod image_set;
@@ -42,6 +43,7 @@ mod numpy_legacy;
 pub mod read;
 mod sampler;
 mod split;
+mod split_file;
 pub mod transform;
 
 pub use counts::{ShotGroup, group_sizes, long_tailed_counts, shot_group};

@@ -34,7 +34,7 @@ impl SplitSpec {
             meta_per_class: recipe.meta_per_class,
             subset_seed: recipe.subset_seed,
             meta_seed: recipe.meta_seed,
-            max_per_class: None,
+            max_per_class: recipe.max_per_class,
         }
     }
 }

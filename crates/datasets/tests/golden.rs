@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longtail_datasets::transform::pillow::RgbImage;
-use longtail_datasets::transform::{CropFlip, Operation, PixelTable, SUB_POLICIES, SubPolicy};
+use longtail_datasets::transform::{CropFlip, CutoutBox, Operation, PixelTable, SUB_POLICIES, SubPolicy};
 use longtail_datasets::{DataSource, ImageSet, ImageShape, Split, SplitSpec};
 use longtail_recipe::MetaSource;
 
@@ -92,6 +92,19 @@ fn every_sub_policy_equals_pillow_on_an_image_of_cifars_size() {
         first.apply(m1, false, &mut image, &mut spare);
         second.apply(m2, true, &mut image, &mut spare);
         assert_eq!(first_difference(&image.pixels, expected, 32), None, "sub-policy {}", number + 1);
+    }
+}
+
+#[test]
+fn cutout_equals_pillow() {
+    let shape = ImageShape { height: 32, width: 32, channels: 3 };
+    let original = bytes("pillow/policy_image.bin");
+    let results = bytes("pillow/cutout_results.bin");
+    for (case, expected) in lines("pillow/cutout_cases.txt").iter().zip(results.chunks_exact(3072)) {
+        let number = |i: usize| case[i].parse().expect("a number");
+        let mut pixels = original.clone();
+        CutoutBox::around(number(0), number(1), shape).fill(shape, &mut pixels);
+        assert_eq!(first_difference(&pixels, expected, 32), None, "centre {case:?}");
     }
 }
 

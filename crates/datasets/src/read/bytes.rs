@@ -12,12 +12,12 @@ use crate::error::{DatasetError, FormatError};
 /// # Errors
 /// The file cannot be read, or has another size.
 pub fn read_exact_size(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>, DatasetError> {
-    let unreadable = |source| DatasetError::Read { path: path.to_owned(), source };
+    let unreadable = |cause| DatasetError::Read { path: path.to_owned(), cause };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
     let wrong = |found, at_least| DatasetError::Format {
         path: path.to_owned(),
-        source: FormatError::Length { what: "file", expected, found, at_least },
+        problem: FormatError::Length { what: "file", expected, found, at_least },
         hint: hint.to_owned(),
     };
     if found != expected {
@@ -37,9 +37,9 @@ pub fn read_exact_size(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>
 /// The file cannot be read, the stream is broken (checksum included), or the content has another size.
 pub fn read_gzip(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>, DatasetError> {
     let file = std::fs::File::open(path)
-        .map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+        .map_err(|cause| DatasetError::Read { path: path.to_owned(), cause })?;
     inflate(std::io::BufReader::new(file), expected)
-        .map_err(|source| DatasetError::Format { path: path.to_owned(), source, hint: hint.to_owned() })
+        .map_err(|problem| DatasetError::Format { path: path.to_owned(), problem, hint: hint.to_owned() })
 }
 
 /// Inflates one gzip stream of exactly `expected` bytes. Memory grows with what the stream really gives, up to
@@ -47,10 +47,9 @@ pub fn read_gzip(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>, Data
 ///
 /// # Errors
 /// As [`read_gzip`].
-pub fn inflate(stream: impl std::io::BufRead, expected: u64) -> Result<Vec<u8>, FormatError> {
+pub fn inflate(stream: impl Read, expected: u64) -> Result<Vec<u8>, FormatError> {
     let mut bytes = Vec::new();
-    // flate2's bufread and read decoders differ only in who buffers; `read` over a BufRead is fine and verifies the CRC
-    // when it meets the end of the stream, which `take(expected + 1)` lets it do for a good file.
+    // The decoder verifies the checksum when it meets the end of the stream, which the one byte more lets it do.
     GzDecoder::new(stream).take(expected + 1).read_to_end(&mut bytes).map_err(FormatError::Gzip)?;
     let found = bytes.len() as u64;
     if found != expected {

@@ -37,6 +37,11 @@ pub fn find(dir: Option<&Path>) -> Result<PathBuf, DatasetError> {
     locate::find(&CIFAR100, dir, &[TRAIN.0, TEST.0])
 }
 
+/// The two names.
+pub fn file_names() -> Vec<String> {
+    vec![TRAIN.0.to_owned(), TEST.0.to_owned()]
+}
+
 /// Reads `train.bin` and `test.bin` of `folder`.
 ///
 /// # Errors
@@ -60,7 +65,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
             set.check_class_counts((records / FINE_CLASSES as usize) as u32)?;
             Ok(set)
         });
-        set.map_err(|source| DatasetError::Format { path, source, hint: CIFAR100.hint.to_owned() })
+        set.map_err(|problem| DatasetError::Format { path, problem, hint: CIFAR100.hint.to_owned() })
     };
     let train = load(TRAIN)?;
     let test = load(TEST)?;

@@ -60,6 +60,15 @@ pub fn find(dir: Option<&Path>) -> Result<PathBuf, DatasetError> {
     locate::find(&FASHION_MNIST, dir, &names)
 }
 
+/// The four names: unpacked where that file is there, else gzipped.
+pub fn file_names(folder: &Path) -> Vec<String> {
+    let name = |part: &Part| match folder.join(part.name).is_file() {
+        true => part.name.to_owned(),
+        false => format!("{}.gz", part.name),
+    };
+    PARTS.iter().map(name).collect()
+}
+
 /// Reads the four files of `folder` and checks their bytes against the published ones.
 ///
 /// # Errors
@@ -72,7 +81,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
         let found = blake3::hash(&bytes).to_hex().to_string();
         if found != part.blake3 {
             // The format is checked first: "not an IDX file" says more than a wrong sum.
-            idx::parse(&bytes, part.dimensions).map_err(|source| format_error(&path, source))?;
+            idx::parse(&bytes, part.dimensions).map_err(|problem| format_error(&path, problem))?;
             return Err(DatasetError::Corrupted {
                 path,
                 expected: part.blake3,
@@ -81,7 +90,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
             });
         }
         hasher.update(found.as_bytes());
-        values.push(idx::parse(&bytes, part.dimensions).map_err(|source| format_error(&path, source))?.to_vec());
+        values.push(idx::parse(&bytes, part.dimensions).map_err(|problem| format_error(&path, problem))?.to_vec());
     }
     let [train_images, train_labels, test_images, test_labels] =
         <[Vec<u8>; 4]>::try_from(values).expect("one array for each of the four parts");
@@ -111,8 +120,8 @@ fn read_part(folder: &Path, part: &Part) -> Result<(PathBuf, Vec<u8>), DatasetEr
     })
 }
 
-fn format_error(path: &Path, source: FormatError) -> DatasetError {
-    DatasetError::Format { path: path.to_owned(), source, hint: FASHION_MNIST.hint.to_owned() }
+fn format_error(path: &Path, problem: FormatError) -> DatasetError {
+    DatasetError::Format { path: path.to_owned(), problem, hint: FASHION_MNIST.hint.to_owned() }
 }
 
 fn image_set(images: Vec<u8>, labels: &[u8]) -> ImageSet {

@@ -27,6 +27,30 @@ pub fn find(dataset: Dataset, dir: Option<&Path>) -> Result<PathBuf, DatasetErro
     }
 }
 
+/// One file that a data set needs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FileState {
+    /// Its name in the folder; for Fashion-MNIST of the form that is there, else of the gzipped one.
+    pub name: String,
+    /// Bytes on disk, or `None` if there is no such file.
+    pub bytes: Option<u64>,
+}
+
+/// The state of each file that `dataset` needs in `folder`.
+pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
+    let names = match dataset {
+        Dataset::FashionMnist => fashion_mnist::file_names(folder),
+        _ => cifar100::file_names(),
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let bytes = std::fs::metadata(folder.join(&name)).ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
+            FileState { name, bytes }
+        })
+        .collect()
+}
+
 /// Loads a data set into memory: 55 MB for Fashion-MNIST, 185 MB for CIFAR-100.
 ///
 /// `dir` is the folder with the files or its parent. Without it, `LONGTAIL_DATA`, then `data/` of the current folder and

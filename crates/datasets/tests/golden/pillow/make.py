@@ -1,6 +1,7 @@
 """Makes the golden files of Pillow's operations as AutoAugment's CIFAR-10 policy uses them (protocol.md 1.3).
 
-    python make.py        writes image.bin, cases.txt, results.bin, policy_image.bin, policy_results.bin beside itself
+    python make.py        writes image.bin, cases.txt, results.bin, policy_image.bin, policy_results.bin,
+                          cutout_cases.txt, cutout_results.bin beside itself
 
 Made with Pillow 13.0.0 and NumPy 2.4.6. Images are synthetic, colour waves and noise. Everything is compared for
 equality. The small image has too few pixels for `equalize` to do anything; the policy's image has enough.
@@ -107,4 +108,13 @@ for first, m1, second, m2 in sub_policies:
     outputs.append(apply(second, int(m2), -1, apply(first, int(m1), 1, image)).tobytes())
 (HERE / "policy_image.bin").write_bytes(image.tobytes())
 (HERE / "policy_results.bin").write_bytes(b"".join(outputs))
+# Cutout with one hole of side 16 around a centre (row, column), clipped at the border.
+CENTRES = [(16, 16), (0, 0), (31, 31), (3, 20), (24, 8), (8, 24)]
+outputs = []
+for row, column in CENTRES:
+    cut = image.copy()
+    cut.paste((0, 0, 0), (max(column - 8, 0), max(row - 8, 0), min(column + 8, 32), min(row + 8, 32)))
+    outputs.append(cut.tobytes())
+(HERE / "cutout_cases.txt").write_text("".join(f"{row} {column}\n" for row, column in CENTRES))
+(HERE / "cutout_results.bin").write_bytes(b"".join(outputs))
 print("Pillow", PIL.__version__, "NumPy", np.__version__, len(cases), "cases")

@@ -1,0 +1,257 @@
+//! What `datasets check` finds: files, counts, channel means, record order, and the split that a recipe would draw.
+
+use std::path::Path;
+
+use longtail_recipe::{DataRecipe, Dataset, MetaSource};
+use serde::Serialize;
+
+use crate::counts::group_sizes;
+use crate::error::DatasetError;
+use crate::image_set::{DataSource, ImageSet};
+use crate::read::{self, FileState, cifar100};
+use crate::split::Split;
+
+/// How far a channel mean may lie from the published one, which has five decimals (four for Fashion-MNIST).
+const MEAN_TOLERANCE: f64 = 6e-5;
+
+/// Training images, and many / medium / few classes at >100 / <20, of CIFAR-100-LT by base and factor (protocol.md §1.1).
+const PUBLISHED_CIFAR100_LT: [(u32, f64, u32, [usize; 3]); 6] = [
+    (500, 100.0, 10_847, [35, 35, 30]),
+    (500, 50.0, 12_608, [41, 41, 18]),
+    (500, 10.0, 19_573, [69, 31, 0]),
+    (490, 100.0, 10_626, [34, 35, 31]),
+    (490, 50.0, 12_354, [40, 41, 19]),
+    (490, 10.0, 19_183, [68, 32, 0]),
+];
+
+/// Everything that a check found; [`CheckReport::ok`] is the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckReport {
+    /// Whether nothing was found that differs from what is published.
+    pub ok: bool,
+    /// The data set's name as people write it.
+    pub dataset: &'static str,
+    /// Where the files are.
+    pub folder: String,
+    /// Their layout.
+    pub layout: &'static str,
+    /// Each file with its size.
+    pub files: Vec<FileState>,
+    /// BLAKE3 over all unpacked bytes.
+    pub hash: String,
+    /// The training file.
+    pub train: PartReport,
+    /// The test file.
+    pub test: PartReport,
+    /// Channel means of the training images as published.
+    pub published_mean: Vec<f64>,
+    /// Whether the records are in the official order, in words.
+    pub record_order: &'static str,
+    /// The split that the recipe draws, if there is a recipe.
+    pub split: Option<SplitReport>,
+    /// What differs from what is published, in words.
+    pub problems: Vec<String>,
+}
+
+/// One file of images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartReport {
+    /// Images.
+    pub images: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Images of each class; all classes have as many.
+    pub per_class: u32,
+    /// Mean of each channel, of pixels in 0..1.
+    pub mean: Vec<f64>,
+    /// Population standard deviation of each channel.
+    pub std: Vec<f64>,
+}
+
+/// The split that a recipe draws.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitReport {
+    /// N_1 / N_K as the recipe says.
+    pub imbalance_factor: f64,
+    /// Where the meta set comes from.
+    pub meta_source: MetaSource,
+    /// Images in each part.
+    pub train: usize,
+    /// As above.
+    pub meta: usize,
+    /// As above.
+    pub val: usize,
+    /// As above.
+    pub test: usize,
+    /// Training images per class, index = label.
+    pub class_counts: Vec<u32>,
+    /// Classes that are many, medium and few.
+    pub groups: [usize; 3],
+    /// The thresholds: more than the first is many, fewer than the second few.
+    pub shot_groups: [u32; 2],
+    /// Whether total and groups are the published ones; `None` where nothing is published for these settings.
+    pub as_published: Option<bool>,
+}
+
+/// Loads `dataset` from `dir` (see [`crate::load`]) and compares it with what is published; with a recipe, its split too.
+///
+/// # Errors
+/// Those of [`crate::load`] and [`Split::draw`]. A difference from published numbers is no error but a problem in the
+/// report.
+pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) -> Result<CheckReport, DatasetError> {
+    let folder = read::find(dataset, dir)?;
+    let source = read::load(dataset, Some(&folder))?;
+    let (train, test) = (part(&source.train), part(&source.test));
+    let published_mean = match dataset {
+        Dataset::FashionMnist => vec![0.2860],
+        _ => vec![0.50708, 0.48655, 0.44092],
+    };
+    let mut problems = Vec::new();
+    if train.mean.iter().zip(&published_mean).any(|(found, published)| (found - published).abs() > MEAN_TOLERANCE) {
+        problems.push(format!(
+            "channel means of the training images are {}, published are {}: these are not the published images",
+            decimals(&train.mean),
+            decimals(&published_mean)
+        ));
+    }
+    let split = match recipe {
+        Some(recipe) => Some(split_report(dataset, recipe, &source)?),
+        None => None,
+    };
+    if let Some(SplitReport { as_published: Some(false), train, groups, .. }) = &split {
+        problems.push(format!("the split has {train} training images in groups {groups:?}, not the published numbers"));
+    }
+    Ok(CheckReport {
+        ok: problems.is_empty(),
+        dataset: read::title(dataset),
+        folder: folder.display().to_string(),
+        layout: match dataset {
+            Dataset::FashionMnist => "IDX, unsigned bytes",
+            _ => "binary version, records of 3074 bytes",
+        },
+        files: read::inventory(dataset, &folder),
+        record_order: record_order(dataset, &source),
+        hash: source.hash,
+        train,
+        test,
+        published_mean,
+        split,
+        problems,
+    })
+}
+
+fn part(set: &ImageSet) -> PartReport {
+    let (mean, std) = set.channel_statistics().into_iter().unzip();
+    let per_class = set.class_counts().first().copied().unwrap_or(0);
+    PartReport { images: set.len(), classes: set.num_classes, per_class, mean, std }
+}
+
+fn record_order(dataset: Dataset, source: &DataSource) -> &'static str {
+    match dataset {
+        Dataset::FashionMnist => "official (the bytes are the published ones)",
+        _ if cifar100::begins_like_official_files(source) => "official, by its first labels",
+        _ => {
+            "not the official one: the images are good, but a subset drawn by position differs, image by image, from \
+             that of other code"
+        }
+    }
+}
+
+fn split_report(dataset: Dataset, recipe: &DataRecipe, source: &DataSource) -> Result<SplitReport, DatasetError> {
+    let split = Split::draw(recipe, source)?;
+    let groups = group_sizes(&split.class_counts, &recipe.shot_groups);
+    let shot_groups = [recipe.shot_groups.many_above, recipe.shot_groups.few_below];
+    let published = PUBLISHED_CIFAR100_LT.iter().find(|(base, factor, ..)| {
+        dataset == Dataset::Cifar100
+            && split.class_counts.first() == Some(base)
+            && recipe.imbalance_factor == *factor
+            && shot_groups == [100, 20]
+    });
+    let as_published =
+        published.map(|&(_, _, total, expected)| split.train.len() == total as usize && groups == expected);
+    Ok(SplitReport {
+        imbalance_factor: recipe.imbalance_factor,
+        meta_source: recipe.meta_source,
+        train: split.train.len(),
+        meta: split.meta.len(),
+        val: split.val.len(),
+        test: split.test.len(),
+        class_counts: split.class_counts,
+        groups,
+        shot_groups,
+        as_published,
+    })
+}
+
+fn decimals(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{value:.5}")).collect::<Vec<_>>().join(" ")
+}
+
+impl std::fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} in {}", self.dataset, self.folder)?;
+        writeln!(f, "  layout        {}", self.layout)?;
+        for file in &self.files {
+            let size = file.bytes.map_or_else(|| "missing".to_owned(), |bytes| format!("{bytes} bytes"));
+            writeln!(f, "  file          {}  {size}", file.name)?;
+        }
+        for (name, part) in [("train", &self.train), ("test", &self.test)] {
+            let PartReport { images, classes, per_class, .. } = part;
+            writeln!(f, "  {name:<13} {images} images, {classes} classes of {per_class}")?;
+        }
+        writeln!(f, "  channel means {} (published {})", decimals(&self.train.mean), decimals(&self.published_mean))?;
+        writeln!(f, "  record order  {}", self.record_order)?;
+        writeln!(f, "  BLAKE3        {}", self.hash)?;
+        if let Some(split) = &self.split {
+            write!(f, "{split}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "  PROBLEM       {problem}")?;
+        }
+        writeln!(f, "{}", if self.ok { "ok" } else { "not as published" })
+    }
+}
+
+impl std::fmt::Display for SplitReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { train, meta, val, test, groups: [many, medium, few], shot_groups: [above, below], .. } = self;
+        let meta_source = match self.meta_source {
+            MetaSource::Metasaug => "held out of train",
+            MetaSource::LtBalancedDraws => "the training set, drawn class by class",
+            _ => "none",
+        };
+        writeln!(f, "split by the recipe, imbalance factor {}", self.imbalance_factor)?;
+        writeln!(f, "  train         {train} images: {}", ends(&self.class_counts))?;
+        writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
+        writeln!(f, "  meta          {meta} images ({meta_source})")?;
+        writeln!(f, "  validation    {val} images{}", if val > &0 { " (the meta set)" } else { "" })?;
+        writeln!(f, "  test          {test} images")?;
+        match self.as_published {
+            Some(true) => writeln!(f, "  class counts  as published for CIFAR-100-LT"),
+            Some(false) => writeln!(f, "  class counts  NOT as published for CIFAR-100-LT"),
+            None => writeln!(f, "  class counts  by formula; no published table has these settings"),
+        }
+    }
+}
+
+/// All counts, or the first and last of many.
+fn ends(counts: &[u32]) -> String {
+    let words = |counts: &[u32]| counts.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    match counts {
+        [] => "no class".to_owned(),
+        [a, b, c, .., x, y, z] if counts.len() > 12 => format!("{} … {}", words(&[*a, *b, *c]), words(&[*x, *y, *z])),
+        _ => words(counts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_counts_show_their_ends() {
+        assert_eq!(ends(&(1..=20).rev().collect::<Vec<_>>()), "20 19 18 … 3 2 1");
+        assert_eq!(ends(&[3, 2]), "3 2");
+        assert_eq!(ends(&[]), "no class");
+    }
+}

@@ -1,0 +1,121 @@
+//! `split.safetensors`: the indices of a run, written once, checked whenever they are there.
+
+use std::path::Path;
+
+use longtail_artifact::{NamedTensor, RunLayout, TensorData, TensorFile, write_tensors};
+use longtail_recipe::{DataRecipe, MetaSource};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::DatasetError;
+use crate::image_set::{DataSource, ImageSet};
+use crate::split::{Split, SplitSpec};
+
+impl Split {
+    /// The split of a run: read from its `split.safetensors`, or drawn and written there.
+    ///
+    /// A file that was drawn for other settings or from other images is replaced (later stages then see another hash and
+    /// run again). A file for these settings must hold the very draw.
+    ///
+    /// # Errors
+    /// Those of [`Split::draw`]; a damaged file; a file that cannot be written.
+    pub fn load_or_create(layout: &RunLayout, recipe: &DataRecipe, source: &DataSource) -> Result<Self, DatasetError> {
+        let path = layout.split();
+        let drawn = Self::draw(recipe, source)?;
+        let metadata = metadata(recipe, source);
+        if path.exists() {
+            let file = open(&path)?;
+            if file.metadata() == &metadata {
+                let found = read(&path, &file, source)?;
+                if found != drawn {
+                    let problem = "the indices are not those of the draw that the file names".to_owned();
+                    return Err(DatasetError::SplitFile { path, problem });
+                }
+                return Ok(drawn);
+            }
+        }
+        write_tensors(&path, &drawn.tensors(), &metadata)?;
+        Ok(drawn)
+    }
+
+    /// Reads a split that must be there, for stages that come after the one that wrote it.
+    ///
+    /// # Errors
+    /// A missing or damaged file, a split drawn from other images, indices out of range, or counts that are not those of
+    /// the training images.
+    pub fn load(path: &Path, source: &DataSource) -> Result<Self, DatasetError> {
+        let file = open(path)?;
+        read(path, &file, source)
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        [
+            ("train", &self.train),
+            ("meta", &self.meta),
+            ("val", &self.val),
+            ("test", &self.test),
+            ("class_counts", &self.class_counts),
+        ]
+        .map(|(name, values)| NamedTensor {
+            name: name.to_owned(),
+            shape: vec![values.len()],
+            data: TensorData::U32(values.clone()),
+        })
+        .into()
+    }
+}
+
+/// What decides the draw. Two files with the same metadata hold the same indices.
+fn metadata(recipe: &DataRecipe, source: &DataSource) -> Value {
+    json!({
+        "kind": "split",
+        "dataset": recipe.dataset.name(),
+        "data_hash": source.hash,
+        "draw": SplitSpec::new(recipe),
+        "source": "protocol.md section 7: legacy NumPy generators, MetaSAug's hold-out, LDAM's draw",
+    })
+}
+
+fn open(path: &Path) -> Result<TensorFile, DatasetError> {
+    TensorFile::open(path).map_err(|error| damaged(path, error.to_string()))
+}
+
+fn damaged(path: &Path, problem: String) -> DatasetError {
+    DatasetError::SplitFile { path: path.to_owned(), problem }
+}
+
+fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, DatasetError> {
+    let metadata = file.metadata();
+    let found = metadata["data_hash"].as_str().unwrap_or("nothing");
+    if found != source.hash {
+        return Err(damaged(path, format!("it was drawn from images of hash {found}, these have {}", source.hash)));
+    }
+    let meta_source = MetaSource::deserialize(&metadata["draw"]["meta_source"])
+        .map_err(|error| damaged(path, format!("its metadata does not say where the meta set comes from: {error}")))?;
+    let values = |name: &str, length: Option<usize>| {
+        file.expect_u32(name, &[length]).map_err(|error| damaged(path, error.to_string()))
+    };
+    let indices = |name: &str, set: &ImageSet| {
+        let indices = values(name, None)?;
+        match indices.iter().find(|&&index| index as usize >= set.len()) {
+            Some(index) => Err(damaged(path, format!("`{name}` holds {index}; there are {} images", set.len()))),
+            None => Ok(indices),
+        }
+    };
+    let split = Split {
+        train: indices("train", &source.train)?,
+        meta: indices("meta", &source.train)?,
+        val: indices("val", &source.train)?,
+        test: indices("test", &source.test)?,
+        class_counts: values("class_counts", Some(source.train.num_classes))?,
+        meta_source,
+    };
+    let mut counts = vec![0; source.train.num_classes];
+    for &index in &split.train {
+        counts[source.train.labels[index as usize] as usize] += 1;
+    }
+    if counts != split.class_counts {
+        return Err(damaged(path, "`class_counts` are not the counts of `train`".to_owned()));
+    }
+    Ok(split)
+}
