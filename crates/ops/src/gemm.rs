@@ -4,18 +4,20 @@ use rayon::prelude::*;
 
 use crate::Real;
 
-/// Multiply-adds in one task. Small enough to share out, large enough that a task's cost is not felt.
+/// Multiply-adds in one task. Small enough to share out, large enough that a task's cost is not
+/// felt.
 const TASK_MULTIPLY_ADDS: usize = 1 << 20;
 
-/// `C ← α·A·B + β·C` on strided matrices. When `beta` is zero, C is not read (NaN in it is dropped, as BLAS has it).
+/// `C ← α·A·B + β·C` on strided matrices. When `beta` is zero, C is not read (NaN in it is dropped,
+/// as BLAS has it).
 ///
-/// The rows of C are cut into blocks by a rule that looks at `m`, `n`, `k` only; each block is one single-threaded
-/// product. So the same bits come out for every number of threads.
+/// The rows of C are cut into blocks by a rule that looks at `m`, `n`, `k` only; each block is one
+/// single-threaded product. So the same bits come out for every number of threads.
 ///
 /// # Shapes
 /// - `a`: `(m, k)`, element `(i, j)` at `i·rs + j·cs` with `a_strides = (rs, cs)`
-/// - `b`: `(k, n)` - `c`: `(m, n)`, row-major with a row stride `c_strides.0 ≥ n` and `c_strides.1 == 1`, or any
-///   strides when it fits one block
+/// - `b`: `(k, n)` - `c`: `(m, n)`, row-major with a row stride `c_strides.0 ≥ n` and `c_strides.1
+///   == 1`, or any strides when it fits one block
 ///
 /// # Panics
 /// When a slice is too short for its shape and strides.
@@ -35,18 +37,27 @@ pub fn gemm<T: Real>(
     if m == 0 || n == 0 {
         return;
     }
-    let rows = (TASK_MULTIPLY_ADDS / (n * k).max(1)).clamp(16, 1 << 14).next_multiple_of(16);
+    let rows = (TASK_MULTIPLY_ADDS / (n * k).max(1))
+        .clamp(16, 1 << 14)
+        .next_multiple_of(16);
     let splittable = c_strides.1 == 1 && c_strides.0 >= n && m > rows;
     if !splittable {
-        return gemm_single(m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides);
+        return gemm_single(
+            m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides,
+        );
     }
     let used = (m - 1) * c_strides.0 + n;
-    c[..used].par_chunks_mut(rows * c_strides.0).enumerate().for_each(|(block, c)| {
-        let first = block * rows;
-        let count = rows.min(m - first);
-        let a = a.get(first * a_strides.0..).expect("A holds m rows");
-        gemm_single(count, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides);
-    });
+    c[..used]
+        .par_chunks_mut(rows * c_strides.0)
+        .enumerate()
+        .for_each(|(block, c)| {
+            let first = block * rows;
+            let count = rows.min(m - first);
+            let a = a.get(first * a_strides.0..).expect("A holds m rows");
+            gemm_single(
+                count, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides,
+            );
+        });
 }
 
 /// The same product on the calling thread: for use inside a task that is parallel already.
@@ -64,21 +75,41 @@ pub fn gemm_single<T: Real>(
     c_strides: (usize, usize),
 ) {
     let span = |rows: usize, cols: usize, strides: (usize, usize)| {
-        if rows == 0 || cols == 0 { 0 } else { (rows - 1) * strides.0 + (cols - 1) * strides.1 + 1 }
+        if rows == 0 || cols == 0 {
+            0
+        } else {
+            (rows - 1) * strides.0 + (cols - 1) * strides.1 + 1
+        }
     };
     if m == 0 || n == 0 {
         return;
     }
-    assert!(a.len() >= span(m, k, a_strides), "gemm: A has {} elements, needs {}", a.len(), span(m, k, a_strides));
-    assert!(b.len() >= span(k, n, b_strides), "gemm: B has {} elements, needs {}", b.len(), span(k, n, b_strides));
-    assert!(c.len() >= span(m, n, c_strides), "gemm: C has {} elements, needs {}", c.len(), span(m, n, c_strides));
+    assert!(
+        a.len() >= span(m, k, a_strides),
+        "gemm: A has {} elements, needs {}",
+        a.len(),
+        span(m, k, a_strides)
+    );
+    assert!(
+        b.len() >= span(k, n, b_strides),
+        "gemm: B has {} elements, needs {}",
+        b.len(),
+        span(k, n, b_strides)
+    );
+    assert!(
+        c.len() >= span(m, n, c_strides),
+        "gemm: C has {} elements, needs {}",
+        c.len(),
+        span(m, n, c_strides)
+    );
     assert!(
         (m == 1 || c_strides.0 > 0) && (n == 1 || c_strides.1 > 0),
         "gemm: C's strides {c_strides:?} would write one element twice"
     );
     let signed = |stride: usize| isize::try_from(stride).expect("a stride fits an isize");
-    // SAFETY: the spans of all three matrices were checked against their slices just above, C is borrowed mutably and so
-    // overlaps neither A nor B, and T is f32 or f64 (Real has no other implementation), which `gemm` supports.
+    // SAFETY: the spans of all three matrices were checked against their slices just above, C is
+    // borrowed mutably and so overlaps neither A nor B, and T is f32 or f64 (Real has no other
+    // implementation), which `gemm` supports.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -122,7 +153,19 @@ mod tests {
     #[test]
     fn beta_zero_drops_nan_and_nan_in_a_passes() {
         let mut c = [f32::NAN; 2];
-        gemm(2, 1, 1, 1.0, &[2.0, f32::NAN], (1, 1), &[3.0], (1, 1), 0.0, &mut c, (1, 1));
+        gemm(
+            2,
+            1,
+            1,
+            1.0,
+            &[2.0, f32::NAN],
+            (1, 1),
+            &[3.0],
+            (1, 1),
+            0.0,
+            &mut c,
+            (1, 1),
+        );
         assert_eq!(c[0], 6.0);
         assert!(c[1].is_nan());
     }
@@ -150,6 +193,18 @@ mod tests {
     #[test]
     #[should_panic(expected = "gemm: A has 3 elements, needs 4")]
     fn short_slices_panic_in_words() {
-        gemm(2, 1, 2, 1.0, &[0f32; 3], (2, 1), &[0f32; 2], (1, 1), 0.0, &mut [0f32; 2], (1, 1));
+        gemm(
+            2,
+            1,
+            2,
+            1.0,
+            &[0f32; 3],
+            (2, 1),
+            &[0f32; 2],
+            (1, 1),
+            0.0,
+            &mut [0f32; 2],
+            (1, 1),
+        );
     }
 }

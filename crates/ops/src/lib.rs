@@ -1,13 +1,17 @@
-//! The kernels that training convolutional networks needs: pure functions over slices, without autograd.
+//! The kernels that training convolutional networks needs: pure functions over slices, without
+//! autograd.
 //!
-//! Activations are channels-last, `(N, H, W, C)`; weights are in PyTorch's layout. Every kernel is written once over [`Real`]
-//! and compiled for several sets of vector instructions, of which the best one is taken when the program runs. Work is shared out
-//! over rayon's threads, and the order in which sums are taken is a function of shapes only: the number of threads changes no bit.
+//! Activations are channels-last, `(N, H, W, C)`; weights are in PyTorch's layout. Every kernel is
+//! written once over [`Real`] and compiled for several sets of vector instructions, of which the
+//! best one is taken when the program runs. Work is shared out over rayon's threads, and the order
+//! in which sums are taken is a function of shapes only: the number of threads changes no bit.
 //!
-//! Wrong slice lengths are programming errors and panic with a message in words; bad *data* (labels) is an [`OpsError`].
+//! Wrong slice lengths are programming errors and panic with a message in words; bad *data*
+//! (labels) is an [`OpsError`].
 
 mod conv;
 mod error;
+mod flat;
 mod gemm;
 mod norm;
 mod optim;
@@ -22,20 +26,23 @@ mod softmax;
 
 pub use conv::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 pub use error::OpsError;
+pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
 pub use norm::{
-    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, inverse_std, update_running,
+    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics,
+    inverse_std, update_running,
 };
-pub use optim::{AdamStep, SgdStep, adam_step, axpy, dot, ema, sgd_step};
+pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
 pub use pool::{
-    PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward, max_pool_tangent,
+    PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool,
+    max_pool_backward, max_pool_tangent,
 };
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
-pub use simd::{SimdPath, available_simd_paths, simd_path};
 #[doc(hidden)]
 pub use simd::set_simd_path;
+pub use simd::{SimdPath, available_simd_paths, simd_path};
 pub use softmax::{CrossEntropySpec, cross_entropy, cross_entropy_jvp};

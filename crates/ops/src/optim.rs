@@ -1,7 +1,7 @@
-//! Optimiser steps and vector operations on flat slices.
+//! Optimiser steps on flat slices.
 //!
-//! Everything elementwise is cut into fixed chunks that threads share; no element depends on another, so the number of threads
-//! changes nothing.
+//! Everything elementwise is cut into fixed chunks that threads share; no element depends on
+//! another, so the number of threads changes nothing.
 
 use std::ops::Range;
 
@@ -26,28 +26,45 @@ pub struct SgdStep {
     pub weight_decay: f64,
 }
 
-/// One SGD step in place: `g' = g + wd·w`, `buf = μ·buf + g'`, `w −= lr·(buf, or g' + μ·buf with Nesterov)`.
+/// One SGD step in place: `g' = g + wd·w`, `buf = μ·buf + g'`, `w −= lr·(buf, or g' + μ·buf with
+/// Nesterov)`.
 ///
-/// `decay_ranges`: where weight decay applies (sorted, disjoint); `None` means everywhere. `buf` starts as zeros.
+/// `decay_ranges`: where weight decay applies (sorted, disjoint); `None` means everywhere. `buf`
+/// starts as zeros.
 ///
 /// # Source
 /// `torch.optim.SGD` with dampening 0.
-pub fn sgd_step<T: Real>(w: &mut [T], g: &[T], buf: &mut [T], step: SgdStep, decay_ranges: Option<&[Range<usize>]>) {
-    assert!(w.len() == g.len() && w.len() == buf.len(), "sgd_step: {} weights, {} gradients, {} momenta", w.len(), g.len(), buf.len());
+pub fn sgd_step<T: Real>(
+    w: &mut [T],
+    g: &[T],
+    buf: &mut [T],
+    step: SgdStep,
+    decay_ranges: Option<&[Range<usize>]>,
+) {
+    assert!(
+        w.len() == g.len() && w.len() == buf.len(),
+        "sgd_step: {} weights, {} gradients, {} momenta",
+        w.len(),
+        g.len(),
+        buf.len()
+    );
     for_each_decay(w.len(), decay_ranges, |range, decays| {
         let weight_decay = if decays { step.weight_decay } else { 0.0 };
         let (w, g, buf) = (&mut w[range.clone()], &g[range.clone()], &mut buf[range]);
-        w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(buf.par_chunks_mut(CHUNK)).for_each(|((w, g), buf)| {
-            dispatch(Sgd {
-                w,
-                g,
-                buf,
-                lr: T::from_f64(step.lr),
-                momentum: T::from_f64(step.momentum),
-                weight_decay: T::from_f64(weight_decay),
-                nesterov: step.nesterov,
+        w.par_chunks_mut(CHUNK)
+            .zip(g.par_chunks(CHUNK))
+            .zip(buf.par_chunks_mut(CHUNK))
+            .for_each(|((w, g), buf)| {
+                dispatch(Sgd {
+                    w,
+                    g,
+                    buf,
+                    lr: T::from_f64(step.lr),
+                    momentum: T::from_f64(step.momentum),
+                    weight_decay: T::from_f64(weight_decay),
+                    nesterov: step.nesterov,
+                });
             });
-        });
     });
 }
 
@@ -66,7 +83,15 @@ impl<T: Real> Kernel for Sgd<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { w, g, buf, lr, momentum, weight_decay, nesterov } = self;
+        let Self {
+            w,
+            g,
+            buf,
+            lr,
+            momentum,
+            weight_decay,
+            nesterov,
+        } = self;
         for ((w, &g), buf) in w.iter_mut().zip(g).zip(buf) {
             let g = g + weight_decay * *w;
             *buf = momentum * *buf + g;
@@ -95,11 +120,19 @@ pub struct AdamStep {
 
 impl Default for AdamStep {
     fn default() -> Self {
-        Self { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false }
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+        }
     }
 }
 
-/// One Adam step in place; `t` counts steps from 1; `m` and `v` start as zeros. `decay_ranges` as in [`sgd_step`].
+/// One Adam step in place; `t` counts steps from 1; `m` and `v` start as zeros. `decay_ranges` as
+/// in [`sgd_step`].
 ///
 /// # Source
 /// `torch.optim.Adam` and `AdamW` without AMSGrad.
@@ -115,14 +148,21 @@ pub fn adam_step<T: Real>(
     decay_ranges: Option<&[Range<usize>]>,
 ) {
     let len = w.len();
-    assert!(g.len() == len && m.len() == len && v.len() == len, "adam_step: slices of different lengths");
+    assert!(
+        g.len() == len && m.len() == len && v.len() == len,
+        "adam_step: slices of different lengths"
+    );
     assert!(t > 0, "adam_step: steps count from 1");
     let power = t as f64;
     let correction1 = 1.0 - step.beta1.powf(power);
     let correction2 = 1.0 - step.beta2.powf(power);
     for_each_decay(len, decay_ranges, |range, decays| {
         let weight_decay = if decays { step.weight_decay } else { 0.0 };
-        let (shrink, l2) = if step.decoupled { (1.0 - step.lr * weight_decay, 0.0) } else { (1.0, weight_decay) };
+        let (shrink, l2) = if step.decoupled {
+            (1.0 - step.lr * weight_decay, 0.0)
+        } else {
+            (1.0, weight_decay)
+        };
         let (w, g) = (&mut w[range.clone()], &g[range.clone()]);
         let (m, v) = (&mut m[range.clone()], &mut v[range]);
         w.par_chunks_mut(CHUNK)
@@ -166,7 +206,19 @@ impl<T: Real> Kernel for Adam<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { w, g, m, v, beta1, beta2, rate, root_scale, eps, shrink, l2 } = self;
+        let Self {
+            w,
+            g,
+            m,
+            v,
+            beta1,
+            beta2,
+            rate,
+            root_scale,
+            eps,
+            shrink,
+            l2,
+        } = self;
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
             let g = g + l2 * *w;
             *m = beta1 * *m + (T::ONE - beta1) * g;
@@ -177,8 +229,14 @@ impl<T: Real> Kernel for Adam<'_, T> {
 }
 
 /// Calls `task` for each stretch of `0..len`, with whether it decays.
-fn for_each_decay(len: usize, ranges: Option<&[Range<usize>]>, mut task: impl FnMut(Range<usize>, bool)) {
-    let Some(ranges) = ranges else { return task(0..len, true) };
+fn for_each_decay(
+    len: usize,
+    ranges: Option<&[Range<usize>]>,
+    mut task: impl FnMut(Range<usize>, bool),
+) {
+    let Some(ranges) = ranges else {
+        return task(0..len, true);
+    };
     let mut at = 0;
     for range in ranges {
         assert!(
@@ -192,56 +250,6 @@ fn for_each_decay(len: usize, ranges: Option<&[Range<usize>]>, mut task: impl Fn
     task(at..len, false);
 }
 
-/// `y += a·x`.
-pub fn axpy<T: Real>(y: &mut [T], a: T, x: &[T]) {
-    combine(y, T::ONE, a, x);
-}
-
-/// Exponential moving average: `average = decay·average + (1 − decay)·value`.
-pub fn ema<T: Real>(average: &mut [T], value: &[T], decay: f64) {
-    combine(average, T::from_f64(decay), T::from_f64(1.0 - decay), value);
-}
-
-/// `y = b·y + a·x`.
-fn combine<T: Real>(y: &mut [T], b: T, a: T, x: &[T]) {
-    assert!(y.len() == x.len(), "axpy: {} and {} elements", y.len(), x.len());
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| dispatch(Combine { y, b, a, x }));
-}
-
-struct Combine<'a, T> {
-    y: &'a mut [T],
-    b: T,
-    a: T,
-    x: &'a [T],
-}
-
-impl<T: Real> Kernel for Combine<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        for (y, &x) in self.y.iter_mut().zip(self.x) {
-            *y = self.b * *y + self.a * x;
-        }
-    }
-}
-
-/// `Σ xᵢ·yᵢ` in f64: each fixed chunk is summed in order, then the chunks in theirs.
-pub fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
-    assert!(x.len() == y.len(), "dot: {} and {} elements", x.len(), y.len());
-    let chunk = |(x, y): (&[T], &[T])| {
-        // Eight running sums let the compiler use vectors without changing the order that is written here.
-        let mut sums = [0.0f64; 8];
-        for (x, y) in x.chunks(8).zip(y.chunks(8)) {
-            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
-                *sum += x.to_f64() * y.to_f64();
-            }
-        }
-        sums.iter().sum::<f64>()
-    };
-    x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(chunk).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +257,26 @@ mod tests {
     #[test]
     fn sgd_by_hand() {
         let (mut w, g, mut buf) = ([1.0f64, 1.0], [0.5, 0.5], [0.0, 0.0]);
-        let step = SgdStep { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.1 };
-        sgd_step(&mut w, &g, &mut buf, step, Some(&[1..2]));
+        let step = SgdStep {
+            lr: 0.1,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 0.1,
+        };
+        sgd_step(&mut w, &g, &mut buf, step, Some(&[0..0, 1..2]));
         assert_eq!(buf, [0.5, 0.6]);
         assert_eq!(w, [1.0 - 0.05, 1.0 - 0.06]);
-        sgd_step(&mut w, &g, &mut buf, SgdStep { nesterov: true, weight_decay: 0.0, ..step }, None);
+        sgd_step(
+            &mut w,
+            &g,
+            &mut buf,
+            SgdStep {
+                nesterov: true,
+                weight_decay: 0.0,
+                ..step
+            },
+            None,
+        );
         let expected = 0.95 - 0.1 * (0.5 + 0.9 * (0.9 * 0.5 + 0.5));
         assert!((w[0] - expected).abs() < 1e-15);
     }
@@ -262,28 +285,48 @@ mod tests {
     #[test]
     fn adam_first_step() {
         let (mut w, mut m, mut v) = ([1.0f64, 2.0], [0.0; 2], [0.0; 2]);
-        adam_step(&mut w, &[0.3, -40.0], &mut m, &mut v, 1, AdamStep { lr: 0.01, ..AdamStep::default() }, None);
-        assert!((w[0] - 0.99).abs() < 1e-8 && (w[1] - 2.01).abs() < 1e-8, "{w:?}");
-        let decay = AdamStep { lr: 0.01, weight_decay: 0.5, decoupled: true, ..AdamStep::default() };
+        adam_step(
+            &mut w,
+            &[0.3, -40.0],
+            &mut m,
+            &mut v,
+            1,
+            AdamStep {
+                lr: 0.01,
+                ..AdamStep::default()
+            },
+            None,
+        );
+        assert!(
+            (w[0] - 0.99).abs() < 1e-8 && (w[1] - 2.01).abs() < 1e-8,
+            "{w:?}"
+        );
+        let decay = AdamStep {
+            lr: 0.01,
+            weight_decay: 0.5,
+            decoupled: true,
+            ..AdamStep::default()
+        };
         let (mut w, mut m, mut v) = ([1.0f64], [0.0], [0.0]);
         adam_step(&mut w, &[0.0], &mut m, &mut v, 1, decay, None);
         assert!((w[0] - 0.995).abs() < 1e-15);
     }
 
     #[test]
-    fn vectors_by_hand() {
-        let mut y = [1.0f32, 2.0];
-        axpy(&mut y, 2.0, &[10.0, 20.0]);
-        assert_eq!(y, [21.0, 42.0]);
-        ema(&mut y, &[1.0, 2.0], 0.5);
-        assert_eq!(y, [11.0, 22.0]);
-        assert_eq!(dot(&[1.0f32, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
-    }
-
-    #[test]
     #[should_panic(expected = "decay range")]
     fn overlapping_ranges_are_refused() {
-        let step = SgdStep { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.1 };
-        sgd_step(&mut [0.0f32; 4], &[0.0; 4], &mut [0.0; 4], step, Some(&[0..3, 2..4]));
+        let step = SgdStep {
+            lr: 0.1,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.1,
+        };
+        sgd_step(
+            &mut [0.0f32; 4],
+            &[0.0; 4],
+            &mut [0.0; 4],
+            step,
+            Some(&[0..3, 2..4]),
+        );
     }
 }

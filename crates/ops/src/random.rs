@@ -1,8 +1,9 @@
-//! Named random streams: every random number of the project comes from here or from [`crate::philox`].
+//! Named random streams: every random number of the project comes from here or from
+//! [`crate::philox`].
 //!
-//! A stream is a function of (seed, purpose, epoch, index) and of nothing else, so the order in which threads
-//! run, prefetch depth and resumption change no number. The functions below are written out here, not taken
-//! from a library, so that an update of a library can never move them.
+//! A stream is a function of (seed, purpose, epoch, index) and of nothing else, so the order in
+//! which threads run, prefetch depth and resumption change no number. The functions below are
+//! written out here, not taken from a library, so that an update of a library can never move them.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -12,8 +13,9 @@ const DOMAIN: &[u8] = b"longtail random stream 1\0";
 
 /// The stream of random numbers for `purpose`, at `epoch`, for item `index`.
 ///
-/// The ChaCha8 key is the blake3 hash of the domain, then seed, epoch and index (8 bytes each, little endian), then the
-/// purpose's UTF-8 bytes: fields of fixed length first, so no two different arguments encode alike.
+/// The ChaCha8 key is the blake3 hash of the domain, then seed, epoch and index (8 bytes each,
+/// little endian), then the purpose's UTF-8 bytes: fields of fixed length first, so no two
+/// different arguments encode alike.
 ///
 /// ```
 /// let mut rng = longtail_ops::stream(0, "shuffle", 3, 0);
@@ -23,7 +25,8 @@ pub fn stream(seed: u64, purpose: &str, epoch: u64, index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, purpose, epoch, index))
 }
 
-/// A Philox key for `purpose`: the first eight bytes of the hash that keys `stream(seed, purpose, 0, 0)`, little endian.
+/// A Philox key for `purpose`: the first eight bytes of the hash that keys `stream(seed, purpose,
+/// 0, 0)`, little endian.
 pub fn stream_words(seed: u64, purpose: &str) -> [u32; 2] {
     let key = key(seed, purpose, 0, 0);
     [
@@ -49,7 +52,8 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 
 /// Standard normal by Box–Muller: `√(−2 ln(1 − u₁)) · cos(2π u₂)`, with `u₁` drawn before `u₂`.
 ///
-/// The sine twin is dropped, so each call takes exactly two [`uniform`]s and the stream holds no hidden state.
+/// The sine twin is dropped, so each call takes exactly two [`uniform`]s and the stream holds no
+/// hidden state.
 pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
     radius * (std::f64::consts::TAU * uniform(rng)).cos()
@@ -71,7 +75,8 @@ pub fn below(rng: &mut ChaCha8Rng, n: u64) -> u64 {
     }
 }
 
-/// Fisher–Yates: for `i` from the last index down to 1, swaps `i` with `below(i + 1)`. Every order is equally likely.
+/// Fisher–Yates: for `i` from the last index down to 1, swaps `i` with `below(i + 1)`. Every order
+/// is equally likely.
 pub fn shuffle<T>(rng: &mut ChaCha8Rng, items: &mut [T]) {
     for i in (1..items.len()).rev() {
         let j = below(rng, i as u64 + 1) as usize;
@@ -85,10 +90,17 @@ mod tests {
 
     #[test]
     fn streams_differ_in_every_argument_and_repeat() {
-        let word = |seed, purpose: &str, epoch, index| stream(seed, purpose, epoch, index).next_u64();
+        let word =
+            |seed, purpose: &str, epoch, index| stream(seed, purpose, epoch, index).next_u64();
         let first = word(1, "a", 2, 3);
         assert_eq!(first, word(1, "a", 2, 3));
-        for other in [word(2, "a", 2, 3), word(1, "b", 2, 3), word(1, "a", 3, 3), word(1, "a", 2, 4), word(1, "a", 3, 2)] {
+        for other in [
+            word(2, "a", 2, 3),
+            word(1, "b", 2, 3),
+            word(1, "a", 3, 3),
+            word(1, "a", 2, 4),
+            word(1, "a", 3, 2),
+        ] {
             assert_ne!(first, other);
         }
     }
@@ -99,7 +111,12 @@ mod tests {
         let mut rng = stream(0, "test", 0, 0);
         let words = [rng.next_u64(), rng.next_u64()];
         assert_eq!(words, PINNED_WORDS, "{words:#x?}");
-        assert_eq!(stream_words(0, "test"), PINNED_KEY, "{:#x?}", stream_words(0, "test"));
+        assert_eq!(
+            stream_words(0, "test"),
+            PINNED_KEY,
+            "{:#x?}",
+            stream_words(0, "test")
+        );
     }
     const PINNED_WORDS: [u64; 2] = [0xfe94_fde3_4683_2a75, 0x8ae7_5e6d_22a0_0121];
     const PINNED_KEY: [u32; 2] = [0xe03a_e043, 0x7507_4f3c];
@@ -110,7 +127,10 @@ mod tests {
         let draws: Vec<f64> = (0..20_000).map(|_| normal(&mut rng)).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;
         let var = draws.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / 20_000.0;
-        assert!(mean.abs() < 0.03 && (var - 1.0).abs() < 0.04, "mean {mean}, variance {var}");
+        assert!(
+            mean.abs() < 0.03 && (var - 1.0).abs() < 0.04,
+            "mean {mean}, variance {var}"
+        );
         assert!(draws.iter().all(|z| z.is_finite()));
     }
 

@@ -8,8 +8,8 @@ use crate::scratch::ScratchCell;
 
 /// A floating-point element: `f32` in training, `f64` in the tests that check gradients.
 ///
-/// Kernels are written once over this trait. `mul_add` is a fused multiply-add and is slow where the
-/// processor has none, so kernels call it only in code that is compiled for such a processor.
+/// Kernels are written once over this trait. `mul_add` is a fused multiply-add and is slow where
+/// the processor has none, so kernels call it only in code that is compiled for such a processor.
 pub trait Real:
     Copy
     + Send

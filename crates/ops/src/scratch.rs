@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-/// Types that have a stack of scratch buffers in every thread. An implementation detail of [`crate::Real`].
+/// Types that have a stack of scratch buffers in every thread. An implementation detail of
+/// [`crate::Real`].
 pub trait ScratchCell: Sized {
     /// Takes the buffer that the thread gave back last, or an empty one.
     #[doc(hidden)]
@@ -86,6 +87,8 @@ mod tests {
     fn buffers_are_kept_for_each_depth_of_nesting() {
         with_scratch::<f64, _>(5000, |_| with_scratch::<f64, _>(10, |_| ()));
         let (outer, inner) = (f64::take_scratch(), f64::take_scratch());
-        assert!(outer.capacity() >= 5000 && inner.capacity() >= 10 && f64::take_scratch().is_empty());
+        assert!(
+            outer.capacity() >= 5000 && inner.capacity() >= 10 && f64::take_scratch().is_empty()
+        );
     }
 }

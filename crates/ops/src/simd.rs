@@ -23,7 +23,9 @@ pub fn simd_path() -> SimdPath {
         2 => SimdPath::Avx2,
         3 => SimdPath::Avx512,
         _ => {
-            let best = available_simd_paths().pop().expect("the portable path is always there");
+            let best = available_simd_paths()
+                .pop()
+                .expect("the portable path is always there");
             store(best);
             best
         }
@@ -59,7 +61,10 @@ pub fn available_simd_paths() -> Vec<SimdPath> {
 pub fn set_simd_path(path: Option<SimdPath>) {
     match path {
         Some(path) => {
-            assert!(available_simd_paths().contains(&path), "this processor cannot run {path:?}");
+            assert!(
+                available_simd_paths().contains(&path),
+                "this processor cannot run {path:?}"
+            );
             store(path);
         }
         None => CHOSEN.store(UNSET, Ordering::Relaxed),
@@ -75,12 +80,13 @@ fn store(path: SimdPath) {
     CHOSEN.store(code, Ordering::Relaxed);
 }
 
-/// A kernel's body, to be compiled once for each path. `run` must be `#[inline(always)]`: only so does it take on the
-/// instructions of the function that it lands in.
+/// A kernel's body, to be compiled once for each path. `run` must be `#[inline(always)]`: only so
+/// does it take on the instructions of the function that it lands in.
 pub(crate) trait Kernel {
     /// What the kernel returns.
     type Output;
-    /// The body. `FUSED`: the path has fused multiply-add, so `mul_add` is one instruction and not a library call.
+    /// The body. `FUSED`: the path has fused multiply-add, so `mul_add` is one instruction and not
+    /// a library call.
     fn run<const FUSED: bool>(self) -> Self::Output;
 }
 
@@ -129,7 +135,9 @@ mod tests {
         type Output = f32;
         #[inline(always)]
         fn run<const FUSED: bool>(self) -> f32 {
-            self.0.iter().fold(0.0, |sum, &v| multiply_add::<f32, FUSED>(v, 2.0, sum))
+            self.0
+                .iter()
+                .fold(0.0, |sum, &v| multiply_add::<f32, FUSED>(v, 2.0, sum))
         }
     }
 

@@ -1,8 +1,9 @@
 //! Two-dimensional convolution on channels-last activations: forward and both gradients.
 //!
-//! Activations are `(N, H, W, C)`; weights come and go in PyTorch's layout `(O, I/groups, k, k)` and are packed inside. Two
-//! algorithms stand behind each function: [`direct`], a register-blocked kernel for the usual shapes, and [`im2col`] with
-//! a matrix product for everything else. Which one runs, and in what order its sums are taken, depends on the shape only.
+//! Activations are `(N, H, W, C)`; weights come and go in PyTorch's layout `(O, I/groups, k, k)`
+//! and are packed inside. Two algorithms stand behind each function: [`direct`], a register-blocked
+//! kernel for the usual shapes, and [`im2col`] with a matrix product for everything else. Which one
+//! runs, and in what order its sums are taken, depends on the shape only.
 
 mod direct;
 mod im2col;
@@ -13,7 +14,8 @@ pub use shape::ConvShape;
 
 use crate::Real;
 
-/// Scratch memory of the convolutions: packed weights and partial sums. Grown on demand and reused, one per network.
+/// Scratch memory of the convolutions: packed weights and partial sums. Grown on demand and reused,
+/// one per network.
 #[derive(Debug, Default)]
 pub struct Workspace<T> {
     packed: Vec<T>,
@@ -24,7 +26,11 @@ pub struct Workspace<T> {
 impl<T> Workspace<T> {
     /// An empty workspace.
     pub fn new() -> Self {
-        Self { packed: Vec::new(), partial: Vec::new(), runs: Vec::new() }
+        Self {
+            packed: Vec::new(),
+            partial: Vec::new(),
+            runs: Vec::new(),
+        }
     }
 
     /// Bytes held now.
@@ -35,12 +41,14 @@ impl<T> Workspace<T> {
 
 /// `y ← x ∗ weight` (cross-correlation, as every deep learning library has it). Overwrites `y`.
 ///
-/// `y[n, oy, ox, o] = Σ_{ky, kx, i} x[n, oy·s − p + ky·d, ox·s − p + kx·d, i] · weight[o, i, ky, kx]`, zero outside the image.
+/// `y[n, oy, ox, o] = Σ_{ky, kx, i} x[n, oy·s − p + ky·d, ox·s − p + kx·d, i] · weight[o, i, ky,
+/// kx]`, zero outside the image.
 ///
 /// # Shapes
 /// - `x`: `(N, H, W, I)` - `weight`: `(O, I/groups, k, k)` - `y`: `(N, H', W', O)`
 /// # Panics
-/// When a slice's length does not fit `s`, or `s` itself is not possible (see [`ConvShape::check`]).
+/// When a slice's length does not fit `s`, or `s` itself is not possible (see
+/// [`ConvShape::check`]).
 pub fn conv2d<T: Real>(s: &ConvShape, x: &[T], weight: &[T], y: &mut [T], ws: &mut Workspace<T>) {
     s.check();
     check_len("x", x.len(), s.input_len());
@@ -84,7 +92,13 @@ pub fn conv2d_backward_input<T: Real>(
 /// - `x`: `(N, H, W, I)` - `dy`: `(N, H', W', O)` - `dweight`: `(O, I/groups, k, k)`
 /// # Panics
 /// As [`conv2d`].
-pub fn conv2d_backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight: &mut [T], ws: &mut Workspace<T>) {
+pub fn conv2d_backward_weight<T: Real>(
+    s: &ConvShape,
+    x: &[T],
+    dy: &[T],
+    dweight: &mut [T],
+    ws: &mut Workspace<T>,
+) {
     s.check();
     check_len("x", x.len(), s.input_len());
     check_len("dy", dy.len(), s.output_len());
@@ -97,11 +111,15 @@ pub fn conv2d_backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight
 }
 
 fn check_len(name: &str, found: usize, expected: usize) {
-    assert!(found == expected, "conv2d: `{name}` has {found} elements, its shape asks for {expected}");
+    assert!(
+        found == expected,
+        "conv2d: `{name}` has {found} elements, its shape asks for {expected}"
+    );
 }
 
-/// How many images share one partial sum of the weight gradient: a function of the shape only, so that the number of
-/// threads changes no bit. At most 16 partial sums, fewer when the weight is so large that they would fill memory.
+/// How many images share one partial sum of the weight gradient: a function of the shape only, so
+/// that the number of threads changes no bit. At most 16 partial sums, fewer when the weight is so
+/// large that they would fill memory.
 fn images_per_partial(s: &ConvShape) -> usize {
     const MOST_PARTIALS: usize = 16;
     const MOST_ELEMENTS: usize = 1 << 23;

@@ -1,6 +1,7 @@
 //! The shape of a convolution.
 
-/// Everything that a convolution's sizes depend on. Kernels are square, and so are stride, padding and dilation.
+/// Everything that a convolution's sizes depend on. Kernels are square, and so are stride, padding
+/// and dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
     /// Images.
@@ -26,17 +27,27 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Panics in words when the shape is not possible: a zero size, groups that do not divide the channels, or a kernel
-    /// that reaches beyond the padded input.
+    /// Panics in words when the shape is not possible: a zero size, groups that do not divide the
+    /// channels, or a kernel that reaches beyond the padded input.
     pub fn check(&self) {
         assert!(
-            [self.height, self.width, self.in_channels, self.out_channels, self.kernel, self.stride, self.dilation]
-                .iter()
-                .all(|&size| size > 0),
+            [
+                self.height,
+                self.width,
+                self.in_channels,
+                self.out_channels,
+                self.kernel,
+                self.stride,
+                self.dilation
+            ]
+            .iter()
+            .all(|&size| size > 0),
             "conv2d: a size is zero in {self:?}"
         );
         assert!(
-            self.groups > 0 && self.in_channels % self.groups == 0 && self.out_channels % self.groups == 0,
+            self.groups > 0
+                && self.in_channels.is_multiple_of(self.groups)
+                && self.out_channels.is_multiple_of(self.groups),
             "conv2d: {} groups do not divide the channels in {self:?}",
             self.groups
         );
@@ -122,7 +133,10 @@ mod tests {
         };
         s.check();
         assert_eq!((s.out_height(), s.out_width()), (4, 4));
-        assert_eq!((s.input_len(), s.output_len(), s.weight_len()), (448, 192, 108));
+        assert_eq!(
+            (s.input_len(), s.output_len(), s.weight_len()),
+            (448, 192, 108)
+        );
         assert_eq!(s.flops(), 2 * 192 * 18);
         assert_eq!(ConvShape { dilation: 2, ..s }.out_height(), 3);
     }

@@ -1,8 +1,10 @@
-//! Batch normalisation on channels-last rows, with residual and ReLU folded in: forward, backward, and along a direction.
+//! Batch normalisation on channels-last rows, with residual and ReLU folded in: forward, backward,
+//! and along a direction.
 //!
-//! The rows are cut into blocks of fixed size; each block is summed on its own, then the blocks in their order, in f64. Inside,
-//! the loops run over *tiles*: as many whole rows as make about 256 numbers, with the per-channel numbers
-//! repeated to that length. So the inner loop is long and of one piece even with 16 channels, and no addition waits for the one before.
+//! The rows are cut into blocks of fixed size; each block is summed on its own, then the blocks in
+//! their order, in f64. Inside, the loops run over *tiles*: as many whole rows as make about 256
+//! numbers, with the per-channel numbers repeated to that length. So the inner loop is long and of
+//! one piece even with 16 channels, and no addition waits for the one before.
 
 mod backward;
 mod forward;
@@ -51,12 +53,23 @@ impl BatchNormShape {
     }
 
     fn check(&self, what: &str, activations: &[(&str, usize)], channels: &[(&str, usize)]) {
-        assert!(self.channels > 0 && self.rows > 0, "{what}: nothing to normalise in {self:?}");
+        assert!(
+            self.channels > 0 && self.rows > 0,
+            "{what}: nothing to normalise in {self:?}"
+        );
         for &(name, found) in activations {
-            assert!(found == self.len(), "{what}: `{name}` has {found} elements, expected {} for {self:?}", self.len());
+            assert!(
+                found == self.len(),
+                "{what}: `{name}` has {found} elements, expected {} for {self:?}",
+                self.len()
+            );
         }
         for &(name, found) in channels {
-            assert!(found == self.channels, "{what}: `{name}` has {found} elements, expected {} channels", self.channels);
+            assert!(
+                found == self.channels,
+                "{what}: `{name}` has {found} elements, expected {} channels",
+                self.channels
+            );
         }
     }
 }
@@ -86,5 +99,8 @@ fn fold_tile<T: Real>(tile: &[T], channels: usize, out: &mut [T]) {
 
 /// Sum over blocks, in their order, of the value that each holds for one channel at `offset`.
 fn sum_blocks<T: Real>(partials: &[T], stride: usize, offset: usize) -> f64 {
-    partials.chunks_exact(stride).map(|partial| partial[offset].to_f64()).sum()
+    partials
+        .chunks_exact(stride)
+        .map(|partial| partial[offset].to_f64())
+        .sum()
 }

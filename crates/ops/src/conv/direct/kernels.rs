@@ -4,7 +4,8 @@ use super::tile::{GradTile, Tile, grad_tile, tile};
 use super::vector::Four;
 use crate::simd::{SimdPath, simd_path};
 
-/// Channels of one block of the padded source; a compile-time step of the tiles is a multiple of it.
+/// Channels of one block of the padded source; a compile-time step of the tiles is a multiple of
+/// it.
 pub(super) const BLOCK: usize = 16;
 
 type TileFn<T> = unsafe fn(Tile<'_, T>);
@@ -14,7 +15,8 @@ type GradFn<T> = unsafe fn(GradTile<'_, T>);
 pub struct KernelSet<T: 'static> {
     /// Elements of a vector.
     pub(super) lanes: usize,
-    /// Pixel counts that there is a tile for, largest first, for one and for two vectors of output channels.
+    /// Pixel counts that there is a tile for, largest first, for one and for two vectors of output
+    /// channels.
     pub(super) pixels: [&'static [usize]; 2],
     /// Row counts that there is a gradient tile for, largest first, for one and for two vectors.
     pub(super) rows: [&'static [usize]; 2],
@@ -26,7 +28,8 @@ impl<T> KernelSet<T> {
     /// Runs a tile of `pixels` × `vectors`.
     pub(super) fn run_tile(&self, pixels: usize, vectors: usize, job: Tile<'_, T>) {
         let kernel = (self.tile)(pixels, vectors, job.pixel_step);
-        // SAFETY: a set is handed out by `kernels` only for the path in use, which this processor has.
+        // SAFETY: a set is handed out by `kernels` only for the path in use, which this processor
+        // has.
         #[allow(unsafe_code)]
         unsafe {
             kernel(job)
@@ -52,7 +55,8 @@ pub trait DirectKernels: Sized {
 
 /// Declares one path's microkernels for one element type as a static table.
 ///
-/// `$steps` are the pixel steps with a kernel of their own; any other takes the kernel with a run-time step.
+/// `$steps` are the pixel steps with a kernel of their own; any other takes the kernel with a
+/// run-time step.
 macro_rules! kernel_set {
     ($name:ident, $t:ty, $vector:ty, [$($feature:literal)?], steps [$($step:literal)*],
      one [$($p1:literal)*], two [$($p2:literal)*], grad_one [$($r1:literal)*], grad_two [$($r2:literal)*]) => {
@@ -62,7 +66,8 @@ macro_rules! kernel_set {
             $(#[target_feature(enable = $feature)])?
             #[allow(unsafe_code)]
             unsafe fn run_tile<const P: usize, const VECTORS: usize, const STEP: usize>(job: Tile<'_, $t>) {
-                // SAFETY: this function is compiled for the vector's instructions; the caller vouches for the processor.
+                // SAFETY: this function is compiled for the vector's instructions; the caller
+                // vouches for the processor.
                 unsafe { tile::<$t, $vector, P, VECTORS, STEP>(job) }
             }
 
@@ -107,7 +112,8 @@ macro_rules! kernel_set {
     };
 }
 
-// Tiles are sized to the registers of each path: 32 of them with AVX-512, else 16, less the weights and the broadcast.
+// Tiles are sized to the registers of each path: 32 of them with AVX-512, else 16, less the weights
+// and the broadcast.
 kernel_set!(portable_f32, f32, Four<f32>, [], steps [16], one [8 4 2 1], two [4 2 1], grad_one [8 4 1], grad_two [4 1]);
 kernel_set!(portable_f64, f64, Four<f64>, [], steps [16], one [4 1], two [2 1], grad_one [4 1], grad_two [2 1]);
 

@@ -1,8 +1,9 @@
 //! The two microkernels, each one tile of outputs held in registers.
 //!
-//! Both multiply a number of the padded source, broadcast, by a vector of consecutive output channels. They differ in what stays in
-//! registers: [`Tile`] keeps `P` pixels of one output row and runs over taps and input channels; [`GradTile`] keeps `P`
-//! consecutive (tap, input channel) rows of the weight gradient and runs over pixels.
+//! Both multiply a number of the padded source, broadcast, by a vector of consecutive output
+//! channels. They differ in what stays in registers: [`Tile`] keeps `P` pixels of one output row
+//! and runs over taps and input channels; [`GradTile`] keeps `P` consecutive (tap, input channel)
+//! rows of the weight gradient and runs over pixels.
 
 use super::vector::Vector;
 use crate::Real;
@@ -14,7 +15,8 @@ const MOST_CHANNELS: usize = 16 * MOST_VECTORS;
 
 /// One tile of a correlation: `P` pixels × `VECTORS·LANES` output channels.
 ///
-/// Pixel `p` is `Σ_run Σ_t source[run + p·pixel_step + t] · weight[run, t, :]` with `t` in `0..run_len`.
+/// Pixel `p` is `Σ_run Σ_t source[run + p·pixel_step + t] · weight[run, t, :]` with `t` in
+/// `0..run_len`.
 pub(super) struct Tile<'a, T> {
     /// The padded source from the tile's first tap on.
     pub source: &'a [T],
@@ -42,8 +44,17 @@ pub(super) struct Tile<'a, T> {
 /// The processor must have the instructions of `V`, and the caller must be compiled for them.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize, const STEP: usize>(job: Tile<'_, T>) {
-    // A step known at compile time becomes a displacement in each instruction; 0 stands for any other step.
+pub(super) unsafe fn tile<
+    T: Real,
+    V: Vector<T>,
+    const P: usize,
+    const VECTORS: usize,
+    const STEP: usize,
+>(
+    job: Tile<'_, T>,
+) {
+    // A step known at compile time becomes a displacement in each instruction; 0 stands for any
+    // other step.
     let step = if STEP == 0 { job.pixel_step } else { STEP };
     let block = VECTORS * V::LANES;
     let last_run = job.runs.iter().copied().max().unwrap_or(0);
@@ -56,8 +67,9 @@ pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: 
             && step == job.pixel_step,
         "a convolution tile lies inside its source, weight and output"
     );
-    // SAFETY: the assertion bounds every index formed below: source indices by run + (P − 1)·step + run_len, weight indices by
-    // runs·run_len·block, output indices by (P − 1)·out_step + channels (full vectors are stored only when channels == block).
+    // SAFETY: the assertion bounds every index formed below: source indices by run + (P − 1)·step +
+    // run_len, weight indices by runs·run_len·block, output indices by (P − 1)·out_step + channels
+    // (full vectors are stored only when channels == block).
     unsafe {
         let mut sums = [[V::splat(T::ZERO); VECTORS]; P];
         let mut weight = job.weight.as_ptr();
@@ -84,7 +96,11 @@ pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: 
                 if p >= job.skip {
                     for v in 0..VECTORS {
                         let to = out.add(p * job.out_step + v * V::LANES);
-                        let value = if job.accumulate { V::load(to).add(sums[p][v]) } else { sums[p][v] };
+                        let value = if job.accumulate {
+                            V::load(to).add(sums[p][v])
+                        } else {
+                            sums[p][v]
+                        };
                         value.store(to);
                     }
                 }
@@ -98,7 +114,11 @@ pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: 
                     }
                     for c in 0..job.channels {
                         let to = &mut *out.add(p * job.out_step + c);
-                        *to = if job.accumulate { *to + whole[c] } else { whole[c] };
+                        *to = if job.accumulate {
+                            *to + whole[c]
+                        } else {
+                            whole[c]
+                        };
                     }
                 }
             }
@@ -106,9 +126,11 @@ pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: 
     }
 }
 
-/// One tile of a weight gradient: `P` rows × `VECTORS·LANES` output channels, over a strip of output rows.
+/// One tile of a weight gradient: `P` rows × `VECTORS·LANES` output channels, over a strip of
+/// output rows.
 ///
-/// `gradient[p, :] += Σ_{y < rows, x < columns} source[y·row_step + x·pixel_step + p] · dy[y, x, :]`.
+/// `gradient[p, :] += Σ_{y < rows, x < columns} source[y·row_step + x·pixel_step + p] · dy[y, x,
+/// :]`.
 pub(super) struct GradTile<'a, T> {
     /// The padded source from the tile's first row, tap and channel on.
     pub source: &'a [T],
@@ -132,7 +154,9 @@ pub(super) struct GradTile<'a, T> {
 /// The processor must have the instructions of `V`, and the caller must be compiled for them.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize>(job: GradTile<'_, T>) {
+pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize>(
+    job: GradTile<'_, T>,
+) {
     let block = VECTORS * V::LANES;
     if job.rows == 0 || job.columns == 0 {
         return;
@@ -145,7 +169,8 @@ pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECT
     );
     // SAFETY: the assertion bounds every index formed below by its largest value.
     unsafe {
-        // A strip is summed on its own and then added: two short sums are more exact than one long one.
+        // A strip is summed on its own and then added: two short sums are more exact than one long
+        // one.
         let mut sums = [[V::splat(T::ZERO); VECTORS]; P];
         let mut dy = job.dy.as_ptr();
         for y in 0..job.rows {

@@ -5,8 +5,9 @@ use crate::Real;
 /// A vector register's worth of `T`.
 ///
 /// # Safety
-/// Methods may be called only where the processor has the instructions of the implementing type; they must be inlined into a
-/// function that is compiled for them. Pointers must be valid for `LANES` elements; no alignment is asked.
+/// Methods may be called only where the processor has the instructions of the implementing type;
+/// they must be inlined into a function that is compiled for them. Pointers must be valid for
+/// `LANES` elements; no alignment is asked.
 #[allow(unsafe_code)]
 pub(super) trait Vector<T>: Copy {
     /// Elements of a register.
@@ -72,13 +73,15 @@ macro_rules! intrinsics {
 
             #[inline(always)]
             unsafe fn load(from: *const $t) -> Self {
-                // SAFETY: the trait's contract: instructions, and LANES readable elements; unaligned loads.
+                // SAFETY: the trait's contract: instructions, and LANES readable elements;
+                // unaligned loads.
                 unsafe { std::arch::x86_64::$load(from) }
             }
 
             #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
-                // SAFETY: the trait's contract: instructions, and LANES writable elements; unaligned stores.
+                // SAFETY: the trait's contract: instructions, and LANES writable elements;
+                // unaligned stores.
                 unsafe { std::arch::x86_64::$store(to, self) }
             }
 
@@ -101,8 +104,44 @@ macro_rules! intrinsics {
 mod x86 {
     use super::Vector;
 
-    intrinsics!(__m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
-    intrinsics!(__m256d, f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_fmadd_pd);
-    intrinsics!(__m512, f32, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
-    intrinsics!(__m512d, f64, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_fmadd_pd);
+    intrinsics!(
+        __m256,
+        f32,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_fmadd_ps
+    );
+    intrinsics!(
+        __m256d,
+        f64,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_add_pd,
+        _mm256_fmadd_pd
+    );
+    intrinsics!(
+        __m512,
+        f32,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_fmadd_ps
+    );
+    intrinsics!(
+        __m512d,
+        f64,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_add_pd,
+        _mm512_fmadd_pd
+    );
 }
