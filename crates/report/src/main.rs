@@ -187,7 +187,7 @@ fn warn_of_other_settings(recipe: &Recipe, runs: &[SeedRun]) {
                 ),
             ];
             for (folder, part, stage) in stages {
-                let (Ok(manifest), Ok(part)) = (Manifest::read(&folder), part) else {
+                let (Ok(Some(manifest)), Ok(part)) = (Manifest::read(&folder), part) else {
                     continue;
                 };
                 if manifest.recipe_part != part {
