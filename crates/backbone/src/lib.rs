@@ -21,6 +21,7 @@
 //! ```
 
 mod arch;
+mod candle_op;
 mod engine;
 mod error;
 mod files;
@@ -30,6 +31,7 @@ mod params;
 mod plan;
 
 pub use arch::Architecture;
+pub use candle_op::NetworkOp;
 pub use engine::{NORM_EPSILON, NORM_MOMENTUM, Network, NormMode, Tape};
 pub use error::BackboneError;
 pub use files::{from_tensors, to_tensors};
