@@ -119,9 +119,12 @@ fn a_bad_checkpoint_is_set_aside_and_named() {
     let mut child = stage_command(&run, &stage, 2).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
     let folder = run.layout().representation("mpcl").join("checkpoints");
     let files = || -> Vec<PathBuf> {
-        std::fs::read_dir(&folder).map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect()).unwrap_or_default()
+        std::fs::read_dir(&folder)
+            .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+            .unwrap_or_default()
     };
-    let finished_ones = || files().iter().filter(|file| file.extension().is_some_and(|kind| kind == "safetensors")).count();
+    let finished_ones =
+        || files().iter().filter(|file| file.extension().is_some_and(|kind| kind == "safetensors")).count();
     wait_until(|| finished_ones() >= 2);
     child.kill().expect("can be killed");
     child.wait().expect("ends");
@@ -244,7 +247,11 @@ fn missing_and_damaged_data_files_are_refused_before_any_work() {
 
 #[test]
 fn a_loss_that_is_not_finite_names_epoch_step_and_rate() {
-    let run = TinyRun::new(&[("rows", ROWS), ("representation_defaults.lr", "1000000"), ("representation_defaults.momentum", "0.99")]);
+    let run = TinyRun::new(&[
+        ("rows", ROWS),
+        ("representation_defaults.lr", "1000000"),
+        ("representation_defaults.momentum", "0.99"),
+    ]);
     let outcome = finish(&mut stage_command(&run, &Stage::one("representation", "mpcl", None), 2));
     expect_refusal(&outcome, &["finite", "epoch", "step"], "a diverging training");
     assert!(!run.layout().representation("mpcl").join("manifest.json").exists());

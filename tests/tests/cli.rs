@@ -21,7 +21,8 @@ fn every_verb_and_binary_helps_with_an_example() {
 #[test]
 fn list_and_doctor_speak_json() {
     let list: serde_json::Value = serde_json::from_str(&finish(xtask().args(["list", "--json"])).words).expect("JSON");
-    let names: Vec<&str> = list.as_array().expect("a list").iter().filter_map(|entry| entry["recipe"].as_str()).collect();
+    let names: Vec<&str> =
+        list.as_array().expect("a list").iter().filter_map(|entry| entry["recipe"].as_str()).collect();
     assert!(names.contains(&"fashion-mnist-lt"), "{names:?}");
     let outcome = finish(xtask().args(["doctor", "--json"]));
     let doctor: serde_json::Value = serde_json::from_str(&outcome.words).expect("JSON");

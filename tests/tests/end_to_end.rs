@@ -53,7 +53,8 @@ fn reproduce_ends_with_the_table_and_its_files() {
     for file in ["report.md", "report.html", "report.json"] {
         assert!(report.join(file).is_file(), "{file} was not written");
     }
-    let json: Value = serde_json::from_slice(&std::fs::read(report.join("report.json")).expect("readable")).expect("JSON");
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(report.join("report.json")).expect("readable")).expect("JSON");
     let rows = json["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 10);
     for row in rows {
@@ -103,13 +104,17 @@ fn a_change_of_the_recipe_makes_its_own_stages_stale_and_no_others() {
 fn one_stage_again_by_force_gives_the_same_bits_and_keeps_the_rest() {
     let runs = copy_of_reproduced();
     let run = runs.path().join("tiny/seed-0");
-    let backbone = std::fs::metadata(run.join("representation/ce/backbone.safetensors")).and_then(|file| file.modified()).expect("there");
+    let backbone = std::fs::metadata(run.join("representation/ce/backbone.safetensors"))
+        .and_then(|file| file.modified())
+        .expect("there");
     let command = ["run", "classifier"];
     let filters = ["--variant", "ce", "--method", "crt", "--method", "ncm", "--force"];
     expect_code(finish(on_tiny(&command, runs.path()).args(filters)), 0);
     expect_code(finish(on_tiny(&["reproduce"], runs.path()).args(["--from", "features", "--force"])), 0);
     assert_same_bits(&reproduced().0.path().join("tiny/seed-0"), &run);
-    let after = std::fs::metadata(run.join("representation/ce/backbone.safetensors")).and_then(|file| file.modified()).expect("there");
+    let after = std::fs::metadata(run.join("representation/ce/backbone.safetensors"))
+        .and_then(|file| file.modified())
+        .expect("there");
     assert_eq!(backbone, after, "`--from features` trained the backbone again");
 }
 
@@ -152,7 +157,12 @@ fn signal(name: &str, process: u32) {
 #[cfg(unix)]
 fn long_training(runs: &Path) -> std::process::Child {
     let mut command = on_tiny(&["reproduce"], runs);
-    command.args(["--set", "representations.ce.epochs=5000", "--set", "rows=[{representation: ce, classifier: joint}]"]);
+    command.args([
+        "--set",
+        "representations.ce.epochs=5000",
+        "--set",
+        "rows=[{representation: ce, classifier: joint}]",
+    ]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
     let checkpoints = runs.join("tiny/seed-0/representation/ce/checkpoints");
     wait_until(Duration::from_secs(120), || std::fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0));

@@ -91,7 +91,11 @@ fn outputs_move_only_with_their_code_version() {
     let golden: Value = serde_json::from_str(&text).expect("JSON");
     for (stage, version) in versions() {
         let recorded = golden["code_versions"][stage].as_u64();
-        assert_eq!(recorded, Some(u64::from(version)), "`{stage}` has a new code version: bless the golden file (see its test)");
+        assert_eq!(
+            recorded,
+            Some(u64::from(version)),
+            "`{stage}` has a new code version: bless the golden file (see its test)"
+        );
     }
     let expected = golden["outputs"].as_object().expect("outputs");
     let files: Vec<&String> = found.keys().collect();

@@ -136,7 +136,8 @@ fn no_machine_stands_in_a_tracked_file() {
             for folder in &folders {
                 let found = line.match_indices(folder.as_str()).any(|(at, _)| {
                     let before = line[..at].chars().next_back();
-                    !before.is_some_and(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-' | '}'))
+                    !before
+                        .is_some_and(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-' | '}'))
                 });
                 assert!(!found, "{name}:{} holds a path of one machine: {line}", number + 1);
             }
@@ -165,7 +166,8 @@ fn every_recipe_resolves_and_comes_back_the_same() {
             .unwrap_or_else(|error| panic!("{} does not resolve:\n{error}", file.display()));
         let stem = file.file_stem().expect("a file has a name").to_string_lossy();
         assert_eq!(recipe.recipe, stem, "a recipe is called as its file");
-        let again = longtail_recipe::read_str(&recipe.to_yaml(), "recipe.yaml", &[]).expect("the resolved form is read again");
+        let again =
+            longtail_recipe::read_str(&recipe.to_yaml(), "recipe.yaml", &[]).expect("the resolved form is read again");
         assert_eq!(recipe, again, "{}", file.display());
     }
 }
@@ -177,7 +179,8 @@ fn recipes_in_pipelines_open_with_source_numbers_time_and_command() {
             continue;
         }
         let text = text(&file);
-        let header: String = text.lines().take_while(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n").to_lowercase();
+        let header: String =
+            text.lines().take_while(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n").to_lowercase();
         for word in ["source", "expected", "time", "cargo xtask reproduce"] {
             assert!(header.contains(word), "{} does not say `{word}` in its header", file.display());
         }
@@ -203,7 +206,9 @@ fn libraries_open_with_docs_and_hold_no_code() {
         let file = PathBuf::from(format!("crates/{name}/src/lib.rs"));
         let text = text(&file);
         assert!(text.starts_with("//!"), "{} does not open with docs", file.display());
-        let code = text.lines().find(|line| line.starts_with("fn ") || line.starts_with("pub fn ") || line.starts_with("impl"));
+        let code = text
+            .lines()
+            .find(|line| line.starts_with("fn ") || line.starts_with("pub fn ") || line.starts_with("impl"));
         assert!(code.is_none(), "{}: docs, `mod` lines and re-exports only: {code:?}", file.display());
     }
 }

@@ -55,7 +55,8 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         command.current_dir(root).args(["run", "--quiet", "--release", "-p"]);
         command.arg(format!("longtail-{}", group.crate_name())).args(["--example", &example]);
         if !run_tool(&mut command)? {
-            return Err(anyhow!("speed example `{example}` of group `{}` failed", group.name())).hint("its own message stands above");
+            return Err(anyhow!("speed example `{example}` of group `{}` failed", group.name()))
+                .hint("its own message stands above");
         }
     }
     Ok(ExitCode::SUCCESS)

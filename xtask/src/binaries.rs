@@ -42,12 +42,8 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
     for package in packages {
         command.args(["-p", package]);
     }
-    let mut child = command
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo")?;
+    let mut child =
+        command.current_dir(root).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
     let mut found = BTreeMap::new();
     for line in BufReader::new(stdout).lines() {
@@ -61,7 +57,8 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
         return Err(Interrupted.into());
     }
     if !status.success() {
-        return Err(anyhow!("the stage binaries do not build")).hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
+        return Err(anyhow!("the stage binaries do not build"))
+            .hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
     }
     Ok(Binaries(found))
 }

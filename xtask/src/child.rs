@@ -85,7 +85,8 @@ fn killed(name: &str, status: ExitStatus) -> anyhow::Error {
 /// # Errors
 /// It cannot be started, or we were interrupted meanwhile.
 pub fn run_tool(command: &mut Command) -> Result<bool> {
-    let status = command.status().with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+    let status =
+        command.status().with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
     if interrupted() || status.code() == Some(130) {
         return Err(Interrupted.into());
     }

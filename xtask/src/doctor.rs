@@ -100,8 +100,12 @@ fn rust() -> Finding {
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     match version(&text) {
         Some(found) if version(wanted).is_some_and(|wanted| found >= wanted) => Finding::ok("Rust", text),
-        Some(_) => Finding::other("Rust", Verdict::Missing, text, format!("at least {wanted} is needed: rustup update stable")),
-        None => Finding::other("Rust", Verdict::Missing, "rustc does not answer", "install Rust from https://rustup.rs"),
+        Some(_) => {
+            Finding::other("Rust", Verdict::Missing, text, format!("at least {wanted} is needed: rustup update stable"))
+        }
+        None => {
+            Finding::other("Rust", Verdict::Missing, "rustc does not answer", "install Rust from https://rustup.rs")
+        }
     }
 }
 
@@ -130,7 +134,8 @@ fn cpu() -> Finding {
         ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
     ];
     let has: Vec<&str> = features.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
-    let found = format!("{}: {}", std::env::consts::ARCH, if has.is_empty() { "no AVX2".to_owned() } else { has.join(", ") });
+    let found =
+        format!("{}: {}", std::env::consts::ARCH, if has.is_empty() { "no AVX2".to_owned() } else { has.join(", ") });
     if has.contains(&"avx2") && has.contains(&"fma") {
         Finding::ok("CPU", found)
     } else {
@@ -151,12 +156,17 @@ fn threads() -> Finding {
 fn memory() -> Finding {
     match disk::available_memory_bytes() {
         None => Finding::ok("memory", "cannot tell on this system"),
-        Some(bytes) if bytes >= MEMORY_WANTED_BYTES => Finding::ok("memory", format!("{} available", disk::human(bytes))),
+        Some(bytes) if bytes >= MEMORY_WANTED_BYTES => {
+            Finding::ok("memory", format!("{} available", disk::human(bytes)))
+        }
         Some(bytes) => Finding::other(
             "memory",
             Verdict::Note,
             format!("{} available", disk::human(bytes)),
-            format!("{} or more is comfortable; close other programs, or lower batch_size", disk::human(MEMORY_WANTED_BYTES)),
+            format!(
+                "{} or more is comfortable; close other programs, or lower batch_size",
+                disk::human(MEMORY_WANTED_BYTES)
+            ),
         ),
     }
 }
@@ -186,7 +196,10 @@ fn embedded_data(root: &Path) -> Finding {
     let absent: Vec<&str> = files.into_iter().filter(|file| !dir.join(file).is_file()).collect();
     let place = workspace::shown(root, &dir);
     if absent.is_empty() {
-        Finding::ok("Fashion-MNIST", format!("{place} (embedded); `cargo xtask data check fashion-mnist-lt` checks every byte"))
+        Finding::ok(
+            "Fashion-MNIST",
+            format!("{place} (embedded); `cargo xtask data check fashion-mnist-lt` checks every byte"),
+        )
     } else {
         let remedy = format!("git checkout -- {place}");
         Finding::other("Fashion-MNIST", Verdict::Missing, format!("{place} lacks {}", absent.join(", ")), remedy)

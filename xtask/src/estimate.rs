@@ -1,6 +1,6 @@
 //! How much disk a run may take: an upper bound, so that a full disk is found before any work.
 
-use longtail_recipe::{Backbone, DataRecipe, Dataset, MetaSource, Recipe};
+use longtail_recipe::{Backbone, DataRecipe, MetaSource, Recipe};
 
 use crate::cli::Stage;
 use crate::plan::Job;
@@ -9,28 +9,23 @@ use crate::plan::Job;
 const REPRESENTATION_BYTES: u64 = 40_000_000;
 /// Heads, metrics and figures.
 const SMALL_FILES_BYTES: u64 = 1_000_000;
+/// Of Fashion-MNIST and of CIFAR-100.
+const TEST_IMAGES: u64 = 10_000;
 
-/// Published sizes: classes, training images per class, test images in all.
-fn dataset_sizes(dataset: Dataset) -> (u64, u64, u64) {
-    match dataset {
-        Dataset::Cifar100 => (100, 500, 10_000),
-        // A data set that this file does not know yet gets the larger bound.
-        _ => (10, 6000, 10_000),
-    }
-}
-
-/// At most this many images are in the long-tailed training set.
+/// At most this many images are in the long-tailed training set: the exponential profile, each class rounded up.
 fn train_images(data: &DataRecipe) -> u64 {
-    let (classes, per_class, _) = dataset_sizes(data.dataset);
-    let largest = data.max_per_class.map_or(per_class, |cap| per_class.min(u64::from(cap)));
-    let steps = (classes - 1).max(1) as f64;
-    (0..classes).map(|class| (largest as f64 * data.imbalance_factor.powf(-(class as f64) / steps)) as u64 + 1).sum()
+    let classes = data.dataset.num_classes();
+    let per_class = data.dataset.train_per_class() as u64;
+    let largest = data.max_per_class.map_or(per_class, |cap| per_class.min(u64::from(cap))) as f64;
+    let steps = classes.saturating_sub(1).max(1) as f64;
+    (0..classes).map(|class| (largest * data.imbalance_factor.powf(-(class as f64) / steps)) as u64 + 1).sum()
 }
 
 /// Bytes that one job may write.
 pub fn disk_bytes(recipe: &Recipe, job: &Job) -> u64 {
-    let (classes, _, test) = dataset_sizes(recipe.data.dataset);
-    let meta = if recipe.data.meta_source == MetaSource::None { 0 } else { classes * recipe.data.meta_per_class as u64 };
+    let classes = recipe.data.dataset.num_classes() as u64;
+    let meta =
+        if recipe.data.meta_source == MetaSource::None { 0 } else { classes * recipe.data.meta_per_class as u64 };
     match job.stage {
         Stage::Representation => REPRESENTATION_BYTES,
         Stage::Features => {
@@ -38,10 +33,25 @@ pub fn disk_bytes(recipe: &Recipe, job: &Job) -> u64 {
                 Some(Backbone::ResnetTwoHeaded(_)) => 128,
                 _ => 64,
             };
-            let rows = train_images(&recipe.data) * (1 + recipe.features.views as u64) + 2 * meta + test;
+            let rows = train_images(&recipe.data) * (1 + recipe.features.views as u64) + 2 * meta + TEST_IMAGES;
             rows * (4 * dim + 8)
         }
-        Stage::Classifier => (test + meta) * 4 * (classes + 2) + SMALL_FILES_BYTES,
+        Stage::Classifier => (TEST_IMAGES + meta) * 4 * (classes + 2) + SMALL_FILES_BYTES,
         Stage::Report => SMALL_FILES_BYTES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_for_cifar_100_at_factor_100() {
+        let text =
+            "data: {dataset: cifar100}\nrepresentations: {ce: {method: {ce: {}}}}\nclassifiers: {joint: {joint: {}}}";
+        let recipe = longtail_recipe::read_str(text, "bound.yaml", &[]).expect("a sound recipe");
+        // protocol.md §1.1: 10,847 images; rounding up adds less than one a class.
+        let images = train_images(&recipe.data);
+        assert!((10_847..=10_947).contains(&images), "{images}");
     }
 }

@@ -11,7 +11,9 @@ use find_openblas::OpenBlas;
 /// What is wrong, in words; the caller adds the command that installs it.
 pub fn find() -> Result<String, String> {
     match find_openblas::find(std::env::consts::ARCH) {
-        OpenBlas::Folder { dir, kind } => Ok(format!("{} ({})", dir.display(), if kind == "dylib" { "shared" } else { "static" })),
+        OpenBlas::Folder { dir, kind } => {
+            Ok(format!("{} ({})", dir.display(), if kind == "dylib" { "shared" } else { "static" }))
+        }
         OpenBlas::PkgConfig { flags } => Ok(format!("pkg-config: {flags}")),
         OpenBlas::WrongFolder(dir) => {
             Err(format!("LONGTAIL_OPENBLAS_DIR is {}, which holds no libopenblas.so, .dylib or .a", dir.display()))

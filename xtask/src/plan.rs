@@ -152,7 +152,8 @@ fn check_names<'a>(kind: &str, asked: &[String], known: impl Iterator<Item = &'a
     for name in asked {
         if !known.clone().any(|candidate| candidate == name) {
             let names: Vec<&str> = known.clone().map(String::as_str).collect();
-            return Err(anyhow!("the recipe has no {kind} called `{name}`")).hint(&format!("it has: {}", names.join(", ")));
+            return Err(anyhow!("the recipe has no {kind} called `{name}`"))
+                .hint(&format!("it has: {}", names.join(", ")));
         }
     }
     Ok(())

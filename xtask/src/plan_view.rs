@@ -38,7 +38,7 @@ impl Entry {
 /// A plain table without rules, which a terminal, a log and a pipe all show alike.
 pub fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.iter().copied());
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
     table
 }
 
@@ -96,7 +96,9 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
     let unknown = running.iter().filter(|entry| entry.secs.is_none()).count();
     let time = match unknown {
         0 => format!("about {} by earlier runs here", timings::human(known)),
-        _ if known > 0.0 => format!("more than {} ({unknown} stages never ran here: no estimate yet)", timings::human(known)),
+        _ if known > 0.0 => {
+            format!("more than {} ({unknown} stages never ran here: no estimate yet)", timings::human(known))
+        }
         _ => "no estimate yet (nothing of this recipe ran here)".to_owned(),
     };
     let bytes: u64 = running.iter().map(|entry| entry.bytes).sum();
@@ -133,7 +135,8 @@ pub fn finish(session: &Session, done: &[Done], code: u8) -> Result<()> {
         Ok(bytes) if session.reports() => serde_json::from_slice(&bytes)?,
         _ => Value::Null,
     };
-    let object = json!({"recipe": session.runs[0].recipe.recipe, "exit_code": code, "stages": stages, "report": report});
+    let object =
+        json!({"recipe": session.runs[0].recipe.recipe, "exit_code": code, "stages": stages, "report": report});
     println!("{}", serde_json::to_string_pretty(&object)?);
     Ok(())
 }

@@ -13,6 +13,12 @@ pub fn run(root: &Path, arguments: &ReproduceArgs) -> Result<ExitCode> {
     let filter = Filter { first: arguments.from.filter(|stage| *stage != Stage::Representation), ..Filter::default() };
     session::run(
         root,
-        Request { recipe: &arguments.recipe, seeds: arguments.seeds, filter, execute: &arguments.execute, report: true },
+        Request {
+            recipe: &arguments.recipe,
+            seeds: arguments.seeds,
+            filter,
+            execute: &arguments.execute,
+            report: true,
+        },
     )
 }

@@ -12,7 +12,8 @@ use crate::session::{self, Request};
 
 pub fn run(root: &Path, arguments: &RunArgs) -> Result<ExitCode> {
     if !arguments.method.is_empty() && arguments.stage != Stage::Classifier {
-        return Err(anyhow!("--method chooses classifiers; stage `{}` has none", arguments.stage.name())).hint("drop --method");
+        return Err(anyhow!("--method chooses classifiers; stage `{}` has none", arguments.stage.name()))
+            .hint("drop --method");
     }
     if !arguments.variant.is_empty() && arguments.stage == Stage::Report {
         return Err(anyhow!("--variant: the report is one for all variants")).hint("drop --variant");

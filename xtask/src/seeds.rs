@@ -26,9 +26,8 @@ pub fn in_folder(recipe_dir: &Path) -> Vec<u64> {
     let Ok(entries) = fs_err::read_dir(recipe_dir) else {
         return Vec::new();
     };
-    let mut numbers: Vec<u64> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("seed-")?.parse().ok())
-        .collect();
+    let mut numbers: Vec<u64> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("seed-")?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }
@@ -59,7 +58,9 @@ fn unfinished(run: &SeedRun, device: &str) -> Result<Option<String>> {
     for job in plan::jobs(&run.recipe, &Filter { only: Some(Stage::Classifier), ..Filter::default() })? {
         match job.state(run, device)? {
             StageState::UpToDate => {}
-            StageState::Stale { reasons } => return Ok(Some(format!("{} is stale: {}", job.label(), reasons.join("; ")))),
+            StageState::Stale { reasons } => {
+                return Ok(Some(format!("{} is stale: {}", job.label(), reasons.join("; "))));
+            }
             StageState::Missing => return Ok(Some(format!("{} is not there", job.label()))),
             StageState::Locked { .. } => return Ok(Some(format!("{} is being made", job.label()))),
         }

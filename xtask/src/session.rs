@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use longtail_artifact::StageState;
-use longtail_artifact::cli::WithHint;
+use longtail_artifact::cli::{self, WithHint};
 
 use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
@@ -53,6 +53,7 @@ pub struct Done {
 /// # Errors
 /// Anything that prevents a stage from starting, or stops it.
 pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
+    cli::install_interrupt_handler();
     let session = Session::new(root, request)?;
     let mut timings = Timings::read(&session.recipe_dir);
     let entries = session.entries(&timings)?;
@@ -85,7 +86,8 @@ impl<'a> Session<'a> {
         let recipe = &runs[0].recipe;
         let recipe_dir = runs_dir.join(&recipe.recipe);
         let jobs = plan::jobs(recipe, &filter)?;
-        let session = Session { root, execute, device: device(&execute.device)?, runs, jobs, recipe_dir, report };
+        let session =
+            Session { root, execute, device: cli::device_kind(&execute.device)?, runs, jobs, recipe_dir, report };
         if let Some(first) = filter.only.or(filter.first) {
             session.check_stages_before(first)?;
         }
@@ -98,7 +100,8 @@ impl<'a> Session<'a> {
         for run in &self.runs {
             for job in &self.jobs {
                 let runs_before = |entry: &&Entry| entry.seed == run.seed && plan::reads_from(job, &entry.job);
-                let upstream_runs = entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
+                let upstream_runs =
+                    entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
                 let state = job.state(run, &self.device)?;
                 let intent = plan::intent(state, self.execute.force, self.execute.accept_stale, upstream_runs);
                 let part = job.recipe_part(run)?;
@@ -126,7 +129,8 @@ impl<'a> Session<'a> {
         };
         for run in &self.runs {
             for job in plan::jobs(&run.recipe, &filter)? {
-                let needed = job.stage < first && (first == Stage::Report || self.jobs.iter().any(|own| plan::reads_from(own, &job)));
+                let needed = job.stage < first
+                    && (first == Stage::Report || self.jobs.iter().any(|own| plan::reads_from(own, &job)));
                 if !needed {
                     continue;
                 }
@@ -137,10 +141,12 @@ impl<'a> Session<'a> {
                     StageState::Locked { .. } => "is being made by another process".to_owned(),
                 };
                 let place = workspace::shown(self.root, &run.dir);
-                return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(&format!(
-                    "run `cargo xtask reproduce {}` without --from, or pass --accept-stale to take what is there",
-                    run.recipe.recipe
-                ));
+                return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(
+                    &format!(
+                        "run `cargo xtask reproduce {}` without --from, or pass --accept-stale to take what is there",
+                        run.recipe.recipe
+                    ),
+                );
             }
         }
         Ok(())
@@ -158,7 +164,8 @@ impl<'a> Session<'a> {
     }
 
     fn check_disk(&self, entries: &[Entry]) -> Result<()> {
-        let needed: u64 = entries.iter().filter(|entry| !matches!(entry.intent, Intent::UpToDate)).map(|entry| entry.bytes).sum();
+        let needed: u64 =
+            entries.iter().filter(|entry| !matches!(entry.intent, Intent::UpToDate)).map(|entry| entry.bytes).sum();
         match disk::free_bytes(&self.recipe_dir) {
             Some(free) if free < needed => Err(anyhow!(
                 "not enough disk for {}: up to {} needed, {} free",
@@ -183,7 +190,8 @@ impl<'a> Session<'a> {
     }
 
     fn check_data(&self, binaries: &Binaries) -> Result<()> {
-        let arguments = stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false)?;
+        let arguments =
+            stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false)?;
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
             0 => Ok(()),
             _ => Err(anyhow!("the data set is not in order; no stage was started")).hint("what is wrong stands above"),
@@ -217,13 +225,19 @@ impl<'a> Session<'a> {
 
     fn start(&self, binaries: &Binaries, timings: &mut Timings, run: &SeedRun, job: &Job) -> Result<()> {
         let (name, started) = (job.stage.name(), Instant::now());
-        let resumes = fs_err::read_dir(job.dir(run).join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some());
+        let resumes =
+            fs_err::read_dir(job.dir(run).join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some());
         eprintln!("[seed {}] {} …", run.seed, job.label());
         let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device)?;
         let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;
         if code != 0 {
-            return Err(anyhow!("stage `{}` of `{}` (seed {}) stopped with code {code}", job.label(), run.recipe.recipe, run.seed))
-                .hint("its own message stands above; after mending, the same command goes on from here");
+            return Err(anyhow!(
+                "stage `{}` of `{}` (seed {}) stopped with code {code}",
+                job.label(),
+                run.recipe.recipe,
+                run.seed
+            ))
+            .hint("its own message stands above; after mending, the same command goes on from here");
         }
         let secs = started.elapsed().as_secs_f64();
         eprintln!("[seed {}] {} done in {}", run.seed, job.label(), timings::human(secs));
@@ -269,28 +283,5 @@ impl<'a> Session<'a> {
 
     pub fn reports(&self) -> bool {
         self.report
-    }
-}
-
-/// What `auto` means in this build, which computes on the CPU alone.
-fn device(asked: &str) -> Result<String> {
-    match asked {
-        "auto" | "cpu" => Ok("cpu".to_owned()),
-        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
-            Err(anyhow!("--device {asked}: this build computes on the CPU alone")).hint("use --device cpu, or leave it out")
-        }
-        _ => Err(anyhow!("--device {asked}: not a device")).hint("use cpu or auto"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::device;
-
-    #[test]
-    fn auto_is_the_cpu_and_others_are_refused() {
-        assert_eq!(device("auto").expect("known"), "cpu");
-        assert!(device("cuda:1").is_err());
-        assert!(device("tpu").is_err());
     }
 }

@@ -52,15 +52,10 @@ pub enum Manager {
 impl Manager {
     /// The first one that this machine has.
     pub fn detect() -> Option<Manager> {
-        [
-            (Manager::Apt, "apt-get"),
-            (Manager::Dnf, "dnf"),
-            (Manager::Pacman, "pacman"),
-            (Manager::Brew, "brew"),
-        ]
-        .into_iter()
-        .find(|(_, program)| in_path(program))
-        .map(|(manager, _)| manager)
+        [(Manager::Apt, "apt-get"), (Manager::Dnf, "dnf"), (Manager::Pacman, "pacman"), (Manager::Brew, "brew")]
+            .into_iter()
+            .find(|(_, program)| in_path(program))
+            .map(|(manager, _)| manager)
     }
 
     /// The commands that install `packages`, without sudo.
@@ -137,7 +132,8 @@ pub fn ensure(needs: &[Need], arguments: SetupArgs) -> Result<()> {
     }
     for need in needs {
         if let Err(reason) = need.find() {
-            return Err(anyhow!("still missing after the installation: {reason}")).hint("`cargo xtask doctor` shows what was looked for");
+            return Err(anyhow!("still missing after the installation: {reason}"))
+                .hint("`cargo xtask doctor` shows what was looked for");
         }
     }
     Ok(())
@@ -148,7 +144,8 @@ fn confirmed(line: &str, yes: bool) -> Result<bool> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(anyhow!("--setup asks before it installs anything, and there is no terminal to ask on")).hint("add --yes");
+        return Err(anyhow!("--setup asks before it installs anything, and there is no terminal to ask on"))
+            .hint("add --yes");
     }
     eprint!("install with `{line}`? [y/N] ");
     std::io::stderr().flush().context("cannot write to the terminal")?;
@@ -171,7 +168,8 @@ fn find_c_compiler() -> Result<String, String> {
 }
 
 fn in_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 fn is_root() -> bool {

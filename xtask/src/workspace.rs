@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use longtail_artifact::cli::WithHint;
+use longtail_artifact::cli::{self, WithHint};
 use longtail_recipe::Recipe;
 
 /// The folder that holds the workspace's `Cargo.toml`.
 ///
 /// `cargo run` says where; the built program started by hand looks upwards from the current folder.
 pub fn root() -> Result<PathBuf> {
-    if let Some(manifest_dir) = std::env::var_os("CARGO_MANIFEST_DIR") {
-        if let Some(root) = Path::new(&manifest_dir).parent().filter(|folder| is_root(folder)) {
-            return Ok(root.to_owned());
-        }
+    if let Some(manifest_dir) = std::env::var_os("CARGO_MANIFEST_DIR")
+        && let Some(root) = Path::new(&manifest_dir).parent().filter(|folder| is_root(folder))
+    {
+        return Ok(root.to_owned());
     }
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     here.ancestors()
@@ -48,7 +48,8 @@ pub fn recipe_file(root: &Path, name: &str) -> Result<PathBuf> {
     if looks_like_a_path {
         let path = absolute(Path::new(name))?;
         if !path.is_file() {
-            return Err(anyhow::anyhow!("no recipe at {}", path.display())).hint("give a path to a YAML file, or a name from `cargo xtask list`");
+            return Err(anyhow::anyhow!("no recipe at {}", path.display()))
+                .hint("give a path to a YAML file, or a name from `cargo xtask list`");
         }
         return Ok(path);
     }
@@ -57,7 +58,8 @@ pub fn recipe_file(root: &Path, name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let names = recipe_names(root)?;
-    let known = if names.is_empty() { "pipelines/ is empty".to_owned() } else { format!("recipes: {}", names.join(", ")) };
+    let known =
+        if names.is_empty() { "pipelines/ is empty".to_owned() } else { format!("recipes: {}", names.join(", ")) };
     Err(anyhow::anyhow!("no recipe called `{name}`: {} does not exist", shown(root, &path))).hint(&known)
 }
 
@@ -66,45 +68,21 @@ pub fn recipe_names(root: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs_err::read_dir(root.join("pipelines"))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            if let Some(stem) = path.file_stem() {
-                names.push(stem.to_string_lossy().into_owned());
-            }
+        if path.extension().is_some_and(|extension| extension == "yaml")
+            && let Some(stem) = path.file_stem()
+        {
+            names.push(stem.to_string_lossy().into_owned());
         }
     }
     names.sort();
     Ok(names)
 }
 
-/// `path=value` of `--set`, split at the first `=`.
-pub fn parse_overrides(set: &[String]) -> Result<Vec<(String, String)>> {
-    set.iter()
-        .map(|text| match text.split_once('=') {
-            Some((path, value)) if !path.trim().is_empty() => Ok((path.trim().to_owned(), value.trim().to_owned())),
-            _ => Err(anyhow::anyhow!("--set {text}: expected PATH=VALUE"))
-                .hint("for example --set representations.ce.epochs=5"),
-        })
-        .collect()
-}
-
 /// Reads and checks a recipe; `seed` beats both the file and `--set seed=…`.
 pub fn read_recipe(file: &Path, set: &[String], seed: Option<u64>) -> Result<Recipe> {
-    let mut overrides = parse_overrides(set)?;
+    let mut overrides = cli::parse_overrides(set)?;
     if let Some(seed) = seed {
         overrides.push(("seed".to_owned(), seed.to_string()));
     }
     Ok(longtail_recipe::read(file, &overrides)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn overrides_split_at_the_first_equals_sign() {
-        let parsed = parse_overrides(&["a.b = c=d".to_owned()]).expect("well-formed");
-        assert_eq!(parsed, [("a.b".to_owned(), "c=d".to_owned())]);
-        assert!(parse_overrides(&["no-equals".to_owned()]).is_err());
-        assert!(parse_overrides(&["=5".to_owned()]).is_err());
-    }
 }
