@@ -1,2 +1,78 @@
-//! The `features` binary.
-fn main() {}
+//! The `features` binary: stage 2, and tools for its files.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+
+/// Dumps the feature of every image (stage 2), and inspects, compares and exports such files
+#[derive(Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  features --recipe pipelines/fashion-mnist-lt.yaml --run runs/fashion-mnist-lt/seed-0 --variant ce
+  features inspect runs/fashion-mnist-lt/seed-0/features/ce/train.safetensors
+  features diff A.safetensors B.safetensors
+  features export train.safetensors --npz train.npz
+
+Exit codes: 0 done or nothing to do, 1 the files of `diff` differ, 2 could not run, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    tool: Option<Tool>,
+    #[command(flatten)]
+    stage: Option<StageArgs>,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Says what a hand-off file holds: tensors, class counts, norms, spread, bad values, where it is from
+    Inspect {
+        /// Any .safetensors file of a run
+        file: PathBuf,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compares two hand-off files tensor by tensor; exits with 1 when they differ
+    Diff {
+        /// The first file
+        a: PathBuf,
+        /// The second file
+        b: PathBuf,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes a file's tensors for NumPy
+    Export {
+        /// Any .safetensors file of a run
+        file: PathBuf,
+        /// The .npz file to write; one array a tensor
+        #[arg(long, value_name = "OUT")]
+        npz: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    run_main(|| {
+        let cli = Cli::parse();
+        match (cli.tool, cli.stage) {
+            (Some(Tool::Inspect { file, json }), _) => longtail_features::inspect::run(&file, json),
+            (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
+            (Some(Tool::Export { file, npz }), _) => longtail_features::export::run(&file, &npz),
+            (None, Some(args)) => {
+                init_threads(args.threads)?;
+                install_interrupt_handler();
+                longtail_features::run(&args)
+            }
+            (None, None) => Err(anyhow::anyhow!("no stage arguments and no tool were given"))
+                .context("nothing to do; `features --help` shows how to call it"),
+        }
+    })
+}

@@ -1,0 +1,184 @@
+//! `features inspect`: what a hand-off file holds.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use comfy_table::{Table, presets};
+use longtail_artifact::{TensorCensus, TensorFile, census};
+use serde_json::{Value, json};
+
+use crate::FeaturesError;
+
+/// What the rows of a dump look like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureSummary {
+    /// N.
+    pub rows: usize,
+    /// d.
+    pub dim: usize,
+    /// Rows of this file per class, (K,).
+    pub rows_per_class: Vec<usize>,
+    /// The smallest, lower quartile, median, upper quartile and largest L2 norm of a row; None without rows.
+    pub norm_quantiles: Option<[f64; 5]>,
+    /// Per class: the root mean square distance of its L2-normalised rows from their mean; None for a class without rows.
+    pub spread: Vec<Option<f64>>,
+}
+
+/// Summarises a dump; None when the file is no dump (no `features` with `labels`).
+///
+/// # Errors
+/// A label that is out of range, or tensors whose sizes contradict each other.
+pub fn summarize(file: &TensorFile) -> Result<Option<FeatureSummary>, FeaturesError> {
+    let (Some(&[rows, dim]), Some(_)) = (file.shape("features"), file.shape("labels")) else { return Ok(None) };
+    let features = file.f32("features")?;
+    let labels = file.expect_u32("labels", &[Some(rows)])?;
+    let classes = match file.shape("class_counts") {
+        Some(shape) => shape.iter().product(),
+        None => labels.iter().max().map_or(0, |largest| *largest as usize + 1),
+    };
+    if let Some(at) = labels.iter().position(|label| *label as usize >= classes) {
+        let text = format!("`{}`: label {} of row {at} is not below {classes}", file.path().display(), labels[at]);
+        return Err(FeaturesError::Unfit(text));
+    }
+    let mut rows_per_class = vec![0usize; classes];
+    let mut mean = vec![0.0f64; classes * dim];
+    let mut norms = Vec::with_capacity(rows);
+    for (row, label) in features.chunks_exact(dim.max(1)).zip(&labels) {
+        let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        norms.push(norm);
+        let class = *label as usize;
+        rows_per_class[class] += 1;
+        if norm > 0.0 {
+            for (sum, x) in mean[class * dim..(class + 1) * dim].iter_mut().zip(row) {
+                *sum += f64::from(*x) / norm;
+            }
+        }
+    }
+    // For unit vectors the mean squared distance from the mean is 1 − ‖mean‖².
+    let spread = (0..classes)
+        .map(|class| {
+            let count = rows_per_class[class] as f64;
+            let squared = mean[class * dim..(class + 1) * dim].iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
+            (count > 0.0).then(|| (1.0 - squared).max(0.0).sqrt())
+        })
+        .collect();
+    norms.sort_by(f64::total_cmp);
+    let norm_quantiles = (!norms.is_empty()).then(|| [0.0, 0.25, 0.5, 0.75, 1.0].map(|q| quantile(&norms, q)));
+    Ok(Some(FeatureSummary { rows, dim, rows_per_class, norm_quantiles, spread }))
+}
+
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
+}
+
+/// Prints what `file` holds.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let tensors = TensorFile::open(file)?;
+    let rows = census(&tensors)?;
+    let summary = summarize(&tensors)?;
+    if as_json {
+        println!("{}", to_json(&tensors, &rows, summary.as_ref()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}\nblake3 {}\n", file.display(), tensors.hash());
+    println!("{}\n", tensor_table(&rows));
+    if let Some(summary) = &summary {
+        print_summary(&tensors, summary);
+    }
+    if let Value::Object(fields) = tensors.metadata() {
+        println!("Metadata");
+        for (name, value) in fields {
+            println!("  {name}: {value}");
+        }
+    }
+    let bad: usize = rows.iter().map(|row| row.nan + row.infinite).sum();
+    if bad > 0 {
+        println!("\nwarning: {bad} values are NaN or infinite");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tensor_table(rows: &[TensorCensus]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["tensor", "type", "shape", "min", "mean", "max", "NaN", "inf"]);
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+    for row in rows {
+        table.add_row([
+            row.name.clone(),
+            row.dtype.clone(),
+            format!("{:?}", row.shape),
+            number(row.min),
+            number(row.mean),
+            number(row.max),
+            row.nan.to_string(),
+            row.infinite.to_string(),
+        ]);
+    }
+    table
+}
+
+fn print_summary(file: &TensorFile, summary: &FeatureSummary) {
+    println!("{} features of dimension {}", summary.rows, summary.dim);
+    if let Some([least, lower, median, upper, most]) = summary.norm_quantiles {
+        println!("L2 norm: min {least:.4}, quartiles {lower:.4} {median:.4} {upper:.4}, max {most:.4}");
+    }
+    let trained = file.u32("class_counts").ok();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["class", "training images", "rows here", "spread on the sphere"]);
+    for (class, rows) in summary.rows_per_class.iter().enumerate() {
+        table.add_row([
+            class.to_string(),
+            trained.as_ref().and_then(|counts| counts.get(class)).map_or("–".to_owned(), u32::to_string),
+            rows.to_string(),
+            summary.spread[class].map_or("–".to_owned(), |value| format!("{value:.4}")),
+        ]);
+    }
+    println!("{table}\n");
+}
+
+fn to_json(file: &TensorFile, rows: &[TensorCensus], summary: Option<&FeatureSummary>) -> Value {
+    let tensors: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({"name": row.name, "dtype": row.dtype, "shape": row.shape, "min": row.min, "mean": row.mean,
+                   "max": row.max, "nan": row.nan, "infinite": row.infinite})
+        })
+        .collect();
+    let features = summary.map(|summary| {
+        json!({"rows": summary.rows, "dim": summary.dim, "rows_per_class": summary.rows_per_class,
+               "norm_quantiles": summary.norm_quantiles, "spread": summary.spread})
+    });
+    json!({"blake3": file.hash(), "tensors": tensors, "features": features, "metadata": file.metadata()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longtail_artifact::{NamedTensor, TensorData, write_tensors};
+
+    #[test]
+    fn norms_counts_and_spread_are_those_of_the_rows() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("x.safetensors");
+        let tensor = |name: &str, shape: Vec<usize>, data| NamedTensor { name: name.into(), shape, data };
+        let rows = vec![3.0, 4.0, 3.0, 4.0, 1.0, 0.0, 0.0, 2.0];
+        let tensors = [
+            tensor("features", vec![4, 2], TensorData::F32(rows)),
+            tensor("labels", vec![4], TensorData::U32(vec![0, 0, 1, 1])),
+            tensor("class_counts", vec![3], TensorData::U32(vec![9, 5, 1])),
+        ];
+        write_tensors(&path, &tensors, &Value::Null).expect("writable");
+        let summary = summarize(&TensorFile::open(&path).expect("sound")).expect("consistent").expect("a dump");
+        assert_eq!(summary.rows_per_class, [2, 2, 0]);
+        assert_eq!(summary.norm_quantiles.map(|q| (q[0], q[4])), Some((1.0, 5.0)));
+        assert!(summary.spread[0].expect("rows").abs() < 1e-6, "equal directions have no spread");
+        // (1, 0) and (0, 1): the mean is (½, ½), the squared distance of each ½.
+        assert!((summary.spread[1].expect("rows") - 0.5f64.sqrt()).abs() < 1e-12);
+        assert_eq!(summary.spread[2], None);
+    }
+}

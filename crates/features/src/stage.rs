@@ -1,0 +1,149 @@
+//! Stage 2 as a whole: every split of one variant.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use longtail_artifact::{
+    Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, WithHint, hash_file, progress, stage_specs,
+};
+use longtail_datasets::{EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
+use longtail_recipe::Recipe;
+use serde_json::{Value, json};
+
+use crate::{Dump, FeaturesError, FrozenBackbone, dump};
+
+/// Batches that are made ahead of the network.
+const PREFETCH: usize = 2;
+
+/// Runs stage 2 for one variant, from files to files; does nothing when they are up to date.
+///
+/// Every finished dump is kept when the run is interrupted or killed: the next run goes on with the one after it.
+///
+/// # Errors
+/// Everything that keeps it from finishing; finished artifacts are left as they were.
+pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
+    let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
+    let layout = RunLayout::new(&args.run);
+    let device = args.device()?;
+    let variant = &args.variant;
+    let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
+    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
+    stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
+        .with_context(cannot_start)?;
+    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
+    let options = BeginOptions {
+        force: args.force,
+        accept_stale: args.accept_stale,
+        accept_device_change: args.accept_device_change,
+    };
+    let stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
+        Begin::UpToDate => {
+            if !args.quiet {
+                eprintln!("features {variant}: up to date");
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Begin::Run(stage) => stage,
+    };
+    let mut backbone = FrozenBackbone::open(&layout.representation(variant).join("backbone.safetensors"))
+        .with_context(cannot_start)?;
+    let source = load(recipe.data.dataset, args.data.as_deref())
+        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))
+        .hint("`datasets check` says what was found and what is missing")?;
+    let split = Split::load(&layout.split(), &source).with_context(cannot_start)?;
+    check_shape(&backbone, &source.train)?;
+    let (train, test) = (Arc::new(source.train), Arc::new(source.test));
+    let dumps = plan(&recipe, variant, &split, &train, &test)?;
+
+    let bar = progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
+    let mut finished = finished_before(&stage)?;
+    for (number, part) in dumps.iter().enumerate() {
+        let file = format!("{}.safetensors", part.name);
+        if finished.iter().any(|(name, _)| *name == file) {
+            bar.inc(part.loader.len() as u64);
+            continue;
+        }
+        bar.set_message(part.name.clone());
+        let hash = dump(&mut backbone, part, &stage.folder().join(&file), |images| bar.inc(images as u64))?;
+        finished.push((file, hash));
+        stage.save_checkpoint(number as u64 + 1, &[], &json!({"finished": finished}), 0)?;
+    }
+    bar.finish_and_clear();
+    let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+    stage.finish(&outputs)?;
+    if args.json {
+        println!("{}", json!({"variant": variant, "feature_dim": backbone.feature_dim(), "files": finished}));
+    } else if !args.quiet {
+        eprintln!("features {variant}: {} files, d = {}", outputs.len(), backbone.feature_dim());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_shape(backbone: &FrozenBackbone, images: &ImageSet) -> Result<(), FeaturesError> {
+    let (a, b) = (backbone.image(), images.shape());
+    if (a.height, a.width, a.channels) == (b.height, b.width, b.channels) {
+        return Ok(());
+    }
+    Err(FeaturesError::ImageShape {
+        backbone: format!("{}×{}×{}", a.height, a.width, a.channels),
+        data: format!("{}×{}×{}", b.height, b.width, b.channels),
+    })
+}
+
+/// The four splits under the evaluation transform, then the augmented views of train, numbered from 1.
+fn plan<'a>(
+    recipe: &Recipe,
+    variant: &str,
+    split: &'a Split,
+    train: &Arc<ImageSet>,
+    test: &Arc<ImageSet>,
+) -> anyhow::Result<Vec<Dump<'a>>> {
+    let batch_size = recipe.features.batch_size;
+    let evaluation = || EvalTransform::new(&recipe.data.normalize, train.shape());
+    let parts = [
+        ("train", &split.train, train, false),
+        ("meta", &split.meta, train, false),
+        ("val", &split.val, train, false),
+        ("test", &split.test, test, true),
+    ];
+    let mut dumps = Vec::new();
+    for (name, indices, images, from_test) in parts {
+        let transform = evaluation()?;
+        let transforms = transform.describe();
+        let loader = EvalLoader::new(Arc::clone(images), indices.clone(), transform, batch_size, PREFETCH)?;
+        dumps.push(Dump { name: name.to_owned(), loader, from_test, class_counts: &split.class_counts, transforms });
+    }
+    let augmentation = recipe.representation(variant)?.augmentation;
+    for view in 1..=recipe.features.views {
+        let transform = TrainTransform::new(augmentation, &recipe.data.normalize, train.shape())?;
+        let transforms: Value = transform.describe();
+        let loader = EvalLoader::augmented(
+            Arc::clone(train),
+            split.train.clone(),
+            transform,
+            view as u64,
+            recipe.seed,
+            "features/view",
+            batch_size,
+            PREFETCH,
+        )?;
+        let name = format!("train-view-{view}");
+        dumps.push(Dump { name, loader, from_test: false, class_counts: &split.class_counts, transforms });
+    }
+    Ok(dumps)
+}
+
+/// The dumps that a run before this one finished, as far as their files are still what they were.
+fn finished_before(stage: &StageRun) -> anyhow::Result<Vec<(String, FileHash)>> {
+    let Some(checkpoint) = stage.latest_checkpoint()? else { return Ok(Vec::new()) };
+    let listed: Vec<(String, FileHash)> = serde_json::from_value(checkpoint.state["finished"].clone()).unwrap_or_default();
+    let mut sound = Vec::new();
+    for (name, hash) in listed {
+        let path = stage.folder().join(&name);
+        if path.is_file() && hash_file(&path)? == hash {
+            sound.push((name, hash));
+        }
+    }
+    Ok(sound)
+}
