@@ -6,27 +6,17 @@
 use std::time::Instant;
 
 use longtail_ops::{
-    BatchNormShape, ConvShape, SimdPath, Workspace, available_simd_paths, batch_norm_apply,
-    batch_norm_backward, batch_norm_statistics, conv2d, conv2d_backward_input,
-    conv2d_backward_weight, gemm, set_simd_path,
+    BatchNormShape, ConvShape, SimdPath, Workspace, available_simd_paths, batch_norm_apply, batch_norm_backward,
+    batch_norm_statistics, conv2d, conv2d_backward_input, conv2d_backward_weight, gemm, philox_normals, set_simd_path,
 };
 
 fn main() {
-    let threads = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .expect("a thread pool");
+    let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
     pool.install(|| {
         let best = available_simd_paths().pop().expect("a path");
-        let paths: Vec<SimdPath> = if std::env::args().any(|a| a == "all") {
-            available_simd_paths()
-        } else {
-            vec![best]
-        };
+        let paths: Vec<SimdPath> =
+            if std::env::args().any(|a| a == "all") { available_simd_paths() } else { vec![best] };
         for path in paths {
             set_simd_path(Some(path));
             println!("{path:?}, {threads} threads");
@@ -34,23 +24,18 @@ fn main() {
         }
         set_simd_path(None);
         norms();
+        let mut noise = vec![0f32; 1 << 20];
+        let secs = best_of(5, || philox_normals([1, 2], 0, 0, &mut noise));
+        println!("philox normals: {:.2} ns each, one thread", secs * 1e9 / noise.len() as f64);
         let n = 512;
         let (a, mut c) = (vec![1f32; n * n], vec![0f32; n * n]);
-        let secs = best_of(5, || {
-            gemm(n, n, n, 1.0, &a, (n, 1), &a, (n, 1), 0.0, &mut c, (n, 1))
-        });
-        println!(
-            "gemm 512³: {:.1} GFLOP/s",
-            2.0 * (n * n * n) as f64 / secs / 1e9
-        );
+        let secs = best_of(5, || gemm(n, n, n, 1.0, &a, (n, 1), &a, (n, 1), 0.0, &mut c, (n, 1)));
+        println!("gemm 512³: {:.1} GFLOP/s", 2.0 * (n * n * n) as f64 / secs / 1e9);
     });
 }
 
 fn convolutions() {
-    println!(
-        "{:<24} {:>16} {:>16} {:>16}",
-        "shape", "forward", "input gradient", "weight gradient"
-    );
+    println!("{:<24} {:>16} {:>16} {:>16}", "shape", "forward", "input gradient", "weight gradient");
     for (channels, size, kernel, stride) in [
         ((16, 16), 32, 3, 1),
         ((32, 32), 16, 3, 1),
@@ -80,35 +65,15 @@ fn convolutions() {
             dilation: 1,
             groups: 1,
         };
-        let (x, w, dy) = (
-            vec![0.5f32; s.input_len()],
-            vec![0.5f32; s.weight_len()],
-            vec![0.5f32; s.output_len()],
-        );
+        let (x, w, dy) = (vec![0.5f32; s.input_len()], vec![0.5f32; s.weight_len()], vec![0.5f32; s.output_len()]);
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
         let mut ws = Workspace::default();
-        let show = |secs: f64| {
-            format!(
-                "{:.2} ms ({:.0})",
-                secs * 1e3,
-                s.flops() as f64 / secs / 1e9
-            )
-        };
+        let show = |secs: f64| format!("{:.2} ms ({:.0})", secs * 1e3, s.flops() as f64 / secs / 1e9);
         let forward = best_of(5, || conv2d(&s, &x, &w, &mut y, &mut ws));
-        let input = best_of(5, || {
-            conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws)
-        });
+        let input = best_of(5, || conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws));
         let weight = best_of(5, || conv2d_backward_weight(&s, &x, &dy, &mut dw, &mut ws));
-        let name = format!(
-            "{kernel}x{kernel} {}->{} @{size} /{stride}",
-            channels.0, channels.1
-        );
-        println!(
-            "{name:<24} {:>16} {:>16} {:>16}",
-            show(forward),
-            show(input),
-            show(weight)
-        );
+        let name = format!("{kernel}x{kernel} {}->{} @{size} /{stride}", channels.0, channels.1);
+        println!("{name:<24} {:>16} {:>16} {:>16}", show(forward), show(input), show(weight));
     }
 }
 
@@ -117,16 +82,10 @@ fn norms() {
         let s = BatchNormShape { rows, channels };
         let x = vec![0.5f32; s.len()];
         let (mut y, mut dx, mut dr) = (x.clone(), x.clone(), x.clone());
-        let (mut mean, mut var, one) = (
-            vec![0f32; channels],
-            vec![0f32; channels],
-            vec![1f32; channels],
-        );
+        let (mut mean, mut var, one) = (vec![0f32; channels], vec![0f32; channels], vec![1f32; channels]);
         let (mut dgamma, mut dbeta) = (mean.clone(), mean.clone());
         let statistics = best_of(5, || batch_norm_statistics(&s, &x, &mut mean, &mut var));
-        let apply = best_of(5, || {
-            batch_norm_apply(&s, &x, &mean, &one, &one, &one, Some(&x), true, &mut y)
-        });
+        let apply = best_of(5, || batch_norm_apply(&s, &x, &mean, &one, &one, &one, Some(&x), true, &mut y));
         let backward = best_of(5, || {
             batch_norm_backward(
                 &s,
@@ -144,11 +103,7 @@ fn norms() {
             );
         });
         let show = |secs: f64, passes: f64| {
-            format!(
-                "{:.2} ms ({:.0} GB/s)",
-                secs * 1e3,
-                passes * 4.0 * s.len() as f64 / secs / 1e9
-            )
+            format!("{:.2} ms ({:.0} GB/s)", secs * 1e3, passes * 4.0 * s.len() as f64 / secs / 1e9)
         };
         println!(
             "batch norm {rows}x{channels}: statistics {}, apply {}, backward {}",

@@ -20,15 +20,8 @@ pub fn ema<T: Real>(average: &mut [T], value: &[T], decay: f64) {
 
 /// `y = b·y + a·x`.
 fn combine<T: Real>(y: &mut [T], b: T, a: T, x: &[T]) {
-    assert!(
-        y.len() == x.len(),
-        "axpy: {} and {} elements",
-        y.len(),
-        x.len()
-    );
-    y.par_chunks_mut(CHUNK)
-        .zip(x.par_chunks(CHUNK))
-        .for_each(|(y, x)| dispatch(Combine { y, b, a, x }));
+    assert!(y.len() == x.len(), "axpy: {} and {} elements", y.len(), x.len());
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| dispatch(Combine { y, b, a, x }));
 }
 
 struct Combine<'a, T> {
@@ -51,12 +44,7 @@ impl<T: Real> Kernel for Combine<'_, T> {
 
 /// `Σ xᵢ·yᵢ` in f64: each fixed chunk is summed in order, then the chunks in theirs.
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
-    assert!(
-        x.len() == y.len(),
-        "dot: {} and {} elements",
-        x.len(),
-        y.len()
-    );
+    assert!(x.len() == y.len(), "dot: {} and {} elements", x.len(), y.len());
     let chunk = |(x, y): (&[T], &[T])| {
         // Eight running sums let the compiler use vectors without changing the order that is
         // written here.

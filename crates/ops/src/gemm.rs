@@ -37,27 +37,18 @@ pub fn gemm<T: Real>(
     if m == 0 || n == 0 {
         return;
     }
-    let rows = (TASK_MULTIPLY_ADDS / (n * k).max(1))
-        .clamp(16, 1 << 14)
-        .next_multiple_of(16);
+    let rows = (TASK_MULTIPLY_ADDS / (n * k).max(1)).clamp(16, 1 << 14).next_multiple_of(16);
     let splittable = c_strides.1 == 1 && c_strides.0 >= n && m > rows;
     if !splittable {
-        return gemm_single(
-            m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides,
-        );
+        return gemm_single(m, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides);
     }
     let used = (m - 1) * c_strides.0 + n;
-    c[..used]
-        .par_chunks_mut(rows * c_strides.0)
-        .enumerate()
-        .for_each(|(block, c)| {
-            let first = block * rows;
-            let count = rows.min(m - first);
-            let a = a.get(first * a_strides.0..).expect("A holds m rows");
-            gemm_single(
-                count, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides,
-            );
-        });
+    c[..used].par_chunks_mut(rows * c_strides.0).enumerate().for_each(|(block, c)| {
+        let first = block * rows;
+        let count = rows.min(m - first);
+        let a = a.get(first * a_strides.0..).expect("A holds m rows");
+        gemm_single(count, n, k, alpha, a, a_strides, b, b_strides, beta, c, c_strides);
+    });
 }
 
 /// The same product on the calling thread: for use inside a task that is parallel already.
@@ -75,33 +66,14 @@ pub fn gemm_single<T: Real>(
     c_strides: (usize, usize),
 ) {
     let span = |rows: usize, cols: usize, strides: (usize, usize)| {
-        if rows == 0 || cols == 0 {
-            0
-        } else {
-            (rows - 1) * strides.0 + (cols - 1) * strides.1 + 1
-        }
+        if rows == 0 || cols == 0 { 0 } else { (rows - 1) * strides.0 + (cols - 1) * strides.1 + 1 }
     };
     if m == 0 || n == 0 {
         return;
     }
-    assert!(
-        a.len() >= span(m, k, a_strides),
-        "gemm: A has {} elements, needs {}",
-        a.len(),
-        span(m, k, a_strides)
-    );
-    assert!(
-        b.len() >= span(k, n, b_strides),
-        "gemm: B has {} elements, needs {}",
-        b.len(),
-        span(k, n, b_strides)
-    );
-    assert!(
-        c.len() >= span(m, n, c_strides),
-        "gemm: C has {} elements, needs {}",
-        c.len(),
-        span(m, n, c_strides)
-    );
+    assert!(a.len() >= span(m, k, a_strides), "gemm: A has {} elements, needs {}", a.len(), span(m, k, a_strides));
+    assert!(b.len() >= span(k, n, b_strides), "gemm: B has {} elements, needs {}", b.len(), span(k, n, b_strides));
+    assert!(c.len() >= span(m, n, c_strides), "gemm: C has {} elements, needs {}", c.len(), span(m, n, c_strides));
     assert!(
         (m == 1 || c_strides.0 > 0) && (n == 1 || c_strides.1 > 0),
         "gemm: C's strides {c_strides:?} would write one element twice"
@@ -153,19 +125,7 @@ mod tests {
     #[test]
     fn beta_zero_drops_nan_and_nan_in_a_passes() {
         let mut c = [f32::NAN; 2];
-        gemm(
-            2,
-            1,
-            1,
-            1.0,
-            &[2.0, f32::NAN],
-            (1, 1),
-            &[3.0],
-            (1, 1),
-            0.0,
-            &mut c,
-            (1, 1),
-        );
+        gemm(2, 1, 1, 1.0, &[2.0, f32::NAN], (1, 1), &[3.0], (1, 1), 0.0, &mut c, (1, 1));
         assert_eq!(c[0], 6.0);
         assert!(c[1].is_nan());
     }
@@ -193,18 +153,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "gemm: A has 3 elements, needs 4")]
     fn short_slices_panic_in_words() {
-        gemm(
-            2,
-            1,
-            2,
-            1.0,
-            &[0f32; 3],
-            (2, 1),
-            &[0f32; 2],
-            (1, 1),
-            0.0,
-            &mut [0f32; 2],
-            (1, 1),
-        );
+        gemm(2, 1, 2, 1.0, &[0f32; 3], (2, 1), &[0f32; 2], (1, 1), 0.0, &mut [0f32; 2], (1, 1));
     }
 }

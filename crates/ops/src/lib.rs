@@ -29,14 +29,14 @@ pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
 pub use norm::{
-    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics,
-    inverse_std, update_running,
+    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, inverse_std,
+    update_running,
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
 pub use pool::{
-    PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool,
-    max_pool_backward, max_pool_tangent,
+    PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward,
+    max_pool_tangent,
 };
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};

@@ -34,13 +34,7 @@ pub struct SgdStep {
 ///
 /// # Source
 /// `torch.optim.SGD` with dampening 0.
-pub fn sgd_step<T: Real>(
-    w: &mut [T],
-    g: &[T],
-    buf: &mut [T],
-    step: SgdStep,
-    decay_ranges: Option<&[Range<usize>]>,
-) {
+pub fn sgd_step<T: Real>(w: &mut [T], g: &[T], buf: &mut [T], step: SgdStep, decay_ranges: Option<&[Range<usize>]>) {
     assert!(
         w.len() == g.len() && w.len() == buf.len(),
         "sgd_step: {} weights, {} gradients, {} momenta",
@@ -51,20 +45,17 @@ pub fn sgd_step<T: Real>(
     for_each_decay(w.len(), decay_ranges, |range, decays| {
         let weight_decay = if decays { step.weight_decay } else { 0.0 };
         let (w, g, buf) = (&mut w[range.clone()], &g[range.clone()], &mut buf[range]);
-        w.par_chunks_mut(CHUNK)
-            .zip(g.par_chunks(CHUNK))
-            .zip(buf.par_chunks_mut(CHUNK))
-            .for_each(|((w, g), buf)| {
-                dispatch(Sgd {
-                    w,
-                    g,
-                    buf,
-                    lr: T::from_f64(step.lr),
-                    momentum: T::from_f64(step.momentum),
-                    weight_decay: T::from_f64(weight_decay),
-                    nesterov: step.nesterov,
-                });
+        w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(buf.par_chunks_mut(CHUNK)).for_each(|((w, g), buf)| {
+            dispatch(Sgd {
+                w,
+                g,
+                buf,
+                lr: T::from_f64(step.lr),
+                momentum: T::from_f64(step.momentum),
+                weight_decay: T::from_f64(weight_decay),
+                nesterov: step.nesterov,
             });
+        });
     });
 }
 
@@ -83,15 +74,7 @@ impl<T: Real> Kernel for Sgd<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            w,
-            g,
-            buf,
-            lr,
-            momentum,
-            weight_decay,
-            nesterov,
-        } = self;
+        let Self { w, g, buf, lr, momentum, weight_decay, nesterov } = self;
         for ((w, &g), buf) in w.iter_mut().zip(g).zip(buf) {
             let g = g + weight_decay * *w;
             *buf = momentum * *buf + g;
@@ -120,14 +103,7 @@ pub struct AdamStep {
 
 impl Default for AdamStep {
     fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
-        }
+        Self { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 }
 
@@ -148,21 +124,14 @@ pub fn adam_step<T: Real>(
     decay_ranges: Option<&[Range<usize>]>,
 ) {
     let len = w.len();
-    assert!(
-        g.len() == len && m.len() == len && v.len() == len,
-        "adam_step: slices of different lengths"
-    );
+    assert!(g.len() == len && m.len() == len && v.len() == len, "adam_step: slices of different lengths");
     assert!(t > 0, "adam_step: steps count from 1");
     let power = t as f64;
     let correction1 = 1.0 - step.beta1.powf(power);
     let correction2 = 1.0 - step.beta2.powf(power);
     for_each_decay(len, decay_ranges, |range, decays| {
         let weight_decay = if decays { step.weight_decay } else { 0.0 };
-        let (shrink, l2) = if step.decoupled {
-            (1.0 - step.lr * weight_decay, 0.0)
-        } else {
-            (1.0, weight_decay)
-        };
+        let (shrink, l2) = if step.decoupled { (1.0 - step.lr * weight_decay, 0.0) } else { (1.0, weight_decay) };
         let (w, g) = (&mut w[range.clone()], &g[range.clone()]);
         let (m, v) = (&mut m[range.clone()], &mut v[range]);
         w.par_chunks_mut(CHUNK)
@@ -206,19 +175,7 @@ impl<T: Real> Kernel for Adam<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            w,
-            g,
-            m,
-            v,
-            beta1,
-            beta2,
-            rate,
-            root_scale,
-            eps,
-            shrink,
-            l2,
-        } = self;
+        let Self { w, g, m, v, beta1, beta2, rate, root_scale, eps, shrink, l2 } = self;
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
             let g = g + l2 * *w;
             *m = beta1 * *m + (T::ONE - beta1) * g;
@@ -229,11 +186,7 @@ impl<T: Real> Kernel for Adam<'_, T> {
 }
 
 /// Calls `task` for each stretch of `0..len`, with whether it decays.
-fn for_each_decay(
-    len: usize,
-    ranges: Option<&[Range<usize>]>,
-    mut task: impl FnMut(Range<usize>, bool),
-) {
+fn for_each_decay(len: usize, ranges: Option<&[Range<usize>]>, mut task: impl FnMut(Range<usize>, bool)) {
     let Some(ranges) = ranges else {
         return task(0..len, true);
     };
@@ -257,26 +210,11 @@ mod tests {
     #[test]
     fn sgd_by_hand() {
         let (mut w, g, mut buf) = ([1.0f64, 1.0], [0.5, 0.5], [0.0, 0.0]);
-        let step = SgdStep {
-            lr: 0.1,
-            momentum: 0.9,
-            nesterov: false,
-            weight_decay: 0.1,
-        };
+        let step = SgdStep { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.1 };
         sgd_step(&mut w, &g, &mut buf, step, Some(&[0..0, 1..2]));
         assert_eq!(buf, [0.5, 0.6]);
         assert_eq!(w, [1.0 - 0.05, 1.0 - 0.06]);
-        sgd_step(
-            &mut w,
-            &g,
-            &mut buf,
-            SgdStep {
-                nesterov: true,
-                weight_decay: 0.0,
-                ..step
-            },
-            None,
-        );
+        sgd_step(&mut w, &g, &mut buf, SgdStep { nesterov: true, weight_decay: 0.0, ..step }, None);
         let expected = 0.95 - 0.1 * (0.5 + 0.9 * (0.9 * 0.5 + 0.5));
         assert!((w[0] - expected).abs() < 1e-15);
     }
@@ -285,28 +223,9 @@ mod tests {
     #[test]
     fn adam_first_step() {
         let (mut w, mut m, mut v) = ([1.0f64, 2.0], [0.0; 2], [0.0; 2]);
-        adam_step(
-            &mut w,
-            &[0.3, -40.0],
-            &mut m,
-            &mut v,
-            1,
-            AdamStep {
-                lr: 0.01,
-                ..AdamStep::default()
-            },
-            None,
-        );
-        assert!(
-            (w[0] - 0.99).abs() < 1e-8 && (w[1] - 2.01).abs() < 1e-8,
-            "{w:?}"
-        );
-        let decay = AdamStep {
-            lr: 0.01,
-            weight_decay: 0.5,
-            decoupled: true,
-            ..AdamStep::default()
-        };
+        adam_step(&mut w, &[0.3, -40.0], &mut m, &mut v, 1, AdamStep { lr: 0.01, ..AdamStep::default() }, None);
+        assert!((w[0] - 0.99).abs() < 1e-8 && (w[1] - 2.01).abs() < 1e-8, "{w:?}");
+        let decay = AdamStep { lr: 0.01, weight_decay: 0.5, decoupled: true, ..AdamStep::default() };
         let (mut w, mut m, mut v) = ([1.0f64], [0.0], [0.0]);
         adam_step(&mut w, &[0.0], &mut m, &mut v, 1, decay, None);
         assert!((w[0] - 0.995).abs() < 1e-15);
@@ -315,18 +234,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "decay range")]
     fn overlapping_ranges_are_refused() {
-        let step = SgdStep {
-            lr: 0.1,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.1,
-        };
-        sgd_step(
-            &mut [0.0f32; 4],
-            &[0.0; 4],
-            &mut [0.0; 4],
-            step,
-            Some(&[0..3, 2..4]),
-        );
+        let step = SgdStep { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.1 };
+        sgd_step(&mut [0.0f32; 4], &[0.0; 4], &mut [0.0; 4], step, Some(&[0..3, 2..4]));
     }
 }

@@ -8,61 +8,33 @@ use crate::Real;
 ///
 /// # Shapes
 /// - `x`: `(batch, pixels, channels)` - `y`: `(batch, channels)`, overwritten
-pub fn global_avg_pool<T: Real>(
-    batch: usize,
-    pixels: usize,
-    channels: usize,
-    x: &[T],
-    y: &mut [T],
-) {
-    check(
-        "global_avg_pool",
-        x.len(),
-        batch * pixels * channels,
-        y.len(),
-        batch * channels,
-    );
+pub fn global_avg_pool<T: Real>(batch: usize, pixels: usize, channels: usize, x: &[T], y: &mut [T]) {
+    check("global_avg_pool", x.len(), batch * pixels * channels, y.len(), batch * channels);
     let scale = T::ONE / T::from_usize(pixels.max(1));
-    y.par_chunks_mut(channels.max(1))
-        .zip(x.par_chunks((pixels * channels).max(1)))
-        .for_each(|(y, x)| {
-            y.fill(T::ZERO);
-            for row in x.chunks_exact(channels) {
-                for (y, &x) in y.iter_mut().zip(row) {
-                    *y += x;
-                }
+    y.par_chunks_mut(channels.max(1)).zip(x.par_chunks((pixels * channels).max(1))).for_each(|(y, x)| {
+        y.fill(T::ZERO);
+        for row in x.chunks_exact(channels) {
+            for (y, &x) in y.iter_mut().zip(row) {
+                *y += x;
             }
-            for y in y {
-                *y *= scale;
-            }
-        });
+        }
+        for y in y {
+            *y *= scale;
+        }
+    });
 }
 
 /// The adjoint of [`global_avg_pool`]. Overwrites `dx`.
-pub fn global_avg_pool_backward<T: Real>(
-    batch: usize,
-    pixels: usize,
-    channels: usize,
-    dy: &[T],
-    dx: &mut [T],
-) {
-    check(
-        "global_avg_pool_backward",
-        dx.len(),
-        batch * pixels * channels,
-        dy.len(),
-        batch * channels,
-    );
+pub fn global_avg_pool_backward<T: Real>(batch: usize, pixels: usize, channels: usize, dy: &[T], dx: &mut [T]) {
+    check("global_avg_pool_backward", dx.len(), batch * pixels * channels, dy.len(), batch * channels);
     let scale = T::ONE / T::from_usize(pixels.max(1));
-    dx.par_chunks_mut((pixels * channels).max(1))
-        .zip(dy.par_chunks(channels.max(1)))
-        .for_each(|(dx, dy)| {
-            for row in dx.chunks_exact_mut(channels) {
-                for (dx, &dy) in row.iter_mut().zip(dy) {
-                    *dx = dy * scale;
-                }
+    dx.par_chunks_mut((pixels * channels).max(1)).zip(dy.par_chunks(channels.max(1))).for_each(|(dx, dy)| {
+        for row in dx.chunks_exact_mut(channels) {
+            for (dx, &dy) in row.iter_mut().zip(dy) {
+                *dx = dy * scale;
             }
-        });
+        }
+    });
 }
 
 /// Sizes of a pooling with windows. Windows are square; a border of `padding` surrounds the image.
@@ -117,10 +89,7 @@ impl PoolShape {
 
     /// Elements of one image of the input and of the output.
     fn image_lens(&self) -> (usize, usize) {
-        (
-            self.height * self.width * self.channels,
-            self.out_height() * self.out_width() * self.channels,
-        )
+        (self.height * self.width * self.channels, self.out_height() * self.out_width() * self.channels)
     }
 
     /// The input pixels of the window of output `(oy, ox)`, each with its place in the window, in
@@ -128,12 +97,8 @@ impl PoolShape {
     fn window(&self, oy: usize, ox: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let s = *self;
         (0..s.kernel * s.kernel).filter_map(move |place| {
-            let iy = (oy * s.stride + place / s.kernel)
-                .checked_sub(s.padding)
-                .filter(|&y| y < s.height)?;
-            let ix = (ox * s.stride + place % s.kernel)
-                .checked_sub(s.padding)
-                .filter(|&x| x < s.width)?;
+            let iy = (oy * s.stride + place / s.kernel).checked_sub(s.padding).filter(|&y| y < s.height)?;
+            let ix = (ox * s.stride + place % s.kernel).checked_sub(s.padding).filter(|&x| x < s.width)?;
             Some((place, iy * s.width + ix))
         })
     }
@@ -167,22 +132,13 @@ pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], argmax: &mut [u8])
     s.check("max_pool", x.len(), y.len());
     check("max_pool argmax", argmax.len(), y.len(), y.len(), y.len());
     let ((x_image, y_image), c) = (s.image_lens(), s.channels);
-    y.par_chunks_mut(y_image)
-        .zip(argmax.par_chunks_mut(y_image))
-        .zip(x.par_chunks(x_image))
-        .for_each(|((y, argmax), x)| {
+    y.par_chunks_mut(y_image).zip(argmax.par_chunks_mut(y_image)).zip(x.par_chunks(x_image)).for_each(
+        |((y, argmax), x)| {
             s.each_output(|pixel, oy, ox| {
-                let (y, argmax) = (
-                    &mut y[pixel * c..(pixel + 1) * c],
-                    &mut argmax[pixel * c..(pixel + 1) * c],
-                );
+                let (y, argmax) = (&mut y[pixel * c..(pixel + 1) * c], &mut argmax[pixel * c..(pixel + 1) * c]);
                 for (nth, (place, from)) in s.window(oy, ox).enumerate() {
                     let place = place as u8;
-                    for ((y, best), &v) in y
-                        .iter_mut()
-                        .zip(argmax.iter_mut())
-                        .zip(&x[from * c..(from + 1) * c])
-                    {
+                    for ((y, best), &v) in y.iter_mut().zip(argmax.iter_mut()).zip(&x[from * c..(from + 1) * c]) {
                         if nth == 0 || v > *y || (v.is_nan() && !y.is_nan()) {
                             *y = v;
                             *best = place;
@@ -190,26 +146,19 @@ pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], argmax: &mut [u8])
                     }
                 }
             });
-        });
+        },
+    );
 }
 
 /// The adjoint of [`max_pool`] at the windows' winners. Overwrites `dx`.
 pub fn max_pool_backward<T: Real>(s: &PoolShape, dy: &[T], argmax: &[u8], dx: &mut [T]) {
     s.check("max_pool_backward", dx.len(), dy.len());
-    check(
-        "max_pool_backward argmax",
-        argmax.len(),
-        dy.len(),
-        dy.len(),
-        dy.len(),
-    );
+    check("max_pool_backward argmax", argmax.len(), dy.len(), dy.len(), dy.len());
     let ((x_image, y_image), c) = (s.image_lens(), s.channels);
     // One task holds a whole image, so the order in which overlapping windows add is the order
     // written here.
-    dx.par_chunks_mut(x_image)
-        .zip(dy.par_chunks(y_image))
-        .zip(argmax.par_chunks(y_image))
-        .for_each(|((dx, dy), argmax)| {
+    dx.par_chunks_mut(x_image).zip(dy.par_chunks(y_image)).zip(argmax.par_chunks(y_image)).for_each(
+        |((dx, dy), argmax)| {
             dx.fill(T::ZERO);
             s.each_output(|pixel, oy, ox| {
                 for channel in 0..c {
@@ -217,25 +166,17 @@ pub fn max_pool_backward<T: Real>(s: &PoolShape, dy: &[T], argmax: &[u8], dx: &m
                     dx[s.chosen(oy, ox, argmax[at]) * c + channel] += dy[at];
                 }
             });
-        });
+        },
+    );
 }
 
 /// The derivative of [`max_pool`] along `x_dot`: each window passes on its winner's tangent.
 /// Overwrites `y_dot`.
 pub fn max_pool_tangent<T: Real>(s: &PoolShape, x_dot: &[T], argmax: &[u8], y_dot: &mut [T]) {
     s.check("max_pool_tangent", x_dot.len(), y_dot.len());
-    check(
-        "max_pool_tangent argmax",
-        argmax.len(),
-        y_dot.len(),
-        y_dot.len(),
-        y_dot.len(),
-    );
+    check("max_pool_tangent argmax", argmax.len(), y_dot.len(), y_dot.len(), y_dot.len());
     let ((x_image, y_image), c) = (s.image_lens(), s.channels);
-    let images = y_dot
-        .par_chunks_mut(y_image)
-        .zip(x_dot.par_chunks(x_image))
-        .zip(argmax.par_chunks(y_image));
+    let images = y_dot.par_chunks_mut(y_image).zip(x_dot.par_chunks(x_image)).zip(argmax.par_chunks(y_image));
     images.for_each(|((y_dot, x_dot), argmax)| {
         s.each_output(|pixel, oy, ox| {
             for channel in 0..c {
@@ -255,22 +196,20 @@ pub fn avg_pool<T: Real>(s: &PoolShape, x: &[T], y: &mut [T]) {
     s.check("avg_pool", x.len(), y.len());
     let ((x_image, y_image), c) = (s.image_lens(), s.channels);
     let scale = T::ONE / T::from_usize(s.kernel * s.kernel);
-    y.par_chunks_mut(y_image)
-        .zip(x.par_chunks(x_image))
-        .for_each(|(y, x)| {
-            s.each_output(|pixel, oy, ox| {
-                let y = &mut y[pixel * c..(pixel + 1) * c];
-                y.fill(T::ZERO);
-                for (_, from) in s.window(oy, ox) {
-                    for (y, &v) in y.iter_mut().zip(&x[from * c..(from + 1) * c]) {
-                        *y += v;
-                    }
+    y.par_chunks_mut(y_image).zip(x.par_chunks(x_image)).for_each(|(y, x)| {
+        s.each_output(|pixel, oy, ox| {
+            let y = &mut y[pixel * c..(pixel + 1) * c];
+            y.fill(T::ZERO);
+            for (_, from) in s.window(oy, ox) {
+                for (y, &v) in y.iter_mut().zip(&x[from * c..(from + 1) * c]) {
+                    *y += v;
                 }
-                for y in y {
-                    *y *= scale;
-                }
-            });
+            }
+            for y in y {
+                *y *= scale;
+            }
         });
+    });
 }
 
 /// The adjoint of [`avg_pool`]. Overwrites `dx`.
@@ -278,21 +217,16 @@ pub fn avg_pool_backward<T: Real>(s: &PoolShape, dy: &[T], dx: &mut [T]) {
     s.check("avg_pool_backward", dx.len(), dy.len());
     let ((x_image, y_image), c) = (s.image_lens(), s.channels);
     let scale = T::ONE / T::from_usize(s.kernel * s.kernel);
-    dx.par_chunks_mut(x_image)
-        .zip(dy.par_chunks(y_image))
-        .for_each(|(dx, dy)| {
-            dx.fill(T::ZERO);
-            s.each_output(|pixel, oy, ox| {
-                for (_, to) in s.window(oy, ox) {
-                    for (dx, &dy) in dx[to * c..(to + 1) * c]
-                        .iter_mut()
-                        .zip(&dy[pixel * c..(pixel + 1) * c])
-                    {
-                        *dx += dy * scale;
-                    }
+    dx.par_chunks_mut(x_image).zip(dy.par_chunks(y_image)).for_each(|(dx, dy)| {
+        dx.fill(T::ZERO);
+        s.each_output(|pixel, oy, ox| {
+            for (_, to) in s.window(oy, ox) {
+                for (dx, &dy) in dx[to * c..(to + 1) * c].iter_mut().zip(&dy[pixel * c..(pixel + 1) * c]) {
+                    *dx += dy * scale;
                 }
-            });
+            }
         });
+    });
 }
 
 fn check(what: &str, input: usize, expected_input: usize, output: usize, expected_output: usize) {
@@ -318,15 +252,7 @@ mod tests {
 
     #[test]
     fn padded_max_by_hand() {
-        let s = PoolShape {
-            batch: 1,
-            height: 3,
-            width: 3,
-            channels: 1,
-            kernel: 3,
-            stride: 2,
-            padding: 1,
-        };
+        let s = PoolShape { batch: 1, height: 3, width: 3, channels: 1, kernel: 3, stride: 2, padding: 1 };
         let x = [1.0f32, 2.0, 3.0, 4.0, 9.0, 6.0, 7.0, 8.0, 5.0];
         let (mut y, mut argmax) = ([0.0; 4], [0u8; 4]);
         max_pool(&s, &x, &mut y, &mut argmax);
@@ -341,15 +267,7 @@ mod tests {
 
     #[test]
     fn nan_wins_a_window() {
-        let s = PoolShape {
-            batch: 1,
-            height: 2,
-            width: 2,
-            channels: 1,
-            kernel: 2,
-            stride: 2,
-            padding: 0,
-        };
+        let s = PoolShape { batch: 1, height: 2, width: 2, channels: 1, kernel: 2, stride: 2, padding: 0 };
         let (mut y, mut argmax) = ([0.0f32], [0u8]);
         max_pool(&s, &[5.0, f32::NAN, 7.0, 1.0], &mut y, &mut argmax);
         assert!(y[0].is_nan() && argmax[0] == 1);
@@ -357,15 +275,7 @@ mod tests {
 
     #[test]
     fn average_by_hand() {
-        let s = PoolShape {
-            batch: 1,
-            height: 2,
-            width: 3,
-            channels: 1,
-            kernel: 2,
-            stride: 1,
-            padding: 0,
-        };
+        let s = PoolShape { batch: 1, height: 2, width: 3, channels: 1, kernel: 2, stride: 1, padding: 0 };
         let mut y = [0.0f64; 2];
         avg_pool(&s, &[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], &mut y);
         assert_eq!(y, [3.5, 4.5]);

@@ -29,10 +29,7 @@ pub fn stream(seed: u64, purpose: &str, epoch: u64, index: u64) -> ChaCha8Rng {
 /// 0, 0)`, little endian.
 pub fn stream_words(seed: u64, purpose: &str) -> [u32; 2] {
     let key = key(seed, purpose, 0, 0);
-    [
-        u32::from_le_bytes([key[0], key[1], key[2], key[3]]),
-        u32::from_le_bytes([key[4], key[5], key[6], key[7]]),
-    ]
+    [u32::from_le_bytes([key[0], key[1], key[2], key[3]]), u32::from_le_bytes([key[4], key[5], key[6], key[7]])]
 }
 
 fn key(seed: u64, purpose: &str, epoch: u64, index: u64) -> [u8; 32] {
@@ -90,17 +87,12 @@ mod tests {
 
     #[test]
     fn streams_differ_in_every_argument_and_repeat() {
-        let word =
-            |seed, purpose: &str, epoch, index| stream(seed, purpose, epoch, index).next_u64();
+        let word = |seed, purpose: &str, epoch, index| stream(seed, purpose, epoch, index).next_u64();
         let first = word(1, "a", 2, 3);
         assert_eq!(first, word(1, "a", 2, 3));
-        for other in [
-            word(2, "a", 2, 3),
-            word(1, "b", 2, 3),
-            word(1, "a", 3, 3),
-            word(1, "a", 2, 4),
-            word(1, "a", 3, 2),
-        ] {
+        for other in
+            [word(2, "a", 2, 3), word(1, "b", 2, 3), word(1, "a", 3, 3), word(1, "a", 2, 4), word(1, "a", 3, 2)]
+        {
             assert_ne!(first, other);
         }
     }
@@ -111,12 +103,7 @@ mod tests {
         let mut rng = stream(0, "test", 0, 0);
         let words = [rng.next_u64(), rng.next_u64()];
         assert_eq!(words, PINNED_WORDS, "{words:#x?}");
-        assert_eq!(
-            stream_words(0, "test"),
-            PINNED_KEY,
-            "{:#x?}",
-            stream_words(0, "test")
-        );
+        assert_eq!(stream_words(0, "test"), PINNED_KEY, "{:#x?}", stream_words(0, "test"));
     }
     const PINNED_WORDS: [u64; 2] = [0xfe94_fde3_4683_2a75, 0x8ae7_5e6d_22a0_0121];
     const PINNED_KEY: [u32; 2] = [0xe03a_e043, 0x7507_4f3c];
@@ -127,10 +114,7 @@ mod tests {
         let draws: Vec<f64> = (0..20_000).map(|_| normal(&mut rng)).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;
         let var = draws.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / 20_000.0;
-        assert!(
-            mean.abs() < 0.03 && (var - 1.0).abs() < 0.04,
-            "mean {mean}, variance {var}"
-        );
+        assert!(mean.abs() < 0.03 && (var - 1.0).abs() < 0.04, "mean {mean}, variance {var}");
         assert!(draws.iter().all(|z| z.is_finite()));
     }
 

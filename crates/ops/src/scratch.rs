@@ -87,8 +87,6 @@ mod tests {
     fn buffers_are_kept_for_each_depth_of_nesting() {
         with_scratch::<f64, _>(5000, |_| with_scratch::<f64, _>(10, |_| ()));
         let (outer, inner) = (f64::take_scratch(), f64::take_scratch());
-        assert!(
-            outer.capacity() >= 5000 && inner.capacity() >= 10 && f64::take_scratch().is_empty()
-        );
+        assert!(outer.capacity() >= 5000 && inner.capacity() >= 10 && f64::take_scratch().is_empty());
     }
 }

@@ -71,80 +71,53 @@ impl ShortcutShape {
 /// planes//4, planes//4))`.
 pub fn option_a_shortcut<T: Real>(s: &ShortcutShape, x: &[T], y: &mut [T]) {
     s.check(x.len(), y.len());
-    let (x_image, y_row) = (
-        s.height * s.width * s.in_channels,
-        s.out_width() * s.out_channels,
-    );
+    let (x_image, y_row) = (s.height * s.width * s.in_channels, s.out_width() * s.out_channels);
     let pad = s.pad_before();
-    y.par_chunks_mut(s.out_height() * y_row)
-        .zip(x.par_chunks(x_image))
-        .for_each(|(y, x)| {
-            for (oy, y) in y.chunks_exact_mut(y_row).enumerate() {
-                for (ox, y) in y.chunks_exact_mut(s.out_channels).enumerate() {
-                    let from = (oy * s.stride * s.width + ox * s.stride) * s.in_channels;
-                    y[..pad].fill(T::ZERO);
-                    y[pad..pad + s.in_channels].copy_from_slice(&x[from..from + s.in_channels]);
-                    y[pad + s.in_channels..].fill(T::ZERO);
-                }
+    y.par_chunks_mut(s.out_height() * y_row).zip(x.par_chunks(x_image)).for_each(|(y, x)| {
+        for (oy, y) in y.chunks_exact_mut(y_row).enumerate() {
+            for (ox, y) in y.chunks_exact_mut(s.out_channels).enumerate() {
+                let from = (oy * s.stride * s.width + ox * s.stride) * s.in_channels;
+                y[..pad].fill(T::ZERO);
+                y[pad..pad + s.in_channels].copy_from_slice(&x[from..from + s.in_channels]);
+                y[pad + s.in_channels..].fill(T::ZERO);
             }
-        });
+        }
+    });
 }
 
 /// The adjoint of [`option_a_shortcut`]: overwrites `dx`, or adds to it when `accumulate`.
-pub fn option_a_shortcut_backward<T: Real>(
-    s: &ShortcutShape,
-    dy: &[T],
-    dx: &mut [T],
-    accumulate: bool,
-) {
+pub fn option_a_shortcut_backward<T: Real>(s: &ShortcutShape, dy: &[T], dx: &mut [T], accumulate: bool) {
     s.check(dx.len(), dy.len());
-    let (x_image, y_row) = (
-        s.height * s.width * s.in_channels,
-        s.out_width() * s.out_channels,
-    );
+    let (x_image, y_row) = (s.height * s.width * s.in_channels, s.out_width() * s.out_channels);
     let pad = s.pad_before();
-    dx.par_chunks_mut(x_image)
-        .zip(dy.par_chunks(s.out_height() * y_row))
-        .for_each(|(dx, dy)| {
-            if !accumulate {
-                dx.fill(T::ZERO);
-            }
-            for (oy, dy) in dy.chunks_exact(y_row).enumerate() {
-                for (ox, dy) in dy.chunks_exact(s.out_channels).enumerate() {
-                    let to = (oy * s.stride * s.width + ox * s.stride) * s.in_channels;
-                    for (dx, &dy) in dx[to..to + s.in_channels]
-                        .iter_mut()
-                        .zip(&dy[pad..pad + s.in_channels])
-                    {
-                        *dx += dy;
-                    }
+    dx.par_chunks_mut(x_image).zip(dy.par_chunks(s.out_height() * y_row)).for_each(|(dx, dy)| {
+        if !accumulate {
+            dx.fill(T::ZERO);
+        }
+        for (oy, dy) in dy.chunks_exact(y_row).enumerate() {
+            for (ox, dy) in dy.chunks_exact(s.out_channels).enumerate() {
+                let to = (oy * s.stride * s.width + ox * s.stride) * s.in_channels;
+                for (dx, &dy) in dx[to..to + s.in_channels].iter_mut().zip(&dy[pad..pad + s.in_channels]) {
+                    *dx += dy;
                 }
             }
-        });
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SHAPE: ShortcutShape = ShortcutShape {
-        batch: 1,
-        height: 3,
-        width: 3,
-        in_channels: 1,
-        out_channels: 3,
-        stride: 2,
-    };
+    const SHAPE: ShortcutShape =
+        ShortcutShape { batch: 1, height: 3, width: 3, in_channels: 1, out_channels: 3, stride: 2 };
 
     #[test]
     fn three_by_three_by_hand() {
         let x: Vec<f32> = (1..=9).map(|v| v as f32).collect();
         let mut y = [9.0; 12];
         option_a_shortcut(&SHAPE, &x, &mut y);
-        assert_eq!(
-            y,
-            [0.0, 1.0, 0.0, 0.0, 3.0, 0.0, 0.0, 7.0, 0.0, 0.0, 9.0, 0.0]
-        );
+        assert_eq!(y, [0.0, 1.0, 0.0, 0.0, 3.0, 0.0, 0.0, 7.0, 0.0, 0.0, 9.0, 0.0]);
         let mut dx = vec![1.0; 9];
         option_a_shortcut_backward(&SHAPE, &y, &mut dx, true);
         assert_eq!(dx, [2.0, 1.0, 4.0, 1.0, 1.0, 1.0, 8.0, 1.0, 10.0]);

@@ -23,9 +23,7 @@ pub fn simd_path() -> SimdPath {
         2 => SimdPath::Avx2,
         3 => SimdPath::Avx512,
         _ => {
-            let best = available_simd_paths()
-                .pop()
-                .expect("the portable path is always there");
+            let best = available_simd_paths().pop().expect("the portable path is always there");
             store(best);
             best
         }
@@ -61,10 +59,7 @@ pub fn available_simd_paths() -> Vec<SimdPath> {
 pub fn set_simd_path(path: Option<SimdPath>) {
     match path {
         Some(path) => {
-            assert!(
-                available_simd_paths().contains(&path),
-                "this processor cannot run {path:?}"
-            );
+            assert!(available_simd_paths().contains(&path), "this processor cannot run {path:?}");
             store(path);
         }
         None => CHOSEN.store(UNSET, Ordering::Relaxed),
@@ -135,9 +130,7 @@ mod tests {
         type Output = f32;
         #[inline(always)]
         fn run<const FUSED: bool>(self) -> f32 {
-            self.0
-                .iter()
-                .fold(0.0, |sum, &v| multiply_add::<f32, FUSED>(v, 2.0, sum))
+            self.0.iter().fold(0.0, |sum, &v| multiply_add::<f32, FUSED>(v, 2.0, sum))
         }
     }
 

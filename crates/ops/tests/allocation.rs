@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{normals, single, with_threads};
 use longtail_ops::{
-    BatchNormShape, ConvShape, Workspace, batch_norm_backward, batch_norm_statistics, conv2d,
-    conv2d_backward_input, conv2d_backward_weight,
+    BatchNormShape, ConvShape, Workspace, batch_norm_backward, batch_norm_statistics, conv2d, conv2d_backward_input,
+    conv2d_backward_weight,
 };
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -52,10 +52,7 @@ fn a_step_of_convolutions_and_norms_allocates_nothing() {
                 dilation: 1,
                 groups: 1,
             };
-            let (x, w) = (
-                single(&normals("x", s.input_len())),
-                single(&normals("w", s.weight_len())),
-            );
+            let (x, w) = (single(&normals("x", s.input_len())), single(&normals("w", s.weight_len())));
             let y = vec![0f32; s.output_len()];
             shapes.push((s, x.clone(), w.clone(), y, x, w));
         }
@@ -64,30 +61,13 @@ fn a_step_of_convolutions_and_norms_allocates_nothing() {
                 conv2d(s, x, w, y, &mut ws);
                 conv2d_backward_input(s, y, w, dx, false, &mut ws);
                 conv2d_backward_weight(s, x, y, dw, &mut ws);
-                let n = BatchNormShape {
-                    rows: y.len() / 16,
-                    channels: 16,
-                };
-                let (mut mean, mut var, mut dgamma, mut dbeta) =
-                    ([0f32; 16], [0f32; 16], [0f32; 16], [0f32; 16]);
+                let n = BatchNormShape { rows: y.len() / 16, channels: 16 };
+                let (mut mean, mut var, mut dgamma, mut dbeta) = ([0f32; 16], [0f32; 16], [0f32; 16], [0f32; 16]);
                 batch_norm_statistics(&n, y, &mut mean, &mut var);
                 let dy = &y[..];
                 let mut dx = [0f32; 8192];
                 let dx = &mut dx[..y.len()];
-                batch_norm_backward(
-                    &n,
-                    y,
-                    None,
-                    &mean,
-                    &var,
-                    &var,
-                    dy,
-                    dx,
-                    &mut dgamma,
-                    &mut dbeta,
-                    None,
-                    true,
-                );
+                batch_norm_backward(&n, y, None, &mean, &var, &var, dy, dx, &mut dgamma, &mut dbeta, None, true);
             }
         };
         step();

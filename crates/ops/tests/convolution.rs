@@ -3,9 +3,7 @@
 
 mod common;
 
-use common::{
-    error, error_single, gradient, hold_path, inner, normals, on_each_path, single, with_threads,
-};
+use common::{error, error_single, gradient, hold_path, inner, normals, on_each_path, single, with_threads};
 use longtail_ops::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 
 const fn shape(
@@ -61,33 +59,22 @@ const SHAPES: &[ConvShape] = &[
 fn products(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
     let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
     let inside = |out: usize, tap: usize, size: usize| {
-        (out * s.stride + tap * s.dilation)
-            .checked_sub(s.padding)
-            .filter(|&at| at < size)
+        (out * s.stride + tap * s.dilation).checked_sub(s.padding).filter(|&at| at < size)
     };
     for n in 0..s.batch {
         for oy in 0..s.out_height() {
             for ox in 0..s.out_width() {
                 for ky in 0..s.kernel {
                     for kx in 0..s.kernel {
-                        let (Some(iy), Some(ix)) =
-                            (inside(oy, ky, s.height), inside(ox, kx, s.width))
-                        else {
+                        let (Some(iy), Some(ix)) = (inside(oy, ky, s.height), inside(ox, kx, s.width)) else {
                             continue;
                         };
                         for o in 0..s.out_channels {
                             for i in 0..group_in {
-                                let out = ((n * s.out_height() + oy) * s.out_width() + ox)
-                                    * s.out_channels
-                                    + o;
-                                let input = ((n * s.height + iy) * s.width + ix) * s.in_channels
-                                    + o / group_out * group_in
-                                    + i;
-                                visit(
-                                    out,
-                                    input,
-                                    ((o * group_in + i) * s.kernel + ky) * s.kernel + kx,
-                                );
+                                let out = ((n * s.out_height() + oy) * s.out_width() + ox) * s.out_channels + o;
+                                let input =
+                                    ((n * s.height + iy) * s.width + ix) * s.in_channels + o / group_out * group_in + i;
+                                visit(out, input, ((o * group_in + i) * s.kernel + ky) * s.kernel + kx);
                             }
                         }
                     }
@@ -107,25 +94,14 @@ struct Case {
 }
 
 fn naive(s: &ConvShape) -> Case {
-    let (x, w, dy) = (
-        normals("x", s.input_len()),
-        normals("w", s.weight_len()),
-        normals("dy", s.output_len()),
-    );
+    let (x, w, dy) = (normals("x", s.input_len()), normals("w", s.weight_len()), normals("dy", s.output_len()));
     let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
     products(s, |o, i, k| {
         y[o] += x[i] * w[k];
         dx[i] += dy[o] * w[k];
         dw[k] += dy[o] * x[i];
     });
-    Case {
-        x,
-        w,
-        dy,
-        y,
-        dx,
-        dw,
-    }
+    Case { x, w, dy, y, dx, dw }
 }
 
 #[test]
@@ -136,31 +112,16 @@ fn f64_agrees_with_the_naive_loop_on_every_path() {
             let case = naive(s);
             let mut y = vec![7.0; case.y.len()];
             conv2d(s, &case.x, &case.w, &mut y, &mut ws);
-            assert!(
-                error(&y, &case.y) < 1e-12,
-                "forward, {path:?}, {s:?}: {}",
-                error(&y, &case.y)
-            );
+            assert!(error(&y, &case.y) < 1e-12, "forward, {path:?}, {s:?}: {}", error(&y, &case.y));
             let mut dx = vec![7.0; case.dx.len()];
             conv2d_backward_input(s, &case.dy, &case.w, &mut dx, false, &mut ws);
-            assert!(
-                error(&dx, &case.dx) < 1e-12,
-                "input gradient, {path:?}, {s:?}: {}",
-                error(&dx, &case.dx)
-            );
+            assert!(error(&dx, &case.dx) < 1e-12, "input gradient, {path:?}, {s:?}: {}", error(&dx, &case.dx));
             conv2d_backward_input(s, &case.dy, &case.w, &mut dx, true, &mut ws);
             let twice: Vec<f64> = case.dx.iter().map(|v| 2.0 * v).collect();
-            assert!(
-                error(&dx, &twice) < 1e-12,
-                "accumulated input gradient, {path:?}, {s:?}"
-            );
+            assert!(error(&dx, &twice) < 1e-12, "accumulated input gradient, {path:?}, {s:?}");
             let mut dw = vec![7.0; case.dw.len()];
             conv2d_backward_weight(s, &case.x, &case.dy, &mut dw, &mut ws);
-            assert!(
-                error(&dw, &case.dw) < 1e-12,
-                "weight gradient, {path:?}, {s:?}: {}",
-                error(&dw, &case.dw)
-            );
+            assert!(error(&dw, &case.dw) < 1e-12, "weight gradient, {path:?}, {s:?}: {}", error(&dw, &case.dw));
         }
     });
 }
@@ -172,19 +133,11 @@ fn f32_agrees_with_the_naive_loop_on_every_path() {
         for s in SHAPES {
             let case = naive(s);
             let (x, w, dy) = (single(&case.x), single(&case.w), single(&case.dy));
-            let (mut y, mut dx, mut dw) = (
-                vec![7f32; dy.len()],
-                vec![7f32; x.len()],
-                vec![7f32; w.len()],
-            );
+            let (mut y, mut dx, mut dw) = (vec![7f32; dy.len()], vec![7f32; x.len()], vec![7f32; w.len()]);
             conv2d(s, &x, &w, &mut y, &mut ws);
             conv2d_backward_input(s, &dy, &w, &mut dx, false, &mut ws);
             conv2d_backward_weight(s, &x, &dy, &mut dw, &mut ws);
-            for (what, found, expected) in [
-                ("y", &y, &case.y),
-                ("dx", &dx, &case.dx),
-                ("dw", &dw, &case.dw),
-            ] {
+            for (what, found, expected) in [("y", &y, &case.y), ("dx", &dx, &case.dx), ("dw", &dw, &case.dw)] {
                 assert!(
                     error_single(found, expected) < 2e-6,
                     "{what}, {path:?}, {s:?}: {}",
@@ -197,10 +150,7 @@ fn f32_agrees_with_the_naive_loop_on_every_path() {
 
 #[test]
 fn gradients_agree_with_central_differences() {
-    for s in [
-        shape(1, (5, 4), (3, 5), 3, [2, 1, 1, 1]),
-        shape(1, (5, 5), (4, 4), 3, [1, 1, 1, 2]),
-    ] {
+    for s in [shape(1, (5, 4), (3, 5), 3, [2, 1, 1, 1]), shape(1, (5, 5), (4, 4), 3, [1, 1, 1, 2])] {
         let case = naive(&s);
         let loss = |x: &[f64], w: &[f64]| {
             let mut y = vec![0.0; s.output_len()];
@@ -208,14 +158,7 @@ fn gradients_agree_with_central_differences() {
             inner(&y, &case.dy)
         };
         let (mut dx, mut dw) = (vec![0.0; case.x.len()], vec![0.0; case.w.len()]);
-        conv2d_backward_input(
-            &s,
-            &case.dy,
-            &case.w,
-            &mut dx,
-            false,
-            &mut Workspace::default(),
-        );
+        conv2d_backward_input(&s, &case.dy, &case.w, &mut dx, false, &mut Workspace::default());
         conv2d_backward_weight(&s, &case.x, &case.dy, &mut dw, &mut Workspace::default());
         assert!(error(&dx, &gradient(&case.x, |x| loss(x, &case.w))) < 1e-9);
         assert!(error(&dw, &gradient(&case.w, |w| loss(&case.x, w))) < 1e-9);
@@ -234,10 +177,7 @@ fn adjoint_identities() {
         conv2d_backward_weight(s, &case.x, &case.dy, &mut dw, &mut ws);
         let form = inner(&y, &case.dy);
         for other in [inner(&case.x, &dx), inner(&case.w, &dw)] {
-            assert!(
-                (form - other).abs() < 1e-9 * (1.0 + form.abs()),
-                "{s:?}: {form} and {other}"
-            );
+            assert!((form - other).abs() < 1e-9 * (1.0 + form.abs()), "{s:?}: {form} and {other}");
         }
     }
 }
@@ -256,26 +196,15 @@ fn the_number_of_threads_changes_no_bit() {
             single(&normals("dy", s.output_len())),
         );
         let run = || {
-            let (mut y, mut dx, mut dw) = (
-                vec![0f32; dy.len()],
-                vec![0f32; x.len()],
-                vec![0f32; w.len()],
-            );
+            let (mut y, mut dx, mut dw) = (vec![0f32; dy.len()], vec![0f32; x.len()], vec![0f32; w.len()]);
             let mut ws = Workspace::default();
             conv2d(&s, &x, &w, &mut y, &mut ws);
             conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws);
             conv2d_backward_weight(&s, &x, &dy, &mut dw, &mut ws);
-            [y, dx, dw]
-                .concat()
-                .iter()
-                .map(|v| v.to_bits())
-                .collect::<Vec<_>>()
+            [y, dx, dw].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
         };
         let one = with_threads(1, run);
-        assert!(
-            one == with_threads(2, run) && one == with_threads(5, run),
-            "{s:?}"
-        );
+        assert!(one == with_threads(2, run) && one == with_threads(5, run), "{s:?}");
     }
 }
 
@@ -296,12 +225,7 @@ fn nan_and_infinity_pass_through() {
             for pixel in 0..81 {
                 let near = (3..=5).contains(&(pixel / 9)) && (3..=5).contains(&(pixel % 9));
                 for out in [&y, &dx] {
-                    assert!(
-                        out[pixel * 16..][..16]
-                            .iter()
-                            .all(|v| v.is_finite() != near),
-                        "{path:?}, pixel {pixel}"
-                    );
+                    assert!(out[pixel * 16..][..16].iter().all(|v| v.is_finite() != near), "{path:?}, pixel {pixel}");
                 }
             }
             let mut dw = vec![0f32; s.weight_len()];
@@ -329,11 +253,5 @@ fn a_workspace_serves_different_shapes_in_turn() {
 #[should_panic(expected = "`weight` has 3 elements")]
 fn wrong_lengths_panic_in_words() {
     let s = shape(1, (1, 1), (1, 1), 1, [1, 0, 1, 1]);
-    conv2d(
-        &s,
-        &[1f32],
-        &[1.0; 3],
-        &mut [0.0],
-        &mut Workspace::default(),
-    );
+    conv2d(&s, &[1f32], &[1.0; 3], &mut [0.0], &mut Workspace::default());
 }

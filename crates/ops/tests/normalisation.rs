@@ -4,12 +4,11 @@
 mod common;
 
 use common::{
-    error, error_single, gradient, hold_path, inner, normals, on_each_path, single, step, tangent,
-    with_threads,
+    error, error_single, gradient, hold_path, inner, normals, on_each_path, single, step, tangent, with_threads,
 };
 use longtail_ops::{
-    BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_jvp,
-    batch_norm_statistics, inverse_std, update_running,
+    BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, inverse_std,
+    update_running,
 };
 use proptest::prelude::*;
 
@@ -43,38 +42,20 @@ fn setup(rows: usize, channels: usize, residual: bool, relu: bool, batch_stats: 
         beta: normals("beta", channels),
         residual: residual.then(|| normals("residual", s.len())),
         relu,
-        running: (!batch_stats).then(|| {
-            (
-                normals("mean", channels),
-                normals("var", channels)
-                    .iter()
-                    .map(|v| 0.5 + v * v)
-                    .collect(),
-            )
-        }),
+        running: (!batch_stats)
+            .then(|| (normals("mean", channels), normals("var", channels).iter().map(|v| 0.5 + v * v).collect())),
     }
 }
 
 fn forward(n: &Setup) -> Output {
     let zeros = vec![0.0; n.s.channels];
-    let (mut mean, mut var, mut inv_std, mut y) =
-        (zeros.clone(), zeros.clone(), zeros, vec![0.0; n.s.len()]);
+    let (mut mean, mut var, mut inv_std, mut y) = (zeros.clone(), zeros.clone(), zeros, vec![0.0; n.s.len()]);
     match &n.running {
         Some((m, v)) => (mean, var) = (m.clone(), v.clone()),
         None => batch_norm_statistics(&n.s, &n.x, &mut mean, &mut var),
     }
     inverse_std(&var, EPS, &mut inv_std);
-    batch_norm_apply(
-        &n.s,
-        &n.x,
-        &mean,
-        &inv_std,
-        &n.gamma,
-        &n.beta,
-        n.residual.as_deref(),
-        n.relu,
-        &mut y,
-    );
+    batch_norm_apply(&n.s, &n.x, &mean, &inv_std, &n.gamma, &n.beta, n.residual.as_deref(), n.relu, &mut y);
     Output { mean, inv_std, y }
 }
 
@@ -90,27 +71,17 @@ fn statistics_agree_with_two_plain_passes_on_every_path() {
             // A large common offset: a sum of squares would lose all digits here.
             let x: Vec<f64> = normals("x", s.len()).iter().map(|v| v + 1000.0).collect();
             let column = |c: usize| x.iter().skip(c).step_by(channels);
-            let means: Vec<f64> = (0..channels)
-                .map(|c| column(c).sum::<f64>() / rows as f64)
-                .collect();
-            let vars: Vec<f64> = (0..channels)
-                .map(|c| column(c).map(|v| (v - means[c]).powi(2)).sum::<f64>() / rows as f64)
-                .collect();
+            let means: Vec<f64> = (0..channels).map(|c| column(c).sum::<f64>() / rows as f64).collect();
+            let vars: Vec<f64> =
+                (0..channels).map(|c| column(c).map(|v| (v - means[c]).powi(2)).sum::<f64>() / rows as f64).collect();
             let (mut mean, mut var) = (vec![0f32; channels], vec![0f32; channels]);
             batch_norm_statistics(&s, &single(&x), &mut mean, &mut var);
             assert!(error_single(&mean, &means) < 1e-6, "{path:?}, {s:?}");
             // In f32 the numbers themselves are rounded to 6e-5, and so are their deviations.
-            assert!(
-                error_single(&var, &vars) < 1e-3 || rows == 1,
-                "{path:?}, {s:?}: {}",
-                error_single(&var, &vars)
-            );
+            assert!(error_single(&var, &vars) < 1e-3 || rows == 1, "{path:?}, {s:?}: {}", error_single(&var, &vars));
             let (mut mean, mut var) = (vec![0f64; channels], vec![0f64; channels]);
             batch_norm_statistics(&s, &x, &mut mean, &mut var);
-            assert!(
-                error(&mean, &means) < 1e-13 && error(&var, &vars) < 1e-9,
-                "{path:?}, {s:?}"
-            );
+            assert!(error(&mean, &means) < 1e-13 && error(&var, &vars) < 1e-9, "{path:?}, {s:?}");
         }
     });
 }
@@ -118,10 +89,7 @@ fn statistics_agree_with_two_plain_passes_on_every_path() {
 #[test]
 fn apply_agrees_with_the_formula_on_every_path() {
     on_each_path(|path| {
-        for n in cases().chain([
-            setup(1000, 16, true, true, true),
-            setup(77, 130, true, false, true),
-        ]) {
+        for n in cases().chain([setup(1000, 16, true, true, true), setup(77, 130, true, false, true)]) {
             let out = forward(&n);
             let expected: Vec<f64> = (0..n.s.len())
                 .map(|i| {
@@ -185,10 +153,7 @@ fn the_tangent_agrees_with_central_differences() {
     for n in cases() {
         let out = forward(&n);
         let (x_dot, r_dot) = (normals("x_dot", n.s.len()), normals("r_dot", n.s.len()));
-        let (gamma_dot, beta_dot) = (
-            normals("gamma_dot", n.s.channels),
-            normals("beta_dot", n.s.channels),
-        );
+        let (gamma_dot, beta_dot) = (normals("gamma_dot", n.s.channels), normals("beta_dot", n.s.channels));
         let mut y_dot = vec![7.0; n.s.len()];
         let residual_dot = n.residual.is_some().then_some(&r_dot[..]);
         let relu_y = n.relu.then_some(&out.y[..]);
@@ -215,38 +180,21 @@ fn the_tangent_agrees_with_central_differences() {
             moved.residual = n.residual.as_ref().map(|r| step(r, size, &r_dot));
             forward(&moved).y
         });
-        assert!(
-            error(&y_dot, &numeric) < 1e-7,
-            "{}",
-            error(&y_dot, &numeric)
-        );
+        assert!(error(&y_dot, &numeric) < 1e-7, "{}", error(&y_dot, &numeric));
     }
 }
 
 /// Forward and backward of many blocks, as bits.
 fn bits(rows: usize) -> Vec<u32> {
     let s = BatchNormShape { rows, channels: 16 };
-    let (x, dy) = (
-        single(&normals("x", s.len())),
-        single(&normals("dy", s.len())),
-    );
+    let (x, dy) = (single(&normals("x", s.len())), single(&normals("dy", s.len())));
     let gamma = single(&normals("gamma", 16));
     let zeros = vec![0f32; 16];
     let (mut mean, mut var, mut inv_std) = (zeros.clone(), zeros.clone(), zeros.clone());
     batch_norm_statistics(&s, &x, &mut mean, &mut var);
     inverse_std(&var, EPS, &mut inv_std);
     let mut y = vec![0f32; s.len()];
-    batch_norm_apply(
-        &s,
-        &x,
-        &mean,
-        &inv_std,
-        &gamma,
-        &zeros,
-        Some(&dy),
-        true,
-        &mut y,
-    );
+    batch_norm_apply(&s, &x, &mean, &inv_std, &gamma, &zeros, Some(&dy), true, &mut y);
     let (mut dx, mut dr, mut y_dot) = (y.clone(), y.clone(), y.clone());
     let (mut dgamma, mut dbeta) = (zeros.clone(), zeros.clone());
     let dresidual = Some((&mut dr[..], false));
@@ -264,25 +212,8 @@ fn bits(rows: usize) -> Vec<u32> {
         dresidual,
         true,
     );
-    batch_norm_jvp(
-        &s,
-        &x,
-        &dy,
-        &mean,
-        &inv_std,
-        &gamma,
-        &zeros,
-        &zeros,
-        None,
-        Some(&y),
-        &mut y_dot,
-        true,
-    );
-    [mean, var, y, dx, dr, dgamma, dbeta, y_dot]
-        .concat()
-        .iter()
-        .map(|v| v.to_bits())
-        .collect()
+    batch_norm_jvp(&s, &x, &dy, &mean, &inv_std, &gamma, &zeros, &zeros, None, Some(&y), &mut y_dot, true);
+    [mean, var, y, dx, dr, dgamma, dbeta, y_dot].concat().iter().map(|v| v.to_bits()).collect()
 }
 
 #[test]
@@ -294,10 +225,7 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn nan_reaches_statistics_outputs_and_gradients() {
-    let s = BatchNormShape {
-        rows: 4,
-        channels: 2,
-    };
+    let s = BatchNormShape { rows: 4, channels: 2 };
     let x = [1.0f32, f32::NAN, 2.0, 1.0, 3.0, 2.0, 4.0, 3.0];
     let (mut mean, mut var) = ([0f32; 2], [0f32; 2]);
     batch_norm_statistics(&s, &x, &mut mean, &mut var);

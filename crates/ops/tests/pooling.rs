@@ -4,48 +4,15 @@ mod common;
 
 use common::{error, gradient, inner, normals, step, tangent};
 use longtail_ops::{
-    PoolShape, ShortcutShape, avg_pool, avg_pool_backward, global_avg_pool,
-    global_avg_pool_backward, max_pool, max_pool_backward, max_pool_tangent, option_a_shortcut,
-    option_a_shortcut_backward,
+    PoolShape, ShortcutShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool,
+    max_pool_backward, max_pool_tangent, option_a_shortcut, option_a_shortcut_backward,
 };
 
 const POOLS: [PoolShape; 4] = [
-    PoolShape {
-        batch: 2,
-        height: 7,
-        width: 8,
-        channels: 3,
-        kernel: 3,
-        stride: 2,
-        padding: 1,
-    },
-    PoolShape {
-        batch: 1,
-        height: 5,
-        width: 5,
-        channels: 2,
-        kernel: 2,
-        stride: 2,
-        padding: 0,
-    },
-    PoolShape {
-        batch: 1,
-        height: 6,
-        width: 5,
-        channels: 1,
-        kernel: 3,
-        stride: 1,
-        padding: 0,
-    },
-    PoolShape {
-        batch: 1,
-        height: 4,
-        width: 4,
-        channels: 5,
-        kernel: 1,
-        stride: 3,
-        padding: 0,
-    },
+    PoolShape { batch: 2, height: 7, width: 8, channels: 3, kernel: 3, stride: 2, padding: 1 },
+    PoolShape { batch: 1, height: 5, width: 5, channels: 2, kernel: 2, stride: 2, padding: 0 },
+    PoolShape { batch: 1, height: 6, width: 5, channels: 1, kernel: 3, stride: 1, padding: 0 },
+    PoolShape { batch: 1, height: 4, width: 4, channels: 5, kernel: 1, stride: 3, padding: 0 },
 ];
 
 #[test]
@@ -66,8 +33,7 @@ fn max_pool_agrees_with_a_plain_maximum() {
                             for ix in (ox * s.stride).saturating_sub(s.padding)
                                 ..(ox * s.stride + s.kernel - s.padding).min(s.width)
                             {
-                                best = best
-                                    .max(x[((n * s.height + iy) * s.width + ix) * s.channels + c]);
+                                best = best.max(x[((n * s.height + iy) * s.width + ix) * s.channels + c]);
                             }
                         }
                         assert_eq!(y[at], best, "{s:?}");
@@ -82,11 +48,7 @@ fn max_pool_agrees_with_a_plain_maximum() {
 #[test]
 fn max_pool_gradient_and_tangent_agree_with_differences() {
     for s in POOLS {
-        let (x, dy, x_dot) = (
-            normals("x", s.input_len()),
-            normals("dy", s.output_len()),
-            normals("d", s.input_len()),
-        );
+        let (x, dy, x_dot) = (normals("x", s.input_len()), normals("dy", s.output_len()), normals("d", s.input_len()));
         let forward = |x: &[f64]| {
             let (mut y, mut argmax) = (vec![0.0; s.output_len()], vec![0u8; s.output_len()]);
             max_pool(&s, x, &mut y, &mut argmax);
@@ -121,14 +83,7 @@ fn average_pools_are_linear_with_exact_adjoints() {
 #[test]
 fn the_shortcut_has_an_exact_adjoint() {
     for (height, width, stride) in [(7, 8, 2), (5, 5, 2), (4, 6, 1), (7, 5, 3)] {
-        let s = ShortcutShape {
-            batch: 2,
-            height,
-            width,
-            in_channels: 3,
-            out_channels: 8,
-            stride,
-        };
+        let s = ShortcutShape { batch: 2, height, width, in_channels: 3, out_channels: 8, stride };
         let (x, dy) = (normals("x", s.input_len()), normals("dy", s.output_len()));
         let (mut y, mut dx) = (dy.clone(), x.clone());
         option_a_shortcut(&s, &x, &mut y);
@@ -143,9 +98,6 @@ fn the_shortcut_has_an_exact_adjoint() {
 #[test]
 #[should_panic(expected = "impossible sizes")]
 fn a_border_wider_than_half_a_window_is_refused() {
-    let s = PoolShape {
-        padding: 2,
-        ..POOLS[0]
-    };
+    let s = PoolShape { padding: 2, ..POOLS[0] };
     max_pool(&s, &[0f32; 336], &mut [0.0; 300], &mut [0; 300]);
 }

@@ -1,5 +1,8 @@
 //! Laws of the random streams.
 
+mod common;
+
+use common::on_each_path;
 use longtail_ops::{below, philox_normals, shuffle, stream, stream_words, uniform};
 use proptest::prelude::*;
 
@@ -68,4 +71,16 @@ fn below_is_fair() {
         counts[below(&mut rng, 7) as usize] += 1;
     }
     assert!(counts.iter().all(|&n| n.abs_diff(1000) < 147), "{counts:?}");
+}
+
+/// Nothing is fused, so the vector path changes no bit: an artifact's noise is the same everywhere.
+#[test]
+fn philox_normals_have_the_same_bits_on_every_path() {
+    let mut results = Vec::new();
+    on_each_path(|_| {
+        let mut out = vec![0f32; 1003];
+        philox_normals(stream_words(1, "noise"), 2, 3, &mut out);
+        results.push(out.iter().map(|z| z.to_bits()).collect::<Vec<_>>());
+    });
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -26,11 +26,7 @@ pub struct Workspace<T> {
 impl<T> Workspace<T> {
     /// An empty workspace.
     pub fn new() -> Self {
-        Self {
-            packed: Vec::new(),
-            partial: Vec::new(),
-            runs: Vec::new(),
-        }
+        Self { packed: Vec::new(), partial: Vec::new(), runs: Vec::new() }
     }
 
     /// Bytes held now.
@@ -92,13 +88,7 @@ pub fn conv2d_backward_input<T: Real>(
 /// - `x`: `(N, H, W, I)` - `dy`: `(N, H', W', O)` - `dweight`: `(O, I/groups, k, k)`
 /// # Panics
 /// As [`conv2d`].
-pub fn conv2d_backward_weight<T: Real>(
-    s: &ConvShape,
-    x: &[T],
-    dy: &[T],
-    dweight: &mut [T],
-    ws: &mut Workspace<T>,
-) {
+pub fn conv2d_backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight: &mut [T], ws: &mut Workspace<T>) {
     s.check();
     check_len("x", x.len(), s.input_len());
     check_len("dy", dy.len(), s.output_len());
@@ -111,10 +101,7 @@ pub fn conv2d_backward_weight<T: Real>(
 }
 
 fn check_len(name: &str, found: usize, expected: usize) {
-    assert!(
-        found == expected,
-        "conv2d: `{name}` has {found} elements, its shape asks for {expected}"
-    );
+    assert!(found == expected, "conv2d: `{name}` has {found} elements, its shape asks for {expected}");
 }
 
 /// How many images share one partial sum of the weight gradient: a function of the shape only, so

@@ -31,17 +31,9 @@ impl ConvShape {
     /// channels, or a kernel that reaches beyond the padded input.
     pub fn check(&self) {
         assert!(
-            [
-                self.height,
-                self.width,
-                self.in_channels,
-                self.out_channels,
-                self.kernel,
-                self.stride,
-                self.dilation
-            ]
-            .iter()
-            .all(|&size| size > 0),
+            [self.height, self.width, self.in_channels, self.out_channels, self.kernel, self.stride, self.dilation]
+                .iter()
+                .all(|&size| size > 0),
             "conv2d: a size is zero in {self:?}"
         );
         assert!(
@@ -133,10 +125,7 @@ mod tests {
         };
         s.check();
         assert_eq!((s.out_height(), s.out_width()), (4, 4));
-        assert_eq!(
-            (s.input_len(), s.output_len(), s.weight_len()),
-            (448, 192, 108)
-        );
+        assert_eq!((s.input_len(), s.output_len(), s.weight_len()), (448, 192, 108));
         assert_eq!(s.flops(), 2 * 192 * 18);
         assert_eq!(ConvShape { dilation: 2, ..s }.out_height(), 3);
     }

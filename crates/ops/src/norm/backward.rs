@@ -39,10 +39,7 @@ pub fn batch_norm_backward<T: Real>(
             ("y", y.map_or(s.len(), <[T]>::len)),
             ("dy", dy.len()),
             ("dx", dx.len()),
-            (
-                "dresidual",
-                dresidual.as_ref().map_or(s.len(), |(d, _)| d.len()),
-            ),
+            ("dresidual", dresidual.as_ref().map_or(s.len(), |(d, _)| d.len())),
         ],
         &[
             ("mean", mean.len()),
@@ -53,32 +50,15 @@ pub fn batch_norm_backward<T: Real>(
         ],
     );
     let (channels, tile_len, block) = (s.channels, s.tile_len(), s.block_len());
-    let slice = |all: Option<_>, i: usize, len: usize| {
-        all.map(|all: &'_ [T]| &all[i * block..i * block + len])
-    };
+    let slice = |all: Option<_>, i: usize, len: usize| all.map(|all: &'_ [T]| &all[i * block..i * block + len]);
 
     with_scratch(s.blocks() * 2 * channels, |partials| {
-        partials
-            .par_chunks_mut(2 * channels)
-            .enumerate()
-            .for_each(|(i, partial)| {
-                let len = block.min(s.len() - i * block);
-                let (x, dy) = (
-                    &x[i * block..i * block + len],
-                    &dy[i * block..i * block + len],
-                );
-                let y = slice(y, i, len);
-                with_scratch(3 * tile_len, |tiles| {
-                    dispatch(Sums {
-                        x,
-                        y,
-                        dy,
-                        mean,
-                        tiles,
-                        partial,
-                    })
-                });
-            });
+        partials.par_chunks_mut(2 * channels).enumerate().for_each(|(i, partial)| {
+            let len = block.min(s.len() - i * block);
+            let (x, dy) = (&x[i * block..i * block + len], &dy[i * block..i * block + len]);
+            let y = slice(y, i, len);
+            with_scratch(3 * tile_len, |tiles| dispatch(Sums { x, y, dy, mean, tiles, partial }));
+        });
         for channel in 0..channels {
             dbeta[channel] = T::from_f64(sum_blocks(partials, 2 * channels, channel));
             let product = sum_blocks(partials, 2 * channels, channels + channel);
@@ -96,34 +76,16 @@ pub fn batch_norm_backward<T: Real>(
         fill_tile(scale, channels, a);
         fill_tile(centre, channels, |c| mean[c]);
         let gate = |v: T| if batch_stats { v } else { T::ZERO };
-        fill_tile(slope, channels, |c| {
-            gate(-(a(c) * inv_std[c] * dgamma[c]) / rows)
-        });
+        fill_tile(slope, channels, |c| gate(-(a(c) * inv_std[c] * dgamma[c]) / rows));
         fill_tile(offset, channels, |c| gate(-(a(c) * dbeta[c]) / rows));
-        let per_channel = Coefficients {
-            scale,
-            centre,
-            slope,
-            offset,
-        };
+        let per_channel = Coefficients { scale, centre, slope, offset };
         let task = |i: usize, dx: &mut [T], dresidual: Option<(&mut [T], bool)>| {
             let at = i * block..i * block + dx.len();
             let (x, dy, y) = (&x[at.clone()], &dy[at.clone()], slice(y, i, dx.len()));
-            dispatch(InputGradient {
-                x,
-                y,
-                dy,
-                dx,
-                dresidual,
-                per_channel: &per_channel,
-                batch_stats,
-            });
+            dispatch(InputGradient { x, y, dy, dx, dresidual, per_channel: &per_channel, batch_stats });
         };
         match dresidual {
-            None => dx
-                .par_chunks_mut(block)
-                .enumerate()
-                .for_each(|(i, dx)| task(i, dx, None)),
+            None => dx.par_chunks_mut(block).enumerate().for_each(|(i, dx)| task(i, dx, None)),
             Some((dr, add)) => dx
                 .par_chunks_mut(block)
                 .zip(dr.par_chunks_mut(block))
@@ -154,14 +116,7 @@ impl<T: Real> Kernel for Sums<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            x,
-            y,
-            dy,
-            mean,
-            tiles,
-            partial,
-        } = self;
+        let Self { x, y, dy, mean, tiles, partial } = self;
         let channels = mean.len();
         let tile = tiles.len() / 3;
         let (sums, rest) = tiles.split_at_mut(tile);
@@ -172,12 +127,8 @@ impl<T: Real> Kernel for Sums<'_, T> {
         match y {
             None => {
                 for (x, dy) in x.chunks(tile).zip(dy.chunks(tile)) {
-                    for ((((sum, product), &x), &g), &m) in sums
-                        .iter_mut()
-                        .zip(&mut *products)
-                        .zip(x)
-                        .zip(dy)
-                        .zip(&*centre)
+                    for ((((sum, product), &x), &g), &m) in
+                        sums.iter_mut().zip(&mut *products).zip(x).zip(dy).zip(&*centre)
                     {
                         *sum += g;
                         *product = multiply_add::<T, FUSED>(g, x - m, *product);
@@ -186,13 +137,7 @@ impl<T: Real> Kernel for Sums<'_, T> {
             }
             Some(y) => {
                 for ((x, dy), y) in x.chunks(tile).zip(dy.chunks(tile)).zip(y.chunks(tile)) {
-                    let columns = sums
-                        .iter_mut()
-                        .zip(&mut *products)
-                        .zip(x)
-                        .zip(dy)
-                        .zip(y)
-                        .zip(&*centre);
+                    let columns = sums.iter_mut().zip(&mut *products).zip(x).zip(dy).zip(y).zip(&*centre);
                     for (((((sum, product), &x), &dy), &y), &m) in columns {
                         let g = gate(dy, y);
                         *sum += g;
@@ -230,32 +175,14 @@ impl<T: Real> Kernel for InputGradient<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            x,
-            y,
-            dy,
-            dx,
-            dresidual,
-            per_channel,
-            batch_stats,
-        } = self;
-        let Coefficients {
-            scale,
-            centre,
-            slope,
-            offset,
-        } = *per_channel;
+        let Self { x, y, dy, dx, dresidual, per_channel, batch_stats } = self;
+        let Coefficients { scale, centre, slope, offset } = *per_channel;
         let tile = scale.len();
         if let Some((dresidual, add)) = dresidual {
             residual_gradient(dy, y, dresidual, add);
         }
         let masked = |i: usize| y.map(|y| &y[i * tile..(i * tile + tile).min(y.len())]);
-        for (i, ((dx, dy), x)) in dx
-            .chunks_mut(tile)
-            .zip(dy.chunks(tile))
-            .zip(x.chunks(tile))
-            .enumerate()
-        {
+        for (i, ((dx, dy), x)) in dx.chunks_mut(tile).zip(dy.chunks(tile)).zip(x.chunks(tile)).enumerate() {
             match masked(i) {
                 None => {
                     for ((dx, &g), &a) in dx.iter_mut().zip(dy).zip(scale) {
@@ -271,9 +198,7 @@ impl<T: Real> Kernel for InputGradient<'_, T> {
             // With running statistics x must not enter at all: 0·∞ would make a NaN that the
             // derivative does not have.
             if batch_stats {
-                for ((((dx, &x), &m), &b), &c) in
-                    dx.iter_mut().zip(x).zip(centre).zip(slope).zip(offset)
-                {
+                for ((((dx, &x), &m), &b), &c) in dx.iter_mut().zip(x).zip(centre).zip(slope).zip(offset) {
                     *dx = multiply_add::<T, FUSED>(b, x - m, *dx + c);
                 }
             }
@@ -309,10 +234,7 @@ mod tests {
 
     #[test]
     fn running_statistics_by_hand() {
-        let s = BatchNormShape {
-            rows: 2,
-            channels: 1,
-        };
+        let s = BatchNormShape { rows: 2, channels: 1 };
         let (mut dx, mut dgamma, mut dbeta, mut dr) = ([0.0f64; 2], [0.0], [0.0], [1.0; 2]);
         let y = [5.0, 0.0];
         batch_norm_backward(
@@ -329,9 +251,6 @@ mod tests {
             Some((&mut dr, true)),
             false,
         );
-        assert_eq!(
-            (dx, dgamma, dbeta, dr),
-            ([15.0, 0.0], [10.0], [10.0], [11.0, 1.0])
-        );
+        assert_eq!((dx, dgamma, dbeta, dr), ([15.0, 0.0], [10.0], [10.0], [11.0, 1.0]));
     }
 }

@@ -16,26 +16,12 @@ use crate::simd::{Kernel, dispatch, multiply_add};
 /// # Shapes
 /// - `x`: `(rows, channels)` - `mean`, `var`: `(channels)`, overwritten
 pub fn batch_norm_statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T], var: &mut [T]) {
-    s.check(
-        "batch_norm_statistics",
-        &[("x", x.len())],
-        &[("mean", mean.len()), ("var", var.len())],
-    );
+    s.check("batch_norm_statistics", &[("x", x.len())], &[("mean", mean.len()), ("var", var.len())]);
     let channels = s.channels;
     with_scratch(s.blocks() * 2 * channels, |partials| {
-        partials
-            .par_chunks_mut(2 * channels)
-            .zip(x.par_chunks(s.block_len()))
-            .for_each(|(partial, x)| {
-                with_scratch(2 * s.tile_len(), |tiles| {
-                    dispatch(BlockMoments {
-                        channels,
-                        x,
-                        tiles,
-                        partial,
-                    })
-                });
-            });
+        partials.par_chunks_mut(2 * channels).zip(x.par_chunks(s.block_len())).for_each(|(partial, x)| {
+            with_scratch(2 * s.tile_len(), |tiles| dispatch(BlockMoments { channels, x, tiles, partial }));
+        });
         for channel in 0..channels {
             let (mut count, mut merged_mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
             for (block, partial) in partials.chunks_exact(2 * channels).enumerate() {
@@ -44,8 +30,7 @@ pub fn batch_norm_statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T
                 let delta = partial[channel].to_f64() - merged_mean;
                 let total = count + block_rows;
                 merged_mean += delta * (block_rows / total);
-                squares += partial[channels + channel].to_f64()
-                    + delta * delta * (count * block_rows / total);
+                squares += partial[channels + channel].to_f64() + delta * delta * (count * block_rows / total);
                 count = total;
             }
             mean[channel] = T::from_f64(merged_mean);
@@ -67,12 +52,7 @@ impl<T: Real> Kernel for BlockMoments<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            channels,
-            x,
-            tiles,
-            partial,
-        } = self;
+        let Self { channels, x, tiles, partial } = self;
         let tile_len = tiles.len() / 2;
         let (sums, means) = tiles.split_at_mut(tile_len);
         let (mean, squares) = partial.split_at_mut(channels);
@@ -101,12 +81,7 @@ impl<T: Real> Kernel for BlockMoments<'_, T> {
 
 /// `inv_std[c] = 1/√(var[c] + eps)`.
 pub fn inverse_std<T: Real>(var: &[T], eps: f64, inv_std: &mut [T]) {
-    assert!(
-        var.len() == inv_std.len(),
-        "inverse_std: {} variances for {} results",
-        var.len(),
-        inv_std.len()
-    );
+    assert!(var.len() == inv_std.len(), "inverse_std: {} variances for {} results", var.len(), inv_std.len());
     for (out, &v) in inv_std.iter_mut().zip(var) {
         *out = T::from_f64(1.0 / (v.to_f64() + eps).sqrt());
     }
@@ -130,37 +105,19 @@ pub fn batch_norm_apply<T: Real>(
 ) {
     s.check(
         "batch_norm_apply",
-        &[
-            ("x", x.len()),
-            ("y", y.len()),
-            ("residual", residual.map_or(s.len(), <[T]>::len)),
-        ],
-        &[
-            ("mean", mean.len()),
-            ("inv_std", inv_std.len()),
-            ("gamma", gamma.len()),
-            ("beta", beta.len()),
-        ],
+        &[("x", x.len()), ("y", y.len()), ("residual", residual.map_or(s.len(), <[T]>::len))],
+        &[("mean", mean.len()), ("inv_std", inv_std.len()), ("gamma", gamma.len()), ("beta", beta.len())],
     );
     let (block, tile_len) = (s.block_len(), s.tile_len());
     with_scratch(2 * tile_len, |tiles| {
         let (scale, shift) = tiles.split_at_mut(tile_len);
         fill_tile(scale, s.channels, |c| gamma[c] * inv_std[c]);
-        fill_tile(shift, s.channels, |c| {
-            beta[c] - mean[c] * inv_std[c] * gamma[c]
-        });
+        fill_tile(shift, s.channels, |c| beta[c] - mean[c] * inv_std[c] * gamma[c]);
         let (scale, shift) = (&*scale, &*shift);
         y.par_chunks_mut(block).enumerate().for_each(|(i, y)| {
             let at = i * block..i * block + y.len();
             let residual = residual.map(|r| &r[at.clone()]);
-            dispatch(Apply {
-                x: &x[at],
-                scale,
-                shift,
-                residual,
-                relu,
-                y,
-            });
+            dispatch(Apply { x: &x[at], scale, shift, residual, relu, y });
         });
     });
 }
@@ -202,15 +159,8 @@ impl<T: Real> Apply<'_, T> {
     #[inline(always)]
     fn rows_residual<const FUSED: bool, const RELU: bool>(self, residual: &[T]) {
         let tile = self.scale.len();
-        for ((y, x), r) in self
-            .y
-            .chunks_mut(tile)
-            .zip(self.x.chunks(tile))
-            .zip(residual.chunks(tile))
-        {
-            for ((((y, &x), &r), &a), &b) in
-                y.iter_mut().zip(x).zip(r).zip(self.scale).zip(self.shift)
-            {
+        for ((y, x), r) in self.y.chunks_mut(tile).zip(self.x.chunks(tile)).zip(residual.chunks(tile)) {
+            for ((((y, &x), &r), &a), &b) in y.iter_mut().zip(x).zip(r).zip(self.scale).zip(self.shift) {
                 *y = rectify::<T, RELU>(multiply_add::<T, FUSED>(x, a, b) + r);
             }
         }
@@ -245,9 +195,7 @@ pub fn update_running<T: Real>(
             batch.len()
         );
         for (running, &batch) in running.iter_mut().zip(batch) {
-            *running = T::from_f64(
-                (1.0 - momentum) * running.to_f64() + momentum * scale * batch.to_f64(),
-            );
+            *running = T::from_f64((1.0 - momentum) * running.to_f64() + momentum * scale * batch.to_f64());
         }
     };
     blend(running_mean, mean, 1.0);
@@ -260,10 +208,7 @@ mod tests {
 
     #[test]
     fn two_channels_by_hand() {
-        let s = BatchNormShape {
-            rows: 3,
-            channels: 2,
-        };
+        let s = BatchNormShape { rows: 3, channels: 2 };
         let x = [1.0f64, 10.0, 2.0, 20.0, 3.0, 60.0];
         let (mut mean, mut var, mut inv) = ([0.0; 2], [0.0; 2], [0.0; 2]);
         batch_norm_statistics(&s, &x, &mut mean, &mut var);
@@ -273,17 +218,7 @@ mod tests {
         assert_eq!(inv, [1.0, 0.5]);
         let mut y = [0.0; 6];
         let residual = [0.0, 0.0, 0.0, 0.0, 5.0, -100.0];
-        batch_norm_apply(
-            &s,
-            &x,
-            &[2.0, 30.0],
-            &[1.0, 0.5],
-            &[2.0, 1.0],
-            &[1.0, 0.0],
-            Some(&residual),
-            true,
-            &mut y,
-        );
+        batch_norm_apply(&s, &x, &[2.0, 30.0], &[1.0, 0.5], &[2.0, 1.0], &[1.0, 0.0], Some(&residual), true, &mut y);
         assert_eq!(y, [0.0, 0.0, 1.0, 0.0, 8.0, 0.0]);
     }
 
@@ -296,22 +231,9 @@ mod tests {
 
     #[test]
     fn nan_passes_the_relu() {
-        let s = BatchNormShape {
-            rows: 1,
-            channels: 1,
-        };
+        let s = BatchNormShape { rows: 1, channels: 1 };
         let mut y = [0.0f32];
-        batch_norm_apply(
-            &s,
-            &[f32::NAN],
-            &[0.0],
-            &[1.0],
-            &[1.0],
-            &[0.0],
-            None,
-            true,
-            &mut y,
-        );
+        batch_norm_apply(&s, &[f32::NAN], &[0.0], &[1.0], &[1.0], &[0.0], None, true, &mut y);
         assert!(y[0].is_nan());
     }
 }

@@ -65,25 +65,22 @@ pub fn batch_norm_jvp<T: Real>(
             repeat_first_row(offset, channels);
         }
         let (scale, centre, slope, offset) = (&*scale, &*centre, &*slope, &*offset);
-        y_dot
-            .par_chunks_mut(block)
-            .enumerate()
-            .for_each(|(i, y_dot)| {
-                let at = i * block..i * block + y_dot.len();
-                let residual_dot = residual_dot.map(|r| &r[at.clone()]);
-                let relu_y = relu_y.map(|y| &y[at.clone()]);
-                dispatch(Tangent {
-                    x: &x[at.clone()],
-                    x_dot: &x_dot[at],
-                    scale,
-                    centre,
-                    slope,
-                    offset,
-                    residual_dot,
-                    relu_y,
-                    y_dot,
-                });
+        y_dot.par_chunks_mut(block).enumerate().for_each(|(i, y_dot)| {
+            let at = i * block..i * block + y_dot.len();
+            let residual_dot = residual_dot.map(|r| &r[at.clone()]);
+            let relu_y = relu_y.map(|y| &y[at.clone()]);
+            dispatch(Tangent {
+                x: &x[at.clone()],
+                x_dot: &x_dot[at],
+                scale,
+                centre,
+                slope,
+                offset,
+                residual_dot,
+                relu_y,
+                y_dot,
             });
+        });
     });
 }
 
@@ -99,25 +96,13 @@ fn tangent_means<T: Real>(
     let (channels, block) = (s.channels, s.block_len());
     with_scratch(s.blocks() * 2 * channels, |partials| {
         let blocks = x.par_chunks(block).zip(x_dot.par_chunks(block));
-        partials
-            .par_chunks_mut(2 * channels)
-            .zip(blocks)
-            .for_each(|(partial, (x, x_dot))| {
-                with_scratch(3 * s.tile_len(), |tiles| {
-                    dispatch(TangentSums {
-                        x,
-                        x_dot,
-                        mean,
-                        tiles,
-                        partial,
-                    })
-                });
-            });
+        partials.par_chunks_mut(2 * channels).zip(blocks).for_each(|(partial, (x, x_dot))| {
+            with_scratch(3 * s.tile_len(), |tiles| dispatch(TangentSums { x, x_dot, mean, tiles, partial }));
+        });
         let rows = s.rows as f64;
         for c in 0..channels {
             let mean_dot = sum_blocks(partials, 2 * channels, c) / rows;
-            let projection =
-                sum_blocks(partials, 2 * channels, channels + c) / rows * inv_std[c].to_f64();
+            let projection = sum_blocks(partials, 2 * channels, channels + c) / rows * inv_std[c].to_f64();
             take(c, T::from_f64(mean_dot), T::from_f64(projection));
         }
     });
@@ -144,13 +129,7 @@ impl<T: Real> Kernel for TangentSums<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self {
-            x,
-            x_dot,
-            mean,
-            tiles,
-            partial,
-        } = self;
+        let Self { x, x_dot, mean, tiles, partial } = self;
         let channels = mean.len();
         let tile = tiles.len() / 3;
         let (sums, rest) = tiles.split_at_mut(tile);
@@ -159,12 +138,7 @@ impl<T: Real> Kernel for TangentSums<'_, T> {
         products.fill(T::ZERO);
         fill_tile(centre, channels, |c| mean[c]);
         for (x, x_dot) in x.chunks(tile).zip(x_dot.chunks(tile)) {
-            for ((((sum, product), &x), &d), &m) in sums
-                .iter_mut()
-                .zip(&mut *products)
-                .zip(x)
-                .zip(x_dot)
-                .zip(&*centre)
+            for ((((sum, product), &x), &d), &m) in sums.iter_mut().zip(&mut *products).zip(x).zip(x_dot).zip(&*centre)
             {
                 *sum += d;
                 *product = multiply_add::<T, FUSED>(d, x - m, *product);
@@ -198,14 +172,8 @@ impl<T: Real> Kernel for Tangent<'_, T> {
         for (i, y_dot) in self.y_dot.chunks_mut(tile).enumerate() {
             let at = i * tile..i * tile + y_dot.len();
             let (x, x_dot) = (&self.x[at.clone()], &self.x_dot[at.clone()]);
-            let columns = y_dot
-                .iter_mut()
-                .zip(x)
-                .zip(x_dot)
-                .zip(self.scale)
-                .zip(self.centre)
-                .zip(self.slope)
-                .zip(self.offset);
+            let columns =
+                y_dot.iter_mut().zip(x).zip(x_dot).zip(self.scale).zip(self.centre).zip(self.slope).zip(self.offset);
             for ((((((y_dot, &x), &d), &a), &m), &b), &c) in columns {
                 *y_dot = multiply_add::<T, FUSED>(a, d, multiply_add::<T, FUSED>(b, x - m, c));
             }
@@ -229,10 +197,7 @@ mod tests {
 
     #[test]
     fn running_statistics_by_hand() {
-        let s = BatchNormShape {
-            rows: 2,
-            channels: 1,
-        };
+        let s = BatchNormShape { rows: 2, channels: 1 };
         let mut y_dot = [0.0f64; 2];
         batch_norm_jvp(
             &s,

@@ -53,16 +53,9 @@ impl BatchNormShape {
     }
 
     fn check(&self, what: &str, activations: &[(&str, usize)], channels: &[(&str, usize)]) {
-        assert!(
-            self.channels > 0 && self.rows > 0,
-            "{what}: nothing to normalise in {self:?}"
-        );
+        assert!(self.channels > 0 && self.rows > 0, "{what}: nothing to normalise in {self:?}");
         for &(name, found) in activations {
-            assert!(
-                found == self.len(),
-                "{what}: `{name}` has {found} elements, expected {} for {self:?}",
-                self.len()
-            );
+            assert!(found == self.len(), "{what}: `{name}` has {found} elements, expected {} for {self:?}", self.len());
         }
         for &(name, found) in channels {
             assert!(
@@ -99,8 +92,5 @@ fn fold_tile<T: Real>(tile: &[T], channels: usize, out: &mut [T]) {
 
 /// Sum over blocks, in their order, of the value that each holds for one channel at `offset`.
 fn sum_blocks<T: Real>(partials: &[T], stride: usize, offset: usize) -> f64 {
-    partials
-        .chunks_exact(stride)
-        .map(|partial| partial[offset].to_f64())
-        .sum()
+    partials.chunks_exact(stride).map(|partial| partial[offset].to_f64()).sum()
 }

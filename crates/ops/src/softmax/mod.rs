@@ -38,45 +38,31 @@ pub fn cross_entropy<T: Real>(
     if let Some(d) = &dlogits
         && d.len() != n * c
     {
-        return Err(OpsError::Length {
-            name: "dlogits",
-            found: d.len(),
-            expected: n * c,
-        });
+        return Err(OpsError::Length { name: "dlogits", found: d.len(), expected: n * c });
     }
     let denominator = spec.denominator(n)?;
     if n == 0 || c == 0 {
         return Ok(T::ZERO);
     }
     match dlogits {
-        None => losses
-            .par_chunks_mut(ROWS)
-            .enumerate()
-            .for_each(|(block, losses)| {
-                losses.iter_mut().enumerate().for_each(|(i, loss)| {
-                    let row = block * ROWS + i;
-                    *loss = forward_row(spec, row, &logits[row * c..(row + 1) * c]).0;
-                })
-            }),
-        Some(dlogits) => losses
-            .par_chunks_mut(ROWS)
-            .zip(dlogits.par_chunks_mut(ROWS * c))
-            .enumerate()
-            .for_each(|(block, (losses, dlogits))| {
-                for (i, (loss, d)) in losses
-                    .iter_mut()
-                    .zip(dlogits.chunks_exact_mut(c))
-                    .enumerate()
-                {
+        None => losses.par_chunks_mut(ROWS).enumerate().for_each(|(block, losses)| {
+            losses.iter_mut().enumerate().for_each(|(i, loss)| {
+                let row = block * ROWS + i;
+                *loss = forward_row(spec, row, &logits[row * c..(row + 1) * c]).0;
+            })
+        }),
+        Some(dlogits) => losses.par_chunks_mut(ROWS).zip(dlogits.par_chunks_mut(ROWS * c)).enumerate().for_each(
+            |(block, (losses, dlogits))| {
+                for (i, (loss, d)) in losses.iter_mut().zip(dlogits.chunks_exact_mut(c)).enumerate() {
                     let row = block * ROWS + i;
                     let z = &logits[row * c..(row + 1) * c];
                     let (value, largest, sum) = forward_row(spec, row, z);
                     *loss = value;
-                    let scale =
-                        spec.sample_weights.map_or(T::ONE, |s| s[row]) / T::from_f64(denominator);
+                    let scale = spec.sample_weights.map_or(T::ONE, |s| s[row]) / T::from_f64(denominator);
                     gradient_row(spec, row, z, largest, sum, scale, d);
                 }
-            }),
+            },
+        ),
     }
     if spec.class_weights.is_none() {
         let total: f64 = losses
@@ -112,32 +98,24 @@ pub fn cross_entropy_jvp<T: Real>(
 ) -> Result<(), OpsError> {
     spec.check(logits.len(), n, c, losses_dot.len())?;
     if logits_dot.len() != n * c {
-        return Err(OpsError::Length {
-            name: "logits_dot",
-            found: logits_dot.len(),
-            expected: n * c,
-        });
+        return Err(OpsError::Length { name: "logits_dot", found: logits_dot.len(), expected: n * c });
     }
-    losses_dot
-        .par_chunks_mut(ROWS)
-        .enumerate()
-        .for_each(|(block, out)| {
-            for (i, out) in out.iter_mut().enumerate() {
-                let row = block * ROWS + i;
-                let at = row * c..(row + 1) * c;
-                let (z, z_dot) = (&logits[at.clone()], &logits_dot[at]);
-                let (largest, sum) = spec.normaliser(z);
-                let (mut mass, mut by_target, mut by_softmax) = (T::ZERO, T::ZERO, T::ZERO);
-                for class in 0..c {
-                    let t = spec.target(row, class, c);
-                    mass += t;
-                    by_target += t * z_dot[class];
-                    by_softmax +=
-                        (z[class] + spec.offset(class) - largest).exp() / sum * z_dot[class];
-                }
-                *out = mass * by_softmax - by_target;
+    losses_dot.par_chunks_mut(ROWS).enumerate().for_each(|(block, out)| {
+        for (i, out) in out.iter_mut().enumerate() {
+            let row = block * ROWS + i;
+            let at = row * c..(row + 1) * c;
+            let (z, z_dot) = (&logits[at.clone()], &logits_dot[at]);
+            let (largest, sum) = spec.normaliser(z);
+            let (mut mass, mut by_target, mut by_softmax) = (T::ZERO, T::ZERO, T::ZERO);
+            for class in 0..c {
+                let t = spec.target(row, class, c);
+                mass += t;
+                by_target += t * z_dot[class];
+                by_softmax += (z[class] + spec.offset(class) - largest).exp() / sum * z_dot[class];
             }
-        });
+            *out = mass * by_softmax - by_target;
+        }
+    });
     Ok(())
 }
 
@@ -147,11 +125,7 @@ fn forward_row<T: Real>(spec: &CrossEntropySpec<'_, T>, row: usize, z: &[T]) -> 
     let log_sum = sum.ln();
     if let (Some(labels), true) = (spec.labels, spec.smoothing == 0.0) {
         let label = labels[row] as usize;
-        return (
-            log_sum - (z[label] + spec.offset(label) - largest),
-            largest,
-            sum,
-        );
+        return (log_sum - (z[label] + spec.offset(label) - largest), largest, sum);
     }
     let mut loss = T::ZERO;
     for (class, &z_c) in z.iter().enumerate() {
@@ -204,26 +178,15 @@ mod tests {
 
     #[test]
     fn two_classes_by_hand() {
-        let spec = CrossEntropySpec {
-            labels: Some(&[0, 1]),
-            ..Default::default()
-        };
+        let spec = CrossEntropySpec { labels: Some(&[0, 1]), ..Default::default() };
         let (mut losses, mut d) = ([0.0f64; 2], [0.0; 4]);
         let logits = [0.0, 0.0, 0.0, 3f64.ln()];
         let mean = cross_entropy(&spec, &logits, 2, 2, &mut losses, Some(&mut d)).expect("valid");
         let expected = [2f64.ln(), (4.0f64 / 3.0).ln()];
-        assert!(
-            losses
-                .iter()
-                .zip(expected)
-                .all(|(a, b)| (a - b).abs() < 1e-15)
-        );
+        assert!(losses.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15));
         assert!((mean - (expected[0] + expected[1]) / 2.0).abs() < 1e-15);
         let expected = [-0.25, 0.25, 0.125, -0.125];
-        assert!(
-            d.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15),
-            "{d:?}"
-        );
+        assert!(d.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{d:?}");
     }
 
     #[test]
@@ -243,58 +206,22 @@ mod tests {
 
     #[test]
     fn huge_logits_and_minus_infinity_stay_finite() {
-        let spec = CrossEntropySpec {
-            labels: Some(&[0]),
-            ..Default::default()
-        };
+        let spec = CrossEntropySpec { labels: Some(&[0]), ..Default::default() };
         let mut losses = [0.0f32];
-        let mean = cross_entropy(
-            &spec,
-            &[1e30, f32::NEG_INFINITY, -1e30],
-            1,
-            3,
-            &mut losses,
-            None,
-        )
-        .expect("valid");
+        let mean = cross_entropy(&spec, &[1e30, f32::NEG_INFINITY, -1e30], 1, 3, &mut losses, None).expect("valid");
         assert_eq!(mean, 0.0);
     }
 
     #[test]
     fn bad_input_is_named() {
-        let spec = CrossEntropySpec {
-            labels: Some(&[0, 7]),
-            ..Default::default()
-        };
-        let error = cross_entropy(&spec, &[0.0f32; 6], 2, 3, &mut [0.0; 2], None)
-            .expect_err("label 7 of 3");
-        assert_eq!(
-            error,
-            OpsError::LabelOutOfRange {
-                sample: 1,
-                label: 7,
-                num_classes: 3
-            }
-        );
+        let spec = CrossEntropySpec { labels: Some(&[0, 7]), ..Default::default() };
+        let error = cross_entropy(&spec, &[0.0f32; 6], 2, 3, &mut [0.0; 2], None).expect_err("label 7 of 3");
+        assert_eq!(error, OpsError::LabelOutOfRange { sample: 1, label: 7, num_classes: 3 });
         let neither = CrossEntropySpec::<f32>::default();
-        assert!(matches!(
-            cross_entropy(&neither, &[], 0, 3, &mut [], None),
-            Err(OpsError::Targets { .. })
-        ));
-        let smooth = CrossEntropySpec {
-            labels: Some(&[0]),
-            smoothing: 1.0,
-            ..Default::default()
-        };
+        assert!(matches!(cross_entropy(&neither, &[], 0, 3, &mut [], None), Err(OpsError::Targets { .. })));
+        let smooth = CrossEntropySpec { labels: Some(&[0]), smoothing: 1.0, ..Default::default() };
         assert!(cross_entropy(&smooth, &[0.0f32; 2], 1, 2, &mut [0.0], None).is_err());
-        let nan = CrossEntropySpec {
-            labels: Some(&[0]),
-            ..Default::default()
-        };
-        assert!(
-            cross_entropy(&nan, &[f32::NAN, 0.0], 1, 2, &mut [0.0], None)
-                .expect("NaN is a number here")
-                .is_nan()
-        );
+        let nan = CrossEntropySpec { labels: Some(&[0]), ..Default::default() };
+        assert!(cross_entropy(&nan, &[f32::NAN, 0.0], 1, 2, &mut [0.0], None).expect("NaN is a number here").is_nan());
     }
 }

@@ -21,64 +21,32 @@ pub struct CrossEntropySpec<'a, T> {
 }
 
 impl<T: Real> CrossEntropySpec<'_, T> {
-    pub(super) fn check(
-        &self,
-        logits: usize,
-        n: usize,
-        c: usize,
-        losses: usize,
-    ) -> Result<(), OpsError> {
+    pub(super) fn check(&self, logits: usize, n: usize, c: usize, losses: usize) -> Result<(), OpsError> {
         let length = |name: &'static str, found: usize, expected: usize| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(OpsError::Length {
-                    name,
-                    found,
-                    expected,
-                })
-            }
+            if found == expected { Ok(()) } else { Err(OpsError::Length { name, found, expected }) }
         };
         length("logits", logits, n * c)?;
         length("losses", losses, n)?;
         match (self.labels, self.soft_targets) {
             (Some(_), Some(_)) => {
-                return Err(OpsError::Targets {
-                    given: "but got both",
-                });
+                return Err(OpsError::Targets { given: "but got both" });
             }
             (None, None) => {
-                return Err(OpsError::Targets {
-                    given: "but got neither",
-                });
+                return Err(OpsError::Targets { given: "but got neither" });
             }
             (Some(labels), None) => {
                 length("labels", labels.len(), n)?;
-                if let Some((sample, &label)) = labels
-                    .iter()
-                    .enumerate()
-                    .find(|&(_, &label)| label as usize >= c)
-                {
-                    return Err(OpsError::LabelOutOfRange {
-                        sample,
-                        label,
-                        num_classes: c,
-                    });
+                if let Some((sample, &label)) = labels.iter().enumerate().find(|&(_, &label)| label as usize >= c) {
+                    return Err(OpsError::LabelOutOfRange { sample, label, num_classes: c });
                 }
             }
             (None, Some(soft)) => length("soft_targets", soft.len(), n * c)?,
         }
-        length(
-            "sample_weights",
-            self.sample_weights.map_or(n, <[T]>::len),
-            n,
-        )?;
+        length("sample_weights", self.sample_weights.map_or(n, <[T]>::len), n)?;
         length("class_weights", self.class_weights.map_or(c, <[T]>::len), c)?;
         length("logit_offsets", self.logit_offsets.map_or(c, <[T]>::len), c)?;
         if !(0.0..1.0).contains(&self.smoothing) {
-            return Err(OpsError::Smoothing {
-                smoothing: self.smoothing.to_string(),
-            });
+            return Err(OpsError::Smoothing { smoothing: self.smoothing.to_string() });
         }
         Ok(())
     }
@@ -86,16 +54,10 @@ impl<T: Real> CrossEntropySpec<'_, T> {
     /// What the sum over samples is divided by.
     pub(super) fn denominator(&self, n: usize) -> Result<f64, OpsError> {
         let total = match (self.labels, self.class_weights) {
-            (Some(labels), Some(weights)) => {
-                labels.iter().map(|&y| weights[y as usize].to_f64()).sum()
-            }
+            (Some(labels), Some(weights)) => labels.iter().map(|&y| weights[y as usize].to_f64()).sum(),
             _ => n as f64,
         };
-        if n > 0 && total == 0.0 {
-            Err(OpsError::ZeroWeight)
-        } else {
-            Ok(total)
-        }
+        if n > 0 && total == 0.0 { Err(OpsError::ZeroWeight) } else { Ok(total) }
     }
 
     pub(super) fn offset(&self, class: usize) -> T {

@@ -26,19 +26,12 @@ pub fn error(found: &[f64], expected: &[f64]) -> f64 {
     let scale = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
     found.iter().zip(expected).fold(0.0, |m, (a, b)| {
         let difference = (a - b).abs() / scale;
-        if difference.is_nan() {
-            f64::INFINITY
-        } else {
-            f64::max(m, difference)
-        }
+        if difference.is_nan() { f64::INFINITY } else { f64::max(m, difference) }
     })
 }
 
 pub fn error_single(found: &[f32], expected: &[f64]) -> f64 {
-    error(
-        &found.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(),
-        expected,
-    )
+    error(&found.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), expected)
 }
 
 /// The central difference of `f` along each coordinate of `at`.
@@ -61,18 +54,11 @@ pub fn gradient(at: &[f64], mut f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
 pub fn tangent(mut f: impl FnMut(f64) -> Vec<f64>) -> Vec<f64> {
     const STEP: f64 = 1e-6;
     let (above, below) = (f(STEP), f(-STEP));
-    above
-        .iter()
-        .zip(&below)
-        .map(|(a, b)| (a - b) / (2.0 * STEP))
-        .collect()
+    above.iter().zip(&below).map(|(a, b)| (a - b) / (2.0 * STEP)).collect()
 }
 
 pub fn step(at: &[f64], size: f64, direction: &[f64]) -> Vec<f64> {
-    at.iter()
-        .zip(direction)
-        .map(|(a, d)| a + size * d)
-        .collect()
+    at.iter().zip(direction).map(|(a, d)| a + size * d).collect()
 }
 
 static PATH: Mutex<()> = Mutex::new(());
@@ -95,9 +81,5 @@ pub fn hold_path() -> MutexGuard<'static, ()> {
 
 /// Runs `task` on a pool of `threads`.
 pub fn with_threads<R: Send>(threads: usize, task: impl FnOnce() -> R + Send) -> R {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .expect("a thread pool")
-        .install(task)
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(task)
 }

@@ -41,11 +41,7 @@ pub(super) struct Pass {
 impl Pass {
     /// The one pass of the forward direction.
     pub fn forward(s: &ConvShape) -> Self {
-        let taps = Taps {
-            first: 0,
-            step: 1,
-            count: s.kernel,
-        };
+        let taps = Taps { first: 0, step: 1, count: s.kernel };
         Self {
             taps_y: taps,
             taps_x: taps,
@@ -63,29 +59,17 @@ impl Pass {
     /// Appends where each run of consecutive source elements begins. Taps of a kernel row are one
     /// run unless dilated.
     pub fn push_runs(&self, source: &Source, runs: &mut Vec<usize>) {
-        let runs_of_row = if self.dilation == 1 {
-            self.taps_x.count.min(1)
-        } else {
-            self.taps_x.count
-        };
+        let runs_of_row = if self.dilation == 1 { self.taps_x.count.min(1) } else { self.taps_x.count };
         for block in 0..source.blocks() {
             for y in 0..self.taps_y.count {
-                runs.extend(
-                    (0..runs_of_row)
-                        .map(|x| source.at(block, y * self.dilation, x * self.dilation)),
-                );
+                runs.extend((0..runs_of_row).map(|x| source.at(block, y * self.dilation, x * self.dilation)));
             }
         }
     }
 
     /// Elements of a run.
     pub fn run_len(&self, source: &Source) -> usize {
-        source.block()
-            * if self.dilation == 1 {
-                self.taps_x.count
-            } else {
-                1
-            }
+        source.block() * if self.dilation == 1 { self.taps_x.count } else { 1 }
     }
 
     /// Rows of the packed weight: source channels, filled up to whole blocks, times taps.

@@ -63,25 +63,18 @@ impl Source {
             let first = b * block;
             let count = block.min(self.channels - first);
             for y in 0..self.height {
-                let row =
-                    &image[y * self.width * self.channels..(y + 1) * self.width * self.channels];
+                let row = &image[y * self.width * self.channels..(y + 1) * self.width * self.channels];
                 let start = self.at(b, y + self.before, self.before);
                 let to = &mut padded[start..start + self.width * block];
                 if self.channels == block {
                     to.copy_from_slice(row);
                 } else if count == BLOCK {
                     // The length is known here, so each copy is a few vector moves and not a call.
-                    for (to, from) in to
-                        .chunks_exact_mut(BLOCK)
-                        .zip(row.chunks_exact(self.channels))
-                    {
+                    for (to, from) in to.chunks_exact_mut(BLOCK).zip(row.chunks_exact(self.channels)) {
                         to.copy_from_slice(&from[first..first + BLOCK]);
                     }
                 } else {
-                    for (to, from) in to
-                        .chunks_exact_mut(block)
-                        .zip(row.chunks_exact(self.channels))
-                    {
+                    for (to, from) in to.chunks_exact_mut(block).zip(row.chunks_exact(self.channels)) {
                         to[..count].copy_from_slice(&from[first..first + count]);
                     }
                 }
@@ -96,14 +89,7 @@ mod tests {
 
     #[test]
     fn a_border_of_zeros_and_blocks_of_sixteen() {
-        let source = Source {
-            height: 1,
-            width: 2,
-            channels: 17,
-            before: 1,
-            padded_height: 3,
-            padded_width: 4,
-        };
+        let source = Source { height: 1, width: 2, channels: 17, before: 1, padded_height: 3, padded_width: 4 };
         let image: Vec<f32> = (1..=34).map(|v| v as f32).collect();
         let mut padded = vec![9.0; source.len()];
         source.fill(&image, &mut padded);

@@ -44,13 +44,7 @@ pub(super) struct Tile<'a, T> {
 /// The processor must have the instructions of `V`, and the caller must be compiled for them.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(super) unsafe fn tile<
-    T: Real,
-    V: Vector<T>,
-    const P: usize,
-    const VECTORS: usize,
-    const STEP: usize,
->(
+pub(super) unsafe fn tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize, const STEP: usize>(
     job: Tile<'_, T>,
 ) {
     // A step known at compile time becomes a displacement in each instruction; 0 stands for any
@@ -96,11 +90,7 @@ pub(super) unsafe fn tile<
                 if p >= job.skip {
                     for v in 0..VECTORS {
                         let to = out.add(p * job.out_step + v * V::LANES);
-                        let value = if job.accumulate {
-                            V::load(to).add(sums[p][v])
-                        } else {
-                            sums[p][v]
-                        };
+                        let value = if job.accumulate { V::load(to).add(sums[p][v]) } else { sums[p][v] };
                         value.store(to);
                     }
                 }
@@ -114,11 +104,7 @@ pub(super) unsafe fn tile<
                     }
                     for c in 0..job.channels {
                         let to = &mut *out.add(p * job.out_step + c);
-                        *to = if job.accumulate {
-                            *to + whole[c]
-                        } else {
-                            whole[c]
-                        };
+                        *to = if job.accumulate { *to + whole[c] } else { whole[c] };
                     }
                 }
             }
@@ -154,9 +140,7 @@ pub(super) struct GradTile<'a, T> {
 /// The processor must have the instructions of `V`, and the caller must be compiled for them.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize>(
-    job: GradTile<'_, T>,
-) {
+pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECTORS: usize>(job: GradTile<'_, T>) {
     let block = VECTORS * V::LANES;
     if job.rows == 0 || job.columns == 0 {
         return;
