@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::artifact_shim::{NamedTensor, TensorData};
+use longtail_artifact::{NamedTensor, TensorData};
 
 use crate::{EpochMeter, Scalar, TrainingError};
 

@@ -1,6 +1,6 @@
 //! What can go wrong between a batch of features and an updated weight vector.
 
-use crate::artifact_shim::ArtifactError;
+use longtail_artifact::ArtifactError;
 use longtail_ops::OpsError;
 
 /// Errors of this crate; each names the offending value.

@@ -10,7 +10,6 @@
 //! - [`checkpoint`]: when to save, and how a state becomes named tensors and comes back to the same bits.
 
 pub mod checkpoint;
-mod artifact_shim;
 mod error;
 pub mod head;
 pub mod loss;

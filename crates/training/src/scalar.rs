@@ -1,7 +1,7 @@
 //! The two element types that everything here is written for: f32 to train, f64 to check.
 
 use candle_core::{Device, Tensor, Var, WithDType};
-use crate::artifact_shim::TensorData;
+use longtail_artifact::TensorData;
 use longtail_ops::Real;
 
 use crate::TrainingError;

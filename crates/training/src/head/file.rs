@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::artifact_shim::{FileHash, NamedTensor, TensorData, TensorFile, write_tensors};
+use longtail_artifact::{FileHash, NamedTensor, TensorData, TensorFile, write_tensors};
 use serde_json::{Value, json};
 
 use super::{HeadForm, HeadShape, HeadWeights};

@@ -2,7 +2,7 @@
 
 use longtail_ops::uniform;
 use longtail_recipe::HeadKind;
-use rand_chacha::ChaCha8Rng;
+use longtail_ops::ChaCha8Rng;
 
 use crate::{Scalar, TrainingError};
 
