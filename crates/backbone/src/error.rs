@@ -1,9 +1,14 @@
 //! What can be wrong with a network, its vectors or its file.
 
+use std::path::PathBuf;
+
+use longtail_artifact::ArtifactError;
+
 use crate::image::ImageShape;
 
 /// Every error of this crate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BackboneError {
     /// A name that is no architecture of ours.
     #[error("unknown architecture `{name}`; known are resnetN and resnetN_two_headed with N = 6n+2, such as resnet32")]
@@ -12,7 +17,7 @@ pub enum BackboneError {
         name: String,
     },
     /// A depth that the architecture does not come in.
-    #[error("{family} cannot have depth {depth}: it must be 6n+2 and at least {smallest}, such as {smallest}, 20, 32 or 56")]
+    #[error("{family} cannot have depth {depth}: it must be 6n+2, at least {smallest} and at most {largest}, such as 20, 32 or 56")]
     Depth {
         /// The architecture in words.
         family: &'static str,
@@ -20,9 +25,11 @@ pub enum BackboneError {
         depth: usize,
         /// The smallest depth possible.
         smallest: usize,
+        /// The largest depth taken.
+        largest: usize,
     },
-    /// Images of no pixels or no channels.
-    #[error("a network cannot take images of {image} pixels × channels: each must be at least 1")]
+    /// Images of no pixels or no channels, or of absurdly many.
+    #[error("a network cannot take images of {image} (rows × columns × channels): each must be 1 to 65535")]
     Image {
         /// The sizes asked for.
         image: ImageShape,
@@ -98,7 +105,23 @@ pub enum BackboneError {
         /// What would be right.
         needed: &'static str,
     },
-    /// The file could not be read or written.
-    #[error("backbone file: {0}")]
-    File(String),
+    /// A file that says of itself something that is no network.
+    #[error("`{}` does not describe a backbone: {what}", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its metadata.
+        what: String,
+    },
+    /// A file of a network whose tensors do not fit it.
+    #[error("`{}`: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: Box<BackboneError>,
+    },
+    /// The file could not be read or written, or is damaged.
+    #[error(transparent)]
+    File(#[from] ArtifactError),
 }

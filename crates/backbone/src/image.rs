@@ -7,11 +7,11 @@ use crate::error::BackboneError;
 /// Rows, columns and channels of one image. In memory images are channels-last: `(N, height, width, channels)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ImageShape {
-    /// Rows; at least 1.
+    /// Rows; 1 to 65535.
     pub height: usize,
-    /// Columns; at least 1.
+    /// Columns; 1 to 65535.
     pub width: usize,
-    /// Channels, 1 for grey and 3 for colour; at least 1.
+    /// Channels, 1 for grey and 3 for colour; 1 to 65535.
     pub channels: usize,
 }
 
@@ -27,7 +27,12 @@ impl ImageShape {
     }
 
     pub(crate) fn check(self) -> Result<Self, BackboneError> {
-        if self.is_empty() { Err(BackboneError::Image { image: self }) } else { Ok(self) }
+        let possible = |size: usize| (1..=usize::from(u16::MAX)).contains(&size);
+        if [self.height, self.width, self.channels].into_iter().all(possible) {
+            Ok(self)
+        } else {
+            Err(BackboneError::Image { image: self })
+        }
     }
 }
 

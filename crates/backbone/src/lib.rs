@@ -29,6 +29,7 @@ mod graph;
 mod image;
 mod params;
 mod plan;
+mod saved;
 
 pub use arch::Architecture;
 pub use candle_op::NetworkOp;
@@ -37,3 +38,4 @@ pub use error::BackboneError;
 pub use files::{from_tensors, to_tensors};
 pub use image::ImageShape;
 pub use params::{ParamEntry, ParamIndex, ParamKind};
+pub use saved::{SavedBackbone, save_backbone};

@@ -36,3 +36,80 @@ fn everything_else_is_refused_in_words() {
     let negative = refused(|t| t.last_mut().expect("some").2[2] = -0.5);
     assert_eq!(negative, "tensor `layer3.0.bn2.running_var` holds -0.5 at index 2; a variance cannot be negative");
 }
+
+mod file {
+    use std::path::{Path, PathBuf};
+
+    use longtail_artifact::{TensorFile, write_tensors};
+    use longtail_backbone::{SavedBackbone, save_backbone};
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::{bench, bits};
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary folder")
+    }
+
+    fn written(folder: &Path) -> PathBuf {
+        let path = folder.join("backbone.safetensors");
+        let bench = bench::<f32>("resnet8", (6, 5, 3), 1);
+        let more = Map::from_iter([("num_classes".to_owned(), json!(7))]);
+        save_backbone(&path, &bench.network, &bench.params, &bench.running, &more).expect("written");
+        path
+    }
+
+    #[test]
+    fn a_backbone_says_what_it_is() {
+        let folder = folder();
+        let path = written(folder.path());
+        let bench = bench::<f32>("resnet8", (6, 5, 3), 1);
+        let saved = SavedBackbone::open(&path).expect("what was written");
+        assert_eq!((saved.network.architecture(), saved.network.image()), (bench.network.architecture(), bench.network.image()));
+        assert_eq!((bits(&saved.params), bits(&saved.running)), (bits(&bench.params), bits(&bench.running)));
+        assert_eq!(saved.metadata["num_classes"], 7);
+        assert_eq!(saved.metadata["image"], json!({"h": 6, "w": 5, "c": 3}));
+    }
+
+    #[test]
+    fn a_wrong_description_is_refused_with_the_files_name() {
+        let folder = folder();
+        let path = written(folder.path());
+        let file = TensorFile::open(&path).expect("written");
+        let (tensors, good) = (file.tensors().expect("readable"), file.metadata().clone());
+        let refused = |key: &str, value: Value| {
+            let mut metadata = good.clone();
+            metadata[key] = value;
+            let other = folder.path().join("other.safetensors");
+            write_tensors(&other, &tensors, &metadata).expect("written");
+            let message = SavedBackbone::open(&other).expect_err("refused").to_string();
+            assert!(message.contains("other.safetensors"), "{message}");
+            message
+        };
+        assert!(refused("architecture", json!("resnet9")).contains("depth 9"));
+        assert!(refused("architecture", json!(8)).contains("no `architecture`"));
+        assert!(refused("architecture", json!("resnet14")).contains("`layer1.1.conv1.weight` [16, 16, 3, 3] of resnet14 is missing"));
+        assert!(refused("image", json!({"h": 6, "w": 5})).contains("`image.c` must be a whole number, found null"));
+        assert!(refused("image", json!({"h": 6, "w": 5, "c": 1})).contains("resnet8 needs [16, 1, 3, 3]"));
+        assert!(refused("image", json!({"h": u64::MAX, "w": 5, "c": 3})).contains("1 to 65535"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn damaged_bytes_never_panic(cut in 0usize..400_000, at in 0usize..12_000, bit in 0u32..8, truncate: bool) {
+            let folder = folder();
+            let path = written(folder.path());
+            let mut bytes = std::fs::read(&path).expect("written");
+            if truncate {
+                bytes.truncate(cut % bytes.len());
+            } else {
+                let at = at % bytes.len();
+                bytes[at] ^= 1 << bit;
+            }
+            std::fs::write(&path, &bytes).expect("written");
+            let opened = SavedBackbone::open(&path);
+            prop_assert!(opened.is_err() || !truncate);
+        }
+    }
+}

@@ -15,15 +15,18 @@ use crate::image::ImageShape;
 pub enum Architecture {
     /// The ResNet for small images: 16, 32 and 64 channels, option-A shortcuts, 64 features.
     CifarResNet {
-        /// Layers with weights, the classifier's counted: 6n+2, at least 8.
+        /// Layers with weights, the classifier's counted: 6n+2, 8 to 1202.
         depth: usize,
     },
     /// The same with its last block twice, side by side, as BBN has it: 128 features.
     CifarResNetTwoHeaded {
-        /// As above, at least 14.
+        /// As above, 14 to 1202.
         depth: usize,
     },
 }
+
+/// The deepest network of He et al. 2016; a limit, so that a damaged name cannot ask for all memory.
+const LARGEST_DEPTH: usize = 1202;
 
 impl Architecture {
     /// Refuses depths that do not exist.
@@ -32,8 +35,8 @@ impl Architecture {
             Self::CifarResNet { depth } => ("the CIFAR ResNet", depth, 8),
             Self::CifarResNetTwoHeaded { depth } => ("the two-headed CIFAR ResNet", depth, 14),
         };
-        if depth < smallest || depth % 6 != 2 {
-            return Err(BackboneError::Depth { family, depth, smallest });
+        if !(smallest..=LARGEST_DEPTH).contains(&depth) || depth % 6 != 2 {
+            return Err(BackboneError::Depth { family, depth, smallest, largest: LARGEST_DEPTH });
         }
         Ok(())
     }
@@ -106,6 +109,7 @@ mod tests {
         let error = |name: &str| name.parse::<Architecture>().expect_err("wrong").to_string();
         assert!(error("resnet33").contains("depth 33"), "{}", error("resnet33"));
         assert!(error("resnet2").contains("at least 8"));
+        assert!(error("resnet6000002").contains("at most 1202"));
         assert!(error("resnet8_two_headed").contains("at least 14"));
         for wrong in ["resnet", "resnet+32", "resnet032", "vgg16", "resnet32_twoheaded", "resnet-32", "resnet99999999999999999999"] {
             assert!(error(wrong).contains("unknown architecture"), "{wrong}");
