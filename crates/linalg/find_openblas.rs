@@ -9,9 +9,14 @@ use std::process::Command;
 /// The answer of [`find`].
 pub enum OpenBlas {
     /// A folder with `libopenblas`; `kind` is what rustc calls it (`dylib` or `static:-bundle`).
-    Folder { dir: PathBuf, kind: &'static str },
+    Folder {
+        dir: PathBuf,
+        kind: &'static str,
+    },
     /// pkg-config's link flags.
-    PkgConfig { flags: String },
+    PkgConfig {
+        flags: String,
+    },
     /// `LONGTAIL_OPENBLAS_DIR` names a folder without the library.
     WrongFolder(PathBuf),
     Missing,

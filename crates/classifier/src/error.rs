@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longtail_artifact::ArtifactError;
+use longtail_artifact::{ArtifactError, Interrupted};
 use longtail_linalg::LinalgError;
 use longtail_training::TrainingError;
 use thiserror::Error;
@@ -78,7 +78,9 @@ pub enum ClassifierError {
         found: u32,
     },
     /// Tukey's power of a negative feature.
-    #[error("feature {value} at row {row}, column {column} is negative: Tukey's power λ = {lambda} needs features of at least 0")]
+    #[error(
+        "feature {value} at row {row}, column {column} is negative: Tukey's power λ = {lambda} needs features of at least 0"
+    )]
     NegativeFeature {
         /// Row in the sorted store or in the file.
         row: usize,
@@ -132,11 +134,11 @@ pub enum ClassifierError {
     Recipe(String),
     /// Ctrl-C: a checkpoint was written.
     #[error("interrupted; the next run goes on from the last checkpoint")]
-    Interrupted,
-    /// A file.
-    #[error(transparent)]
+    Interrupted(#[source] Interrupted),
+    /// A file. (Not transparent: the hint that comes with it is found by walking the sources.)
+    #[error("{0}")]
     Artifact(#[from] ArtifactError),
     /// A head or its training.
-    #[error(transparent)]
+    #[error("{0}")]
     Training(#[from] TrainingError),
 }

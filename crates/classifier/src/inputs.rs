@@ -109,8 +109,15 @@ impl Inputs {
         for view in 0..views {
             load(view)?;
         }
-        let data =
-            FitData { train: store, views: Views::new(views, Arc::new(load)), meta, val, class_counts, head, prototypes };
+        let data = FitData {
+            train: store,
+            views: Views::new(views, Arc::new(load)),
+            meta,
+            val,
+            class_counts,
+            head,
+            prototypes,
+        };
         Ok(Self { data, test })
     }
 }
@@ -125,14 +132,15 @@ fn read_features(path: &Path, expected: Option<&Expected>) -> Result<(FeatureSet
     };
     let labels = file.expect_u32("labels", &[Some(rows)])?;
     let class_counts = file.expect_u32("class_counts", &[None])?;
-    let own = Expected {
-        from: path.to_path_buf(),
-        dim,
-        backbone: backbone_hash(file.metadata()),
-        class_counts,
-    };
+    let own = Expected { from: path.to_path_buf(), dim, backbone: backbone_hash(file.metadata()), class_counts };
     let mismatch = |what, found: String, expected: &Expected, says: String| {
-        Err(ClassifierError::Mismatch { path: path.to_path_buf(), what, found, other: expected.from.clone(), expected: says })
+        Err(ClassifierError::Mismatch {
+            path: path.to_path_buf(),
+            what,
+            found,
+            other: expected.from.clone(),
+            expected: says,
+        })
     };
     let num_classes = own.class_counts.len();
     if let Some(expected) = expected {
@@ -140,7 +148,9 @@ fn read_features(path: &Path, expected: Option<&Expected>) -> Result<(FeatureSet
             return mismatch("feature dimension", dim.to_string(), expected, expected.dim.to_string());
         }
         if own.class_counts != expected.class_counts {
-            let words = |counts: &[u32]| format!("of {} classes and {} images", counts.len(), counts.iter().map(|&c| u64::from(c)).sum::<u64>());
+            let words = |counts: &[u32]| {
+                format!("of {} classes and {} images", counts.len(), counts.iter().map(|&c| u64::from(c)).sum::<u64>())
+            };
             return mismatch("class counts", words(&own.class_counts), expected, words(&expected.class_counts));
         }
         if let (Some(found), Some(now)) = (&own.backbone, &expected.backbone)

@@ -1,5 +1,6 @@
 //! Where training writes what it measures, and keeps its state between epochs.
 
+use longtail_artifact::Interrupted;
 use longtail_training::{StateReader, StateWriter};
 
 use crate::ClassifierError;
@@ -93,7 +94,14 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn scalar(&mut self, epoch: usize, split: &str, name: &str, value: f64, _unit: &str) -> Result<(), ClassifierError> {
+    fn scalar(
+        &mut self,
+        epoch: usize,
+        split: &str,
+        name: &str,
+        value: f64,
+        _unit: &str,
+    ) -> Result<(), ClassifierError> {
         self.measurements.push(Measurement { epoch, split: split.to_owned(), name: name.to_owned(), value });
         Ok(())
     }
@@ -113,7 +121,7 @@ impl Journal for MemoryJournal {
             let mut writer = StateWriter::default();
             state(&mut writer);
             self.saved = Some(writer.into_tensors());
-            return Err(ClassifierError::Interrupted);
+            return Err(ClassifierError::Interrupted(Interrupted));
         }
         Ok(())
     }

@@ -52,8 +52,11 @@ impl RowSampler {
             Sampler::ProgressivelyBalanced => {
                 let share = epoch as f64 / (self.epochs.saturating_sub(1)).max(1) as f64;
                 let (total, classes) = (store.len() as f64, store.num_classes() as f64);
-                let weights =
-                    store.counts().iter().map(|&count| (1.0 - share) * count as f64 / total + share / classes).collect();
+                let weights = store
+                    .counts()
+                    .iter()
+                    .map(|&count| (1.0 - share) * count as f64 / total + share / classes)
+                    .collect();
                 by_class(store, rows, weights, &mut rng)
             }
             _ => {
@@ -107,7 +110,9 @@ impl Cycle {
 fn class_aware(store: &ClassStore, rows: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut classes = Cycle::new((0..store.num_classes() as u32).collect());
     let mut members: Vec<Cycle> = (0..store.num_classes())
-        .map(|class| Cycle::new((store.start(class) as u32..(store.start(class) + store.count(class)) as u32).collect()))
+        .map(|class| {
+            Cycle::new((store.start(class) as u32..(store.start(class) + store.count(class)) as u32).collect())
+        })
         .collect();
     let mut out = Vec::with_capacity(rows + SAMPLES_PER_CLASS);
     while out.len() < rows {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint, interrupted,
-    progress, stage_specs, write_tensors,
+    Begin, BeginOptions, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint,
+    interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
@@ -54,11 +54,10 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
     let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
     let fitted = {
-        let mut context =
-            Context { seed: recipe.seed, groups: recipe.data.shot_groups, journal: &mut journal };
-        method(classifier)?.fit(&inputs.data, &mut context).with_context(|| {
-            format!("classifier `{method_name}` on `{}` could not be fitted", args.variant)
-        })?
+        let mut context = Context { seed: recipe.seed, groups: recipe.data.shot_groups, journal: &mut journal };
+        method(classifier)?
+            .fit(&inputs.data, &mut context)
+            .with_context(|| format!("classifier `{method_name}` on `{}` could not be fitted", args.variant))?
     };
     // From here on the classifier is fixed; the test features open.
     let test = inputs.test.open(&fitted)?;
@@ -218,6 +217,6 @@ impl Journal for StageJournal {
             self.stage.save_checkpoint(done as u64, &writer.into_tensors(), &json!({}), offset)?;
             self.clock.saved(done as u64);
         }
-        if stop { Err(ClassifierError::Interrupted) } else { Ok(()) }
+        if stop { Err(ClassifierError::Interrupted(Interrupted)) } else { Ok(()) }
     }
 }

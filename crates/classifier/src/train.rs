@@ -2,14 +2,14 @@
 
 use longtail_recipe::{HeadTraining, ShotGroups};
 use longtail_training::{
-    Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter, TrainedPart,
-    argmax_rows, evaluate,
+    Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter,
+    TrainedPart, argmax_rows, evaluate,
 };
 
+use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
 use crate::generate::FeatureTransform;
 use crate::journal::{Journal, Shifted};
-use crate::ClassifierError;
 
 /// Batches of one epoch: `(features (n, d), labels (n))`.
 pub type Batches<'a> = Box<dyn Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a>;
@@ -97,8 +97,7 @@ pub fn train_head(
 ) -> Result<TrainResult, ClassifierError> {
     let HeadTraining { epochs, lr, ref schedule, momentum, weight_decay, .. } = *plan.training;
     let schedule = Schedule::new(Decay::try_from(schedule)?, lr, epochs, 0);
-    let settings =
-        HeadTrainerSettings { momentum, weight_decay, part: plan.part, ..HeadTrainerSettings::default() };
+    let settings = HeadTrainerSettings { momentum, weight_decay, part: plan.part, ..HeadTrainerSettings::default() };
     let val = prepare(&data.val, plan.transform)?;
     let trials = source.trials();
     let mut best: Option<Best> = None;

@@ -22,7 +22,10 @@ fn methods() -> Vec<(&'static str, String)> {
         ("tailcalib_x", format!("{{tailcalib_x: {{training: {TRAINING}}}}}")),
         ("mpfa", format!("{{mpfa: {{training: {TRAINING}}}}}")),
         ("mpfa adaptive", format!("{{mpfa: {{alpha: {{adaptive: 0.2}}, training: {TRAINING}}}}}")),
-        ("mpfa search", format!("{{mpfa: {{alpha: {{search: {{low: 0.1, high: 0.5, steps: 3}}}}, training: {TRAINING}}}}}")),
+        (
+            "mpfa search",
+            format!("{{mpfa: {{alpha: {{search: {{low: 0.1, high: 0.5, steps: 3}}}}, training: {TRAINING}}}}}"),
+        ),
         ("mpfa once", format!("{{mpfa: {{regen: once, training: {TRAINING}}}}}")),
         ("mpfa literal", format!("{{mpfa: {{preset: paper_literal, training: {TRAINING}}}}}")),
     ]
@@ -63,7 +66,7 @@ fn a_run_that_is_stopped_goes_on_to_the_same_bits() {
         for stop_after in [1, 3, 4, 7].into_iter().filter(|&stop| stop < epochs) {
             let mut first = MemoryJournal { stop_after: Some(stop_after), ..MemoryJournal::default() };
             let error = fit(&yaml, &data, &mut first).expect_err("stopped");
-            assert!(matches!(error, ClassifierError::Interrupted), "{name}: {error}");
+            assert!(matches!(error, ClassifierError::Interrupted(_)), "{name}: {error}");
             let mut second = MemoryJournal::resumed_from(first.saved.take().expect("saved on stopping"));
             assert_eq!(fit(&yaml, &data, &mut second).expect("fits"), want, "{name}, stopped after {stop_after}");
             let losses = [first.series("train", "loss"), second.series("train", "loss")].concat();

@@ -11,12 +11,12 @@ use longtail_classifier::method::mpfa::Mpfa;
 use longtail_classifier::method::ncm::nearest_mean;
 use longtail_classifier::method::tau_norm::tau_normalized;
 use longtail_classifier::{
-    Batches, ClassifierError, FeatureSet, FitData, Journal, MemoryJournal, PrototypeSet, RowSource, ScoringHead, TrainPlan,
-    TrainResult, Views, train_head,
+    Batches, ClassifierError, FeatureSet, FitData, Journal, MemoryJournal, PrototypeSet, RowSource, ScoringHead,
+    TrainPlan, TrainResult, Views, train_head,
 };
 use longtail_recipe::{
-    Alpha, BetaMode, CovCenter, CovSpace, FeatNorm, HeadTraining, MpfaRecipe, NcmNormalize, NeighborRule, NeighborWeights,
-    ProtoScale,
+    Alpha, BetaMode, CovCenter, CovSpace, FeatNorm, HeadTraining, MpfaRecipe, NcmNormalize, NeighborRule,
+    NeighborWeights, ProtoScale,
 };
 use longtail_training::{HeadForm, HeadShape, HeadWeights, TrainedPart};
 use serde::de::DeserializeOwned;
@@ -82,8 +82,7 @@ fn train_on(file: &Value, head: HeadWeights, part: TrainedPart) -> (TrainResult,
         head: head.clone(),
         prototypes: PrototypeSet { empirical: Vec::new(), meta: Vec::new(), seen: Vec::new() },
     };
-    let plan =
-        TrainPlan { head, part, training: &training, transform: FeatureTransform::IDENTITY, groups: groups() };
+    let plan = TrainPlan { head, part, training: &training, transform: FeatureTransform::IDENTITY, groups: groups() };
     let mut source = GivenBatches { features, labels, batch_size: training.batch_size, dim };
     let mut journal = MemoryJournal::default();
     let result = train_head(&plan, &data, &mut source, &mut journal).expect("trains");
@@ -121,8 +120,11 @@ fn crt_after_a_few_steps_of_sgd() {
 #[test]
 fn lws_scales_the_bias_too() {
     let file = golden("lws");
-    let shape =
-        HeadShape { form: HeadForm::ScaledLinear, num_classes: size(&file["classes"]), feature_dim: size(&file["dim"]) };
+    let shape = HeadShape {
+        form: HeadForm::ScaledLinear,
+        num_classes: size(&file["classes"]),
+        feature_dim: size(&file["dim"]),
+    };
     let ones = vec![1f32; shape.num_classes];
     let values = [f32s(&file["weight"]), f32s(&file["bias"]), ones].concat();
     let head = HeadWeights::new(shape, values).expect("sizes fit");
@@ -154,10 +156,8 @@ fn tailcalib_means_covariances_and_counts() {
     let labels = u32s(&file["labels"]);
     let store = ClassStore::new(&unit, &labels, classes, dim).expect("valid");
     for case in file["cases"].as_array().expect("cases") {
-        let settings = format!(
-            "{{tukey: {}, alpha: {}, neighbors: {}}}",
-            case["tukey"], case["alpha"], case["neighbors"]
-        );
+        let settings =
+            format!("{{tukey: {}, alpha: {}, neighbors: {}}}", case["tukey"], case["alpha"], case["neighbors"]);
         let recipe = tailcalib(&settings);
         let (model, laws) = tailcalib_model(&store, &recipe).expect("a model");
         let per_row = recipe.neighbors;
@@ -231,8 +231,11 @@ fn mpfa_prototypes_neighbours_means_and_covariances_under_every_switch() {
         let per_row = recipe.neighbors;
         for (index, &row) in rows.iter().enumerate() {
             let row = row as usize;
-            let expected: Vec<u32> =
-                nearest[index * per_row..(index + 1) * per_row].iter().filter(|&&c| c >= 0.0).map(|&c| c as u32).collect();
+            let expected: Vec<u32> = nearest[index * per_row..(index + 1) * per_row]
+                .iter()
+                .filter(|&&c| c >= 0.0)
+                .map(|&c| c as u32)
+                .collect();
             let found: Vec<u32> = calibration.neighbors().of(row).map(|(class, _)| class).collect();
             assert_eq!(found, expected, "{settings}: neighbours of row {row}");
             let omega = calibration.weights(row);

@@ -68,7 +68,10 @@ fn assert_distribution(what: &str, model: &FeatureModel, laws: &RowLaws, draws: 
                 let (aa, bb, ab) = (want[a * dim + a], want[b * dim + b], want[a * dim + b]);
                 let error = 5.0 * ((aa * bb + ab * ab) / count).sqrt() + 1e-7;
                 let found = got[a * dim + b];
-                assert!((found - ab).abs() < error, "{what}: class {class}, cov[{a},{b}] {found}, expected {ab} ± {error}");
+                assert!(
+                    (found - ab).abs() < error,
+                    "{what}: class {class}, cov[{a},{b}] {found}, expected {ab} ± {error}"
+                );
             }
         }
     }
@@ -147,9 +150,11 @@ fn the_gemm_form_is_the_explicit_one() {
     let (key, dim) = ([5, 6], 64);
     let numbers: Vec<u32> = (0..plan.len() as u32).collect();
     let mut out = vec![0f32; numbers.len() * dim];
-    LowRankSampler::new(&model, &laws, &plan, key)
-        .expect("sizes fit")
-        .fill(&numbers, &mut out, &mut SamplerScratch::default());
+    LowRankSampler::new(&model, &laws, &plan, key).expect("sizes fit").fill(
+        &numbers,
+        &mut out,
+        &mut SamplerScratch::default(),
+    );
     let plain = Mpfa { recipe: &mpfa("{tukey: 1.0}") }.model(&toy_data(&COUNTS, dim)).expect("a model").0.base;
     for &number in &numbers {
         let source = plan.sources()[number as usize] as usize;

@@ -118,7 +118,12 @@ pub fn qr_r(a: ArrayView2<f64>) -> Result<Array2<f64>, LinalgError> {
     ffi::init();
     let (rows, columns) = a.dim();
     if rows == 0 || columns == 0 {
-        return Err(LinalgError::Shape { function: "qr_r", rows, columns, expected: "at least one row and one column" });
+        return Err(LinalgError::Shape {
+            function: "qr_r",
+            rows,
+            columns,
+            expected: "at least one row and one column",
+        });
     }
     check_finite("qr_r", &a)?;
     let (_, r) = a.qr().map_err(|error| LinalgError::Lapack { routine: "dgeqrf", reason: error.to_string() })?;

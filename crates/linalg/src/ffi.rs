@@ -113,8 +113,17 @@ pub(crate) fn syevd(a: &mut [f64], dim: usize, eigenvalues: &mut [f64]) -> Resul
     // SAFETY: a workspace query (lwork = liwork = -1): only the two sizes and info are written.
     unsafe {
         dsyevd_(
-            &vectors, &upper, &n, a.as_mut_ptr(), &n, eigenvalues.as_mut_ptr(), &mut work_size, &query, &mut iwork_size,
-            &query, &mut info,
+            &vectors,
+            &upper,
+            &n,
+            a.as_mut_ptr(),
+            &n,
+            eigenvalues.as_mut_ptr(),
+            &mut work_size,
+            &query,
+            &mut iwork_size,
+            &query,
+            &mut info,
         );
     }
     if info != 0 {
@@ -126,8 +135,17 @@ pub(crate) fn syevd(a: &mut [f64], dim: usize, eigenvalues: &mut [f64]) -> Resul
     // SAFETY: a is dim × dim, eigenvalues has dim entries, and both workspaces have the sizes LAPACK asked for.
     unsafe {
         dsyevd_(
-            &vectors, &upper, &n, a.as_mut_ptr(), &n, eigenvalues.as_mut_ptr(), work.as_mut_ptr(), &work_len,
-            iwork.as_mut_ptr(), &iwork_size, &mut info,
+            &vectors,
+            &upper,
+            &n,
+            a.as_mut_ptr(),
+            &n,
+            eigenvalues.as_mut_ptr(),
+            work.as_mut_ptr(),
+            &work_len,
+            iwork.as_mut_ptr(),
+            &iwork_size,
+            &mut info,
         );
     }
     match info {

@@ -37,7 +37,8 @@ pub fn prototype_norms(store: &ClassStore, scale: ProtoScale) -> Vec<f32> {
     }
     sorted.sort_by(f32::total_cmp);
     let middle = sorted.len() / 2;
-    let median = if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] };
+    let median =
+        if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] };
     match scale {
         ProtoScale::HeadMedian => vec![median; classes],
         _ => (0..classes).map(|class| if trusted(&class) { norms[class] } else { median }).collect(),

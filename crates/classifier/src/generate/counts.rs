@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn tail_rules() {
         let counts = [200, 100, 99, 20, 19];
-        let rows = |rule| RowPlan::new(&counts, rule, CountRule::Exact, Remainder::Distinct, 0, "t", 0).per_class().to_vec();
+        let rows =
+            |rule| RowPlan::new(&counts, rule, CountRule::Exact, Remainder::Distinct, 0, "t", 0).per_class().to_vec();
         assert_eq!(rows(TailRule::BelowMax), vec![0, 100, 101, 180, 181]);
         assert_eq!(rows(TailRule::Below100), vec![0, 0, 101, 180, 181]);
         assert_eq!(rows(TailRule::Below20), vec![0, 0, 0, 0, 181]);
@@ -156,7 +157,8 @@ mod tests {
 
     #[test]
     fn the_remainder_changes_with_the_epoch() {
-        let at = |epoch| RowPlan::new(&[50, 30], TailRule::BelowMax, CountRule::Exact, Remainder::Distinct, 1, "t", epoch);
+        let at =
+            |epoch| RowPlan::new(&[50, 30], TailRule::BelowMax, CountRule::Exact, Remainder::Distinct, 1, "t", epoch);
         assert_ne!(at(0), at(1));
         assert_eq!(at(1), at(1));
     }

@@ -36,7 +36,10 @@ impl EpochMemory {
         Self {
             block_rows,
             workspace_bytes: 4 * (2 * block_rows * dim + threads * chunk) + 16 * block_rows,
-            resident_bytes: 8 * model.base.features().len() + model.factors.bytes() + 4 * model.means.len() + laws_bytes,
+            resident_bytes: 8 * model.base.features().len()
+                + model.factors.bytes()
+                + 4 * model.means.len()
+                + laws_bytes,
             materialised_bytes: 4 * generated * dim,
         }
     }

@@ -61,7 +61,9 @@ impl ClassFactors {
                 let squared: f64 = rows
                     .class_rows(class)
                     .chunks_exact(dim)
-                    .map(|row| row.iter().zip(center).map(|(&z, &c)| (f64::from(z) - f64::from(c)).powi(2)).sum::<f64>())
+                    .map(|row| {
+                        row.iter().zip(center).map(|(&z, &c)| (f64::from(z) - f64::from(c)).powi(2)).sum::<f64>()
+                    })
                     .sum();
                 squared / degrees_of_freedom(rows.count(class))
             })
@@ -173,8 +175,8 @@ fn factor_class(rows: &ClassStore, class: usize, center: &[f32]) -> Result<Facto
         .flat_map(|row| row.iter().zip(center).map(|(&z, &c)| (f64::from(z) - f64::from(c)) * scale))
         .collect();
     let view = ArrayView2::from_shape((count, dim), &centred).expect("count × dim values were collected");
-    let r = longtail_linalg::qr_r(view)
-        .map_err(|source| ClassifierError::Factor { class, rows: count, dim, source })?;
+    let r =
+        longtail_linalg::qr_r(view).map_err(|source| ClassifierError::Factor { class, rows: count, dim, source })?;
     Ok(Factor::Triangle(r.iter().map(|&value| value as f32).collect()))
 }
 

@@ -24,7 +24,11 @@ impl Neighbors {
     /// The neighbours of one row, best first: class and cosine.
     pub fn of(&self, row: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
         let range = row * self.per_row..(row + 1) * self.per_row;
-        self.class[range.clone()].iter().copied().zip(self.cosine[range].iter().copied()).filter(|&(c, _)| c != NO_CLASS)
+        self.class[range.clone()]
+            .iter()
+            .copied()
+            .zip(self.cosine[range].iter().copied())
+            .filter(|&(c, _)| c != NO_CLASS)
     }
 }
 

@@ -28,7 +28,10 @@ pub const DIAGONAL_VARIANCE: f64 = 1e-4;
 /// # Source
 /// TailCalib's `generate_points` and `calibrate_distribution`; here 1/max(N_k − 1, 1) where the official code divides by zero,
 /// and low-rank sampling where it takes one Cholesky per row.
-pub fn tailcalib_model(unit_rows: &ClassStore, recipe: &TailCalibRecipe) -> Result<(FeatureModel, RowLaws), ClassifierError> {
+pub fn tailcalib_model(
+    unit_rows: &ClassStore,
+    recipe: &TailCalibRecipe,
+) -> Result<(FeatureModel, RowLaws), ClassifierError> {
     let means = unit_rows.means();
     let factors = ClassFactors::new(Arc::new(unit_rows.clone()), means.clone())?;
     let base = unit_rows.try_map(|rows, dim| tukey_rows(rows, dim, recipe.tukey, false))?;

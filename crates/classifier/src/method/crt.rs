@@ -32,8 +32,7 @@ impl Method for Crt<'_> {
     }
 
     fn fit(&self, data: &FitData, context: &mut Context<'_>) -> Result<Fitted, ClassifierError> {
-        let shape =
-            HeadShape { form: HeadForm::Linear, num_classes: data.num_classes(), feature_dim: data.dim() };
+        let shape = HeadShape { form: HeadForm::Linear, num_classes: data.num_classes(), feature_dim: data.dim() };
         let head = HeadWeights::new(shape, shape.init(&mut stream(context.seed, "crt/init", 0, 0)))?;
         let training = &self.recipe.training;
         let sampler =

@@ -109,7 +109,11 @@ impl Generation {
         journal.scalar(epoch, "generate", "rows", self.plan.len() as f64, "rows")?;
         let key = self.key(generation);
         let settings = self.settings;
-        if settings.may_cache && !settings.every_epoch && memory.materialised_bytes <= CACHE_BYTES && self.cache.is_none() {
+        if settings.may_cache
+            && !settings.every_epoch
+            && memory.materialised_bytes <= CACHE_BYTES
+            && self.cache.is_none()
+        {
             let sampler = LowRankSampler::new(&self.model, &self.laws, &self.plan, key)?;
             let numbers: Vec<u32> = (0..self.plan.len() as u32).collect();
             let mut rows = vec![0f32; numbers.len() * self.model.base.dim()];

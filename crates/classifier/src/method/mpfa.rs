@@ -116,9 +116,8 @@ impl Method for Mpfa<'_> {
 
 impl Mpfa<'_> {
     fn check(&self, data: &FitData, alpha: &AlphaState) -> Result<(), ClassifierError> {
-        let missing = |what, set: &FeatureSet| {
-            Err(ClassifierError::NoData { method: "mpfa", what, path: set.path.clone() })
-        };
+        let missing =
+            |what, set: &FeatureSet| Err(ClassifierError::NoData { method: "mpfa", what, path: set.path.clone() });
         if alpha.is_adaptive() && data.meta.labels.is_empty() {
             return missing("a meta set for `alpha: adaptive`", &data.meta);
         }

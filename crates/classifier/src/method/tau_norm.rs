@@ -47,10 +47,8 @@ impl Method for TauNorm<'_> {
         let mut taus = self.recipe.taus.clone();
         taus.sort_by(f64::total_cmp);
         for (trial, &tau) in taus.iter().enumerate() {
-            let head = ScoringHead::Trained {
-                head: tau_normalized(&data.head, tau)?,
-                transform: FeatureTransform::IDENTITY,
-            };
+            let head =
+                ScoringHead::Trained { head: tau_normalized(&data.head, tau)?, transform: FeatureTransform::IDENTITY };
             let accuracy = val_accuracy(&head, &data.val, data.num_classes())?;
             context.journal.scalar(trial, "val", "tau", tau, "")?;
             if let Some(accuracy) = accuracy {
