@@ -86,8 +86,7 @@ impl<'a> Session<'a> {
         let recipe = &runs[0].recipe;
         let recipe_dir = runs_dir.join(&recipe.recipe);
         let jobs = plan::jobs(recipe, &filter)?;
-        let session =
-            Session { root, execute, device: cli::device_kind(&execute.device)?, runs, jobs, recipe_dir, report };
+        let session = Session { root, execute, device: device(&execute.device)?, runs, jobs, recipe_dir, report };
         if let Some(first) = filter.only.or(filter.first) {
             session.check_stages_before(first)?;
         }
@@ -283,5 +282,14 @@ impl<'a> Session<'a> {
 
     pub fn reports(&self) -> bool {
         self.report
+    }
+}
+
+/// What `auto` means in this build, which computes on the CPU alone.
+fn device(asked: &str) -> Result<String> {
+    match asked {
+        "auto" | "cpu" => Ok("cpu".to_owned()),
+        _ => Err(anyhow!("--device {asked}: this build computes on the CPU alone"))
+            .hint("use --device cpu, or leave it out"),
     }
 }

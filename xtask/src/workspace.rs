@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use longtail_artifact::cli::{self, WithHint};
+use longtail_artifact::cli::WithHint;
 use longtail_recipe::Recipe;
 
 /// The folder that holds the workspace's `Cargo.toml`.
@@ -78,11 +78,35 @@ pub fn recipe_names(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// `PATH=VALUE` of `--set`, split at the first `=`.
+fn parse_overrides(set: &[String]) -> Result<Vec<(String, String)>> {
+    set.iter()
+        .map(|text| match text.split_once('=') {
+            Some((path, value)) if !path.trim().is_empty() => Ok((path.trim().to_owned(), value.trim().to_owned())),
+            _ => Err(anyhow::anyhow!("--set {text}: expected PATH=VALUE"))
+                .hint("for example --set representations.ce.epochs=5"),
+        })
+        .collect()
+}
+
 /// Reads and checks a recipe; `seed` beats both the file and `--set seed=…`.
 pub fn read_recipe(file: &Path, set: &[String], seed: Option<u64>) -> Result<Recipe> {
-    let mut overrides = cli::parse_overrides(set)?;
+    let mut overrides = parse_overrides(set)?;
     if let Some(seed) = seed {
         overrides.push(("seed".to_owned(), seed.to_string()));
     }
     Ok(longtail_recipe::read(file, &overrides)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_overrides;
+
+    #[test]
+    fn overrides_split_at_the_first_equals_sign() {
+        let parsed = parse_overrides(&["a.b = c=d".to_owned()]).expect("well-formed");
+        assert_eq!(parsed, [("a.b".to_owned(), "c=d".to_owned())]);
+        assert!(parse_overrides(&["no-equals".to_owned()]).is_err());
+        assert!(parse_overrides(&["=5".to_owned()]).is_err());
+    }
 }
