@@ -111,7 +111,7 @@ pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) 
         problems.push(format!(
             "channel means of the training images are {}, published are {}: these are not the published images",
             decimals(&train.mean),
-            decimals(&published_mean)
+            as_printed(&published_mean)
         ));
     }
     let split = match recipe {
@@ -187,6 +187,11 @@ fn decimals(values: &[f64]) -> String {
     values.iter().map(|value| format!("{value:.5}")).collect::<Vec<_>>().join(" ")
 }
 
+/// Published numbers with the decimals that were published.
+fn as_printed(values: &[f64]) -> String {
+    values.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+}
+
 impl std::fmt::Display for CheckReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{} in {}", self.dataset, self.folder)?;
@@ -199,7 +204,7 @@ impl std::fmt::Display for CheckReport {
             let PartReport { images, classes, per_class, .. } = part;
             writeln!(f, "  {name:<13} {images} images, {classes} classes of {per_class}")?;
         }
-        writeln!(f, "  channel means {} (published {})", decimals(&self.train.mean), decimals(&self.published_mean))?;
+        writeln!(f, "  channel means {} (published {})", decimals(&self.train.mean), as_printed(&self.published_mean))?;
         writeln!(f, "  record order  {}", self.record_order)?;
         writeln!(f, "  BLAKE3        {}", self.hash)?;
         if let Some(split) = &self.split {

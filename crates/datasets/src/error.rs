@@ -173,10 +173,9 @@ impl DatasetError {
             | Self::OtherLayout { hint, .. }
             | Self::Format { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
-            Self::SplitFile { path, .. } => Some(format!(
-                "delete `{}`: the next run draws the same split again from the recipe",
-                path.display()
-            )),
+            Self::SplitFile { path, .. } => {
+                Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
+            }
             Self::Split { .. } => Some("change the recipe's `data` part".to_owned()),
             _ => None,
         }

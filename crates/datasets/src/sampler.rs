@@ -37,9 +37,7 @@ pub fn epoch_order(
     let mut rng = stream(seed, &format!("{purpose}/order"), epoch as u64, 0);
     match sampler {
         Sampler::ClassBalanced => class_aware(labels, num_classes, &mut rng),
-        Sampler::SquareRoot => {
-            weighted(labels, num_classes, &mut rng, |count, _, _| (count as f64).sqrt())
-        }
+        Sampler::SquareRoot => weighted(labels, num_classes, &mut rng, |count, _, _| (count as f64).sqrt()),
         Sampler::ProgressivelyBalanced => {
             let lambda = progress(epoch, total_epochs);
             weighted(labels, num_classes, &mut rng, |count, images, classes| {
@@ -159,7 +157,6 @@ fn weighted(
         })
         .collect()
 }
-
 
 #[cfg(test)]
 mod tests {

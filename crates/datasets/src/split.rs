@@ -248,7 +248,8 @@ mod tests {
     #[test]
     fn balanced_draws_keep_the_training_set_whole() {
         let source = source(10, 60, 1);
-        let balanced = Split::draw_spec(&SplitSpec { imbalance_factor: 10.0, ..spec(MetaSource::LtBalancedDraws) }, &source);
+        let balanced =
+            Split::draw_spec(&SplitSpec { imbalance_factor: 10.0, ..spec(MetaSource::LtBalancedDraws) }, &source);
         let none = Split::draw_spec(&SplitSpec { imbalance_factor: 10.0, ..spec(MetaSource::None) }, &source);
         let (balanced, none) = (balanced.expect("drawable"), none.expect("drawable"));
         assert_eq!((&balanced.meta, &balanced.train), (&none.train, &none.train));
@@ -266,7 +267,8 @@ mod tests {
 
     #[test]
     fn impossible_wishes_are_named() {
-        let message = |spec: SplitSpec| Split::draw_spec(&spec, &source(10, 60, 1)).expect_err("impossible").to_string();
+        let message =
+            |spec: SplitSpec| Split::draw_spec(&spec, &source(10, 60, 1)).expect_err("impossible").to_string();
         let all = SplitSpec { meta_per_class: 60, ..spec(MetaSource::Metasaug) };
         assert!(message(all).contains("meta_per_class is 60, expected 1 to 59"));
         let steep = SplitSpec { imbalance_factor: 61.0, ..spec(MetaSource::None) };

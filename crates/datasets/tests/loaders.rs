@@ -12,7 +12,8 @@ const STD: [f32; 3] = [0.2023, 0.1994, 0.2010];
 
 /// 60 small colour images of three classes, 40 / 15 / 5.
 fn set() -> Arc<ImageSet> {
-    let labels: Vec<u32> = (0..60).map(|i| if i % 4 != 3 { u32::from(i > 52) } else { 1 + u32::from(i % 12 == 3) }).collect();
+    let labels: Vec<u32> =
+        (0..60).map(|i| if i % 4 != 3 { u32::from(i > 52) } else { 1 + u32::from(i % 12 == 3) }).collect();
     Arc::new(ImageSet {
         images: (0..60 * 192u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
         labels,
@@ -40,7 +41,9 @@ fn epoch(loader: &Loader, epoch: usize, skip: usize) -> Vec<Batch> {
 
 #[test]
 fn prefetch_depth_threads_and_resumption_change_no_bit() {
-    for sampler in [Sampler::InstanceBalanced, Sampler::ClassBalanced, Sampler::SquareRoot, Sampler::ProgressivelyBalanced] {
+    for sampler in
+        [Sampler::InstanceBalanced, Sampler::ClassBalanced, Sampler::SquareRoot, Sampler::ProgressivelyBalanced]
+    {
         for augmentation in [Augmentation::None, Augmentation::Basic, Augmentation::AutoaugmentCutout] {
             let straight = epoch(&loader(sampler, augmentation, 0, "train"), 2, 0);
             assert_eq!(straight.iter().map(|batch| batch.len).collect::<Vec<_>>(), [16, 16, 16, 7]);
@@ -102,9 +105,11 @@ fn repeated_draws_of_one_image_differ() {
     let images: Vec<(u32, Vec<u32>)> = batches
         .iter()
         .flat_map(|batch| {
-            batch.indices.iter().zip(batch.images.chunks(192)).map(|(&index, image)| {
-                (index, image.iter().map(|value| value.to_bits()).collect())
-            })
+            batch
+                .indices
+                .iter()
+                .zip(batch.images.chunks(192))
+                .map(|(&index, image)| (index, image.iter().map(|value| value.to_bits()).collect()))
         })
         .collect();
     let rarest = (0..60).max_by_key(|&index| images.iter().filter(|(found, _)| *found == index).count()).expect("one");
@@ -158,7 +163,14 @@ fn evaluation_is_in_order_and_views_differ() {
 }
 
 fn split(meta_source: MetaSource) -> Split {
-    Split { train: (0..60).collect(), meta: (0..60).collect(), val: vec![], test: vec![], class_counts: vec![], meta_source }
+    Split {
+        train: (0..60).collect(),
+        meta: (0..60).collect(),
+        val: vec![],
+        test: vec![],
+        class_counts: vec![],
+        meta_source,
+    }
 }
 
 #[test]

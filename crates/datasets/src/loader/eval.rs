@@ -90,7 +90,7 @@ impl EvalLoader {
     }
 }
 
-impl<'a> IntoIterator for &'a EvalLoader {
+impl IntoIterator for &EvalLoader {
     type Item = Result<super::Batch, DatasetError>;
     type IntoIter = BatchIter;
 

@@ -149,8 +149,7 @@ mod tests {
         let counter = Arc::clone(&made);
         // The only worker is busy with this closure, so no task can have begun when the iterator is dropped.
         pool.install(move || {
-            let mut prefetch =
-                Prefetch::new(Arc::new(move |_| counter.fetch_add(1, Ordering::SeqCst)), 0..1000, 8);
+            let mut prefetch = Prefetch::new(Arc::new(move |_| counter.fetch_add(1, Ordering::SeqCst)), 0..1000, 8);
             prefetch.next();
         });
         pool.install(|| ()); // whatever was queued has run

@@ -36,10 +36,12 @@ pub fn read_exact_size(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>
 /// # Errors
 /// The file cannot be read, the stream is broken (checksum included), or the content has another size.
 pub fn read_gzip(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>, DatasetError> {
-    let file = std::fs::File::open(path)
-        .map_err(|cause| DatasetError::Read { path: path.to_owned(), cause })?;
-    inflate(std::io::BufReader::new(file), expected)
-        .map_err(|problem| DatasetError::Format { path: path.to_owned(), problem, hint: hint.to_owned() })
+    let file = std::fs::File::open(path).map_err(|cause| DatasetError::Read { path: path.to_owned(), cause })?;
+    inflate(std::io::BufReader::new(file), expected).map_err(|problem| DatasetError::Format {
+        path: path.to_owned(),
+        problem,
+        hint: hint.to_owned(),
+    })
 }
 
 /// Inflates one gzip stream of exactly `expected` bytes. Memory grows with what the stream really gives, up to

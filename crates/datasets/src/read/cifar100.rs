@@ -81,7 +81,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
 /// # Source
 /// The data set's page, "binary version" (A. Krizhevsky).
 pub fn parse(bytes: &[u8]) -> Result<ImageSet, FormatError> {
-    if bytes.len() % RECORD != 0 {
+    if !bytes.len().is_multiple_of(RECORD) {
         let whole = bytes.len() / RECORD;
         return Err(FormatError::Length {
             what: "whole records of 3074 bytes",
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn labels_out_of_range_are_named() {
-        let message = |coarse, fine| parse(&[record(0, 0), record(coarse, fine)].concat()).expect_err("bad").to_string();
+        let message =
+            |coarse, fine| parse(&[record(0, 0), record(coarse, fine)].concat()).expect_err("bad").to_string();
         assert_eq!(message(20, 0), "record 1: coarse label is 20, expected 0 to 19");
         assert_eq!(message(0, 100), "record 1: fine label is 100, expected 0 to 99");
     }

@@ -62,17 +62,11 @@ pub fn candidates(wanted: &Wanted, dir: Option<&Path>) -> Vec<PathBuf> {
 /// The data folders to search when the user names none: `LONGTAIL_DATA`, then `data/` of the current folder and of
 /// each folder above it, then `data/` of the workspace this program was built from.
 fn data_folders() -> Vec<PathBuf> {
-    if let Some(folder) = std::env::var_os("LONGTAIL_DATA") {
-        return vec![PathBuf::from(folder)];
-    }
+    let named = std::env::var_os("LONGTAIL_DATA").map(PathBuf::from);
     let here = std::env::current_dir().unwrap_or_default();
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned);
-    here.ancestors()
-        .map(Path::to_owned)
-        .chain(built_from)
-        .map(|folder| folder.join("data"))
-        .filter(|folder| folder.is_dir())
-        .collect()
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let searched = here.ancestors().chain(built_from).map(|folder| folder.join("data"));
+    named.into_iter().chain(searched.filter(|folder| folder.is_dir())).collect()
 }
 
 /// The first candidate that holds any of `files`.
@@ -101,9 +95,8 @@ fn recognise(wanted: &Wanted, folder: &Path) -> Option<DatasetError> {
     if wanted.title != CIFAR100.title {
         return None;
     }
-    let other = |path: PathBuf, what, hint: String| {
-        Some(DatasetError::OtherLayout { dataset: wanted.title, path, what, hint })
-    };
+    let other =
+        |path: PathBuf, what, hint: String| Some(DatasetError::OtherLayout { dataset: wanted.title, path, what, hint });
     for python in [folder.join("cifar-100-python"), folder.to_owned()] {
         if ["train", "test", "meta"].iter().all(|name| python.join(name).is_file()) {
             return other(
@@ -183,7 +176,10 @@ mod tests {
     #[test]
     fn nothing_at_all_lists_where_it_looked() {
         let error = find(&CIFAR100, Some(Path::new("/no/such/folder")), &["train.bin"]).expect_err("nothing");
-        assert!(error.to_string().contains("looked in `/no/such/folder`, `/no/such/folder/cifar-100-binary`"), "{error}");
+        assert!(
+            error.to_string().contains("looked in `/no/such/folder`, `/no/such/folder/cifar-100-binary`"),
+            "{error}"
+        );
         assert!(error.hint().expect("a hint").starts_with("`/no/such/folder` does not exist"));
     }
 }

@@ -45,7 +45,8 @@ pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
     names
         .into_iter()
         .map(|name| {
-            let bytes = std::fs::metadata(folder.join(&name)).ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
+            let bytes =
+                std::fs::metadata(folder.join(&name)).ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
             FileState { name, bytes }
         })
         .collect()

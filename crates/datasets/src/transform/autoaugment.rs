@@ -165,7 +165,10 @@ mod tests {
     #[test]
     fn levels_are_those_of_the_table() {
         assert_eq!(level(Operation::Posterize, 7), 5.0);
-        assert_eq!((0..10).map(|i| level(Operation::Posterize, i) as u32).collect::<Vec<_>>(), [8, 8, 7, 7, 6, 6, 5, 5, 4, 4]);
+        assert_eq!(
+            (0..10).map(|i| level(Operation::Posterize, i) as u32).collect::<Vec<_>>(),
+            [8, 8, 7, 7, 6, 6, 5, 5, 4, 4]
+        );
         assert_eq!((level(Operation::Solarize, 0), level(Operation::Solarize, 9)), (256.0, 0.0));
         assert_eq!(level(Operation::Rotate, 9), 30.0);
         assert!((level(Operation::TranslateX, 3) - 50.0 / 331.0).abs() < 1e-15);

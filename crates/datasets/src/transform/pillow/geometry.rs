@@ -86,9 +86,8 @@ pub fn affine_bicubic(image: &mut RgbImage, matrix: [f64; 6], spare: &mut RgbIma
             let rows: [usize; 4] =
                 std::array::from_fn(|i| inside(top as i64 - 1 + i as i64, image.height) * image.width * 3);
             for (channel, value) in out.iter_mut().enumerate() {
-                let along = rows.map(|row| {
-                    cubic(columns.map(|column| f64::from(image.pixels[row + column + channel])), dx)
-                });
+                let along =
+                    rows.map(|row| cubic(columns.map(|column| f64::from(image.pixels[row + column + channel])), dx));
                 *value = cubic(along, dy) as u8;
             }
         }
