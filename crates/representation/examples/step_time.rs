@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use longtail_backbone::{Architecture, ImageShape};
-use longtail_ops::random::{normal, stream};
+use longtail_ops::{normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};

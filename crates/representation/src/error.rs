@@ -48,3 +48,19 @@ pub enum RepresentationError {
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
+
+impl RepresentationError {
+    /// What the user can do about it, where this crate knows.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
+            Self::Training(TrainingError::NonFinite { .. }) => {
+                "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"
+            }
+            Self::Datasets(error) => return error.hint(),
+            Self::Artifact(error) | Self::Training(TrainingError::Artifact(error)) => return error.hint(),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

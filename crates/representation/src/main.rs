@@ -1,2 +1,126 @@
-//! The `representation` binary.
-fn main() {}
+//! The `representation` binary: stage 1 of one variant.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use indicatif::ProgressBar;
+use longtail_artifact::{
+    BeginOptions, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
+    progress, run_main, stage_specs,
+};
+use longtail_datasets::Split;
+use longtail_representation::RepresentationError;
+use longtail_representation::stage::{self, Outcome};
+use longtail_representation::train::Observer;
+use serde_json::json;
+
+/// Train a backbone, its head and prototypes (stage 1).
+///
+/// Reads the recipe and the images; writes backbone, head, prototypes and, for `mpcl`, the meta-network into
+/// RUN/representation/VARIANT. Killed or interrupted and started again, it goes on from its last checkpoint and ends with the
+/// same bits. A second run does no work.
+#[derive(Parser)]
+#[command(name = "representation", version, after_help = "\
+Examples:
+  representation --recipe pipelines/fashion-mnist-lt.yaml --run runs/fashion-mnist-lt/seed-0 --variant ce
+  representation --recipe pipelines/cifar100-lt-quick.yaml --run runs/quick/seed-1 --variant mpcl_meta --seed 1 --data ~/data
+  representation --recipe my.yaml --run runs/my/seed-0 --variant mpcl --set representations.mpcl.epochs=5 --force
+
+Environment:
+  LONGTAIL_CHECKPOINT_EVERY_STEPS=N  also write a checkpoint every N steps (for tests; changes no bit)")]
+struct Cli {
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+fn main() -> ExitCode {
+    run_main(|| run(Cli::parse().stage))
+}
+
+fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
+    install_interrupt_handler();
+    init_threads(args.threads)?;
+    let what = format!("cannot start stage `representation` of `{}`", args.variant);
+    let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;
+    let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
+    let device = args.device()?;
+    let layout = RunLayout::new(&args.run);
+    let source = with_hint(longtail_datasets::load(recipe.data.dataset, args.data.as_deref()).map_err(Into::into), &what)?;
+    let split = with_hint(Split::load_or_create(&layout, &recipe.data, &source).map_err(Into::into), &what)?;
+    let spec = stage_specs::representation(&layout, part, &device);
+    let options = BeginOptions {
+        force: args.force,
+        accept_stale: args.accept_stale,
+        accept_device_change: args.accept_device_change,
+    };
+    let mut observer = Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
+    let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
+    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, options, &mut observer);
+    if let Err(RepresentationError::Interrupted { step }) = outcome {
+        observer.say(&format!("checkpoint written after step {step}"));
+        return Err(Interrupted.into());
+    }
+    let (status, steps) = match with_hint(outcome, &format!("stage `representation` of `{}` stopped", args.variant))? {
+        Outcome::UpToDate => ("up to date", None),
+        Outcome::Trained { steps } => ("trained", Some(steps)),
+    };
+    if args.json {
+        println!("{}", json!({"stage": "representation", "variant": args.variant, "status": status, "steps": steps}));
+    }
+    observer.finish(&format!("representation {}: {status}", args.variant));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Adds what was being done, and the hint that the error knows.
+fn with_hint<T>(result: Result<T, RepresentationError>, what: &str) -> anyhow::Result<T> {
+    let hint = result.as_ref().err().and_then(RepresentationError::hint);
+    let result = result.with_context(|| what.to_owned());
+    match hint {
+        Some(hint) => result.hint(&hint),
+        None => result,
+    }
+}
+
+/// A progress bar over all steps; lines go above it.
+struct Terminal {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    what: String,
+}
+
+impl Terminal {
+    fn finish(&self, line: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn start(&mut self, total_steps: u64, first_step: u64) {
+        let bar = progress(total_steps, &self.what, self.quiet);
+        bar.set_position(first_step);
+        bar.reset_eta();
+        self.bar = Some(bar);
+    }
+
+    fn stop_after(&mut self, step: u64) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.set_position(step);
+        }
+        interrupted()
+    }
+
+    fn say(&mut self, line: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}

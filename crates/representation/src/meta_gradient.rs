@@ -95,7 +95,7 @@ pub fn meta_gradient<T: Scalar>(
 mod tests {
     use super::*;
     use crate::unit_features::UnitRows;
-    use longtail_ops::random::{normal, stream};
+    use longtail_ops::{normal, stream};
 
     /// ∂G/∂ĉ by §4.2's formula.
     fn prototype_gradient(direction: &ContrastDirection<'_, f64>, prototypes: &[f64], dim: usize) -> Vec<f64> {

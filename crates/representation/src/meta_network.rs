@@ -2,11 +2,11 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, Tensor, Var};
-use longtail_ops::random::uniform;
+use longtail_ops::uniform;
 use longtail_recipe::MetaNetworkRecipe;
 use longtail_training::Scalar;
 use longtail_training::head::normalize_rows;
-use rand_chacha::ChaCha8Rng;
+use longtail_ops::ChaCha8Rng;
 
 use crate::RepresentationError;
 
@@ -183,7 +183,7 @@ fn bound_angle(moved: &Tensor, center: &Tensor, angle: f64) -> Result<Tensor, Re
 mod tests {
     use super::*;
     use crate::unit_features::row_cosines;
-    use longtail_ops::random::stream;
+    use longtail_ops::stream;
 
     #[test]
     fn a_fresh_residual_network_is_the_identity() {

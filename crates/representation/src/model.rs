@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use longtail_backbone::{Architecture, ImageShape, Network, ParamKind};
-use longtail_ops::random::stream;
+use longtail_ops::stream;
 use longtail_recipe::{Backbone, WdGroups};
 use longtail_training::{HeadShape, HeadWeights, Scalar};
 

@@ -15,7 +15,7 @@ pub struct PrototypeSettings {
     pub per_sample: bool,
     /// Of unit features, renormalised after each batch; else of raw features.
     pub on_sphere: bool,
-    /// Divide by 1 − m^t; raw space only.
+    /// Divide by 1 − m^t; ignored on the sphere.
     pub debias: bool,
 }
 
@@ -31,7 +31,7 @@ impl PrototypeSettings {
             })
             .collect();
         let on_sphere = ema.space == ProtoSpace::Sphere;
-        Self { momentum, per_sample: ema.order == EmaOrder::Seq, on_sphere, debias: ema.debias && !on_sphere }
+        Self { momentum, per_sample: ema.order == EmaOrder::Seq, on_sphere, debias: ema.debias }
     }
 }
 
@@ -107,7 +107,7 @@ impl<T: Scalar> Prototypes<T> {
     /// The prototypes as they are to be used, (K, d): debiased if the settings say so; zero rows for unseen classes.
     pub fn current(&self) -> Vec<T> {
         let mut current = self.values.clone();
-        if self.settings.debias {
+        if self.settings.debias && !self.settings.on_sphere {
             for (class, row) in current.chunks_exact_mut(self.dim).enumerate() {
                 let weight = 1.0 - power(self.settings.momentum[class], self.updates[class]);
                 if weight > 0.0 {
@@ -206,7 +206,7 @@ fn power(base: f64, exponent: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longtail_ops::random::{normal, stream};
+    use longtail_ops::{normal, stream};
 
     fn settings(per_sample: bool, on_sphere: bool, debias: bool) -> PrototypeSettings {
         PrototypeSettings { momentum: vec![0.5, 0.9, 0.9], per_sample, on_sphere, debias }

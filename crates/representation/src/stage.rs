@@ -74,7 +74,6 @@ pub fn run(
         Begin::Run(stage) => stage,
     };
     let mut training = assemble(recipe, variant, source, split)?;
-    observer.start(training.total_steps());
     training.run(&mut stage, observer)?;
     let normalize = &recipe.data.normalize;
     let normalize = serde_json::json!({"mean": normalize.mean, "std": normalize.std});

@@ -51,8 +51,8 @@ struct Position {
 
 /// Who wants to know how it goes, and whether to stop.
 pub trait Observer {
-    /// Before the first step: how many there are in all.
-    fn start(&mut self, total_steps: u64);
+    /// Before the first step: how many there are in all, and how many a checkpoint has done already.
+    fn start(&mut self, total_steps: u64, first_step: u64);
 
     /// After each step; `true` asks for a checkpoint and an orderly end.
     fn stop_after(&mut self, step: u64) -> bool;
@@ -97,6 +97,7 @@ impl Training {
     pub fn run(&mut self, run: &mut StageRun, observer: &mut dyn Observer) -> Result<(), RepresentationError> {
         let (mut at, offset) = self.resume(run, observer)?;
         let mut metrics = run.metrics(offset)?;
+        observer.start(self.total_steps(), at.step);
         let mut clock = CheckpointClock::start(self.checkpoint_minutes);
         clock.saved(at.step);
         while at.epoch < self.epochs {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Bench, LR, bench, settings};
-use longtail_ops::random::{below, normal, stream};
+use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaScale, VirtualStep};
 use longtail_representation::feature_direction::forward_mode;
 use longtail_training::HeadForm;

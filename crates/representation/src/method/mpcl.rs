@@ -7,7 +7,7 @@ mod theta_optimizer;
 
 use longtail_artifact::{NamedTensor, TensorData};
 use longtail_backbone::{NormMode, Tape};
-use longtail_ops::random::stream;
+use longtail_ops::stream;
 use longtail_training::{EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
 
 use serde_json::{Value, json};

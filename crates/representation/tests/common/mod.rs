@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use longtail_backbone::{Architecture, ImageShape, NormMode};
-use longtail_ops::random::{below, normal, stream};
+use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::Model;
 use longtail_representation::meta_network::MetaNetwork;
