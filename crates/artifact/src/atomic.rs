@@ -22,6 +22,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(|source| ArtifactError::io("make the folder", folder, source))?;
+    sweep_dead_siblings(path);
     let temporary = temporary_path(path);
     let written = write_synced(&temporary, bytes)
         .map_err(|source| ArtifactError::io("write", path, source))
@@ -61,6 +62,24 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), ArtifactError> {
     Ok(())
 }
 
+/// Removes what killed writers of this very file left beside it: for files outside a stage's lock, such as a split.
+///
+/// A writer is dead when Linux knows no process of its number; elsewhere nothing is removed. Tidiness only, so no error.
+fn sweep_dead_siblings(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let prefix = format!("{}{MARK}", name.to_string_lossy());
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    for sibling in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = sibling.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = fs::remove_file(sibling.path());
+        }
+    }
+}
+
 fn temporary_path(path: &Path) -> PathBuf {
     // Threads of one process may write side by side.
     static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -95,6 +114,39 @@ mod tests {
         write_atomic(&path, b"two").expect("writable");
         assert_eq!(fs::read(&path).expect("readable"), b"two");
         assert_eq!(fs::read_dir(path.parent().expect("a folder")).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_place_as_it_was() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("occupied");
+        fs::create_dir(&path).expect("writable"); // a file cannot be renamed over a folder
+        let error = write_atomic(&path, b"x").expect_err("a folder is there").to_string();
+        assert!(error.contains("occupied"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 1, "no temporary file is left");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_device_is_an_error_with_a_hint() {
+        let source = write_synced(Path::new("/dev/full"), b"x").expect_err("always full");
+        let error = ArtifactError::io("write", "x.safetensors", source);
+        assert!(error.hint().is_some_and(|hint| hint.contains("disk is full")), "{error:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_dead_writers_of_the_same_file_are_swept_without_a_lock() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let living = format!("a.tmp-{}-7", std::process::id());
+        for name in ["a.tmp-4294967295-0", "b.tmp-4294967295-0", &living] {
+            fs::write(dir.path().join(name), b"half").expect("writable");
+        }
+        write_atomic(&dir.path().join("a"), b"x").expect("writable");
+        let mut left: Vec<_> =
+            fs::read_dir(dir.path()).expect("readable").map(|entry| entry.expect("readable").file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a", &living, "b.tmp-4294967295-0"]);
     }
 
     #[test]

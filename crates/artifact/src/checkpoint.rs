@@ -25,13 +25,21 @@ pub struct Checkpoint {
     pub metrics_offset: u64,
 }
 
-fn path_of(folder: &Path, step: u64) -> PathBuf {
-    folder.join(format!("step-{step:010}.safetensors"))
+/// Hex digits of the file's hash in its name.
+const HASH_DIGITS: usize = 16;
+
+/// A checkpoint's file, as its name describes it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    step: u64,
+    hash: String,
+    path: PathBuf,
 }
 
 /// Writes a checkpoint, then removes all but the two newest.
 ///
-/// Its BLAKE3 stands beside it, in `step-N.blake3`: safetensors checks sizes, not content.
+/// It is one file, `step-N-HASH.safetensors`: safetensors checks sizes, not content, and a hash in the name comes into being
+/// with the file, in one rename.
 pub(crate) fn save(
     folder: &Path,
     key: &str,
@@ -45,15 +53,15 @@ pub(crate) fn save(
         "state": checkpoint.state,
         "metrics_offset": checkpoint.metrics_offset,
     });
-    let path = path_of(folder, checkpoint.step);
-    let bytes = encode(&path, &checkpoint.tensors, &metadata)?;
+    let bytes = encode(folder, &checkpoint.tensors, &metadata)?;
     let hash = hash_bytes(&bytes);
-    // The tensors first: a crash between the two leaves a checkpoint without its hash, which is set aside like a damaged one.
+    let path = folder.join(format!("step-{:010}-{}.safetensors", checkpoint.step, &hash[..HASH_DIGITS]));
     write_atomic(&path, &bytes)?;
-    write_atomic(&path.with_extension("blake3"), hash.as_bytes())?;
-    for old in steps(folder)?.into_iter().rev().skip(KEPT) {
-        remove(&path_of(folder, old))?;
-        remove(&path_of(folder, old).with_extension("blake3"))?;
+    let mut entries = entries(folder)?;
+    // Of two with one step the one just written counts.
+    entries.retain(|entry| entry.path == path || entry.step != checkpoint.step || remove(&entry.path).is_err());
+    for old in entries.into_iter().rev().skip(KEPT) {
+        remove(&old.path)?;
     }
     Ok(())
 }
@@ -71,21 +79,17 @@ pub(crate) fn latest(
     accept_device_change: bool,
 ) -> Result<(Option<Checkpoint>, Vec<String>), ArtifactError> {
     let mut warnings = Vec::new();
-    for step in steps(folder)?.into_iter().rev() {
-        let path = path_of(folder, step);
-        match read(&path) {
-            Ok((found_key, _, _)) if found_key != key => {
-                remove(&path)?;
-                remove(&path.with_extension("blake3"))?;
-            }
-            Ok((_, found, _)) if found != device && !accept_device_change => {
+    for entry in entries(folder)?.into_iter().rev() {
+        let path = entry.path.clone();
+        match read(&entry) {
+            Ok((found_key, _, _)) if found_key != key => remove(&path)?,
+            Ok((_, found, _)) if kind(&found) != kind(device) && !accept_device_change => {
                 return Err(ArtifactError::DeviceChange { path, found, wanted: device.to_owned() });
             }
             Ok((_, _, checkpoint)) => return Ok((Some(checkpoint), warnings)),
             Err(error) => {
                 let aside = path.with_extension("safetensors.bad");
                 fs::rename(&path, &aside).map_err(|source| ArtifactError::io("set aside", &path, source))?;
-                remove(&path.with_extension("blake3"))?;
                 warnings.push(format!("a damaged checkpoint was set aside as `{}`: {error}", aside.display()));
             }
         }
@@ -93,12 +97,16 @@ pub(crate) fn latest(
     Ok((None, warnings))
 }
 
-fn read(path: &Path) -> Result<(String, String, Checkpoint), ArtifactError> {
-    let damaged = |what: &str| ArtifactError::Damaged { path: path.to_owned(), what: what.to_owned() };
-    let expected = fs::read_to_string(path.with_extension("blake3")).map_err(|_| damaged("its hash is missing"))?;
-    let file = TensorFile::open(path)?;
-    if file.hash() != expected.trim() {
-        return Err(damaged("its content does not match its hash"));
+/// `cuda` of `cuda:1`: which card it was changes no bit.
+fn kind(device: &str) -> &str {
+    device.split(':').next().unwrap_or(device)
+}
+
+fn read(entry: &Entry) -> Result<(String, String, Checkpoint), ArtifactError> {
+    let damaged = |what: &str| ArtifactError::Damaged { path: entry.path.clone(), what: what.to_owned() };
+    let file = TensorFile::open(&entry.path)?;
+    if !file.hash().starts_with(&entry.hash) {
+        return Err(damaged("its content does not match the hash in its name"));
     }
     let metadata = file.metadata();
     let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -108,26 +116,32 @@ fn read(path: &Path) -> Result<(String, String, Checkpoint), ArtifactError> {
     else {
         return Err(damaged("its metadata is not a checkpoint's"));
     };
+    if step != entry.step {
+        return Err(damaged("it is of another step than its name says"));
+    }
     let state = metadata.get("state").cloned().unwrap_or(Value::Null);
     Ok((key, device, Checkpoint { step, tensors: file.tensors()?, state, metrics_offset }))
 }
 
-/// The steps of all checkpoints in the folder, ascending.
-fn steps(folder: &Path) -> Result<Vec<u64>, ArtifactError> {
-    let entries = match fs::read_dir(folder) {
+/// All checkpoints in the folder by their names, the oldest first.
+fn entries(folder: &Path) -> Result<Vec<Entry>, ArtifactError> {
+    let listed = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ArtifactError::io("list", folder, source)),
     };
-    let mut steps = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|source| ArtifactError::io("list", folder, source))?.file_name();
-        let name = name.to_string_lossy();
-        let digits = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors"));
-        steps.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    let mut found = Vec::new();
+    for entry in listed {
+        let path = entry.map_err(|source| ArtifactError::io("list", folder, source))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let middle = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors"));
+        let Some((digits, hash)) = middle.and_then(|middle| middle.split_once('-')) else { continue };
+        if let (Ok(step), HASH_DIGITS) = (digits.parse(), hash.len()) {
+            found.push(Entry { step, hash: hash.to_owned(), path });
+        }
     }
-    steps.sort_unstable();
-    Ok(steps)
+    found.sort();
+    Ok(found)
 }
 
 fn remove(path: &Path) -> Result<(), ArtifactError> {
@@ -147,6 +161,10 @@ mod tests {
         Checkpoint { step, tensors: vec![tensor], state: json!({"epoch": 1}), metrics_offset: 7 }
     }
 
+    fn steps(folder: &Path) -> Vec<u64> {
+        entries(folder).expect("listable").iter().map(|entry| entry.step).collect()
+    }
+
     fn newest(folder: &Path) -> (Option<Checkpoint>, Vec<String>) {
         latest(folder, "key", "cpu", false).expect("readable")
     }
@@ -158,8 +176,13 @@ mod tests {
         for step in [3, 11, 7, 20] {
             save(dir.path(), "key", "cpu", &checkpoint(step)).expect("writable");
         }
-        assert_eq!(steps(dir.path()).expect("listable"), [11, 20]);
+        assert_eq!(steps(dir.path()), [11, 20]);
         assert_eq!(newest(dir.path()).0, Some(checkpoint(20)));
+        let again = Checkpoint { metrics_offset: 9, ..checkpoint(20) };
+        save(dir.path(), "key", "cpu", &again).expect("writable");
+        assert_eq!(steps(dir.path()), [11, 20], "one file a step");
+        assert_eq!(newest(dir.path()).0, Some(again));
+        assert_eq!(fs::read_dir(dir.path()).expect("listable").count(), KEPT, "and nothing beside them");
     }
 
     #[test]
@@ -168,7 +191,7 @@ mod tests {
         for step in [1, 2] {
             save(dir.path(), "key", "cpu", &checkpoint(step)).expect("writable");
         }
-        let path = path_of(dir.path(), 2);
+        let path = entries(dir.path()).expect("listable")[1].path.clone();
         let mut bytes = fs::read(&path).expect("readable");
         *bytes.last_mut().expect("not empty") ^= 1;
         fs::write(&path, bytes).expect("writable");
@@ -181,10 +204,11 @@ mod tests {
     #[test]
     fn another_key_or_device_is_not_gone_on_from() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        save(dir.path(), "key", "cuda", &checkpoint(1)).expect("writable");
+        save(dir.path(), "key", "cuda:1", &checkpoint(1)).expect("writable");
+        assert_eq!(latest(dir.path(), "key", "cuda:0", false).expect("the same kind").0, Some(checkpoint(1)));
         assert!(matches!(latest(dir.path(), "key", "cpu", false), Err(ArtifactError::DeviceChange { .. })));
         assert_eq!(latest(dir.path(), "key", "cpu", true).expect("accepted").0, Some(checkpoint(1)));
         assert_eq!(latest(dir.path(), "other", "cpu", false).expect("readable").0, None);
-        assert_eq!(steps(dir.path()).expect("listable"), [] as [u64; 0]);
+        assert_eq!(steps(dir.path()), [] as [u64; 0]);
     }
 }

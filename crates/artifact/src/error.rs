@@ -152,8 +152,9 @@ impl ArtifactError {
     /// What the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                "the disk is full: free some space and run the same command again; finished files are as they were"
+            Self::Io { source, .. } if is_full(source.kind()) => {
+                "the disk is full (or your share of it): free some space and run the same command again; finished files are as \
+                 they were"
             }
             Self::Damaged { .. } | Self::NotFinite { .. } => {
                 "make its stage again with `--force`; later stages then follow by themselves"
@@ -180,6 +181,11 @@ impl ArtifactError {
         }
         Self::Io { action, path, source }
     }
+}
+
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn listed(names: &[String]) -> String {

@@ -61,8 +61,15 @@ impl StageRun {
         atomic::sweep(dir)?;
         if !options.force {
             match finished_state(dir, spec)? {
-                StageState::UpToDate => return Ok(Begin::UpToDate),
-                StageState::Stale { .. } if options.accept_stale => return Ok(Begin::UpToDate),
+                StageState::UpToDate => {
+                    // Killed between the manifest and the removal of the checkpoints.
+                    remove_folder(&dir.join("checkpoints"))?;
+                    return Ok(Begin::UpToDate);
+                }
+                StageState::Stale { reasons } if options.accept_stale && has_all_outputs(dir)? => {
+                    eprintln!("warning: `{}` is kept although it is stale: {}", dir.display(), reasons.join("; "));
+                    return Ok(Begin::UpToDate);
+                }
                 _ => {}
             }
         }
@@ -82,8 +89,8 @@ impl StageRun {
             _lock: lock,
         };
         let checkpoints = run.checkpoint_dir();
-        if options.force && checkpoints.exists() {
-            fs::remove_dir_all(&checkpoints).map_err(|source| ArtifactError::io("remove", &checkpoints, source))?;
+        if options.force {
+            remove_folder(&checkpoints)?;
         }
         if checkpoints.exists() {
             atomic::sweep(&checkpoints)?;
@@ -168,11 +175,19 @@ impl StageRun {
         };
         manifest.write(&self.folder)?;
         debug_assert!(self.folder.join(manifest::NAME).is_file());
-        let checkpoints = self.checkpoint_dir();
-        if checkpoints.exists() {
-            fs::remove_dir_all(&checkpoints).map_err(|source| ArtifactError::io("remove", &checkpoints, source))?;
-        }
-        Ok(())
+        remove_folder(&self.checkpoint_dir())
+    }
+}
+
+fn has_all_outputs(dir: &Path) -> Result<bool, ArtifactError> {
+    let manifest = Manifest::read(dir)?;
+    Ok(manifest.is_some_and(|manifest| manifest.outputs.keys().all(|name| dir.join(name).is_file())))
+}
+
+fn remove_folder(dir: &Path) -> Result<(), ArtifactError> {
+    match fs::remove_dir_all(dir) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ArtifactError::io("remove", dir, source)),
+        _ => Ok(()),
     }
 }
 

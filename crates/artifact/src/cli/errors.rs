@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::cli::interrupt::Interrupted;
+use crate::cli::interrupt::{Interrupted, interrupted};
 use crate::ArtifactError;
 
 /// What the user can do; carried along an [`anyhow::Error`] and printed last.
@@ -78,6 +78,16 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
     text
 }
 
+/// [`Interrupted`] anywhere in the chain, inside hints too. A `transparent` wrapper hides it from the chain; then the flag
+/// and the word together tell.
+fn is_interruption(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Interrupted>()
+            || cause.downcast_ref::<Hinted>().is_some_and(|hinted| is_interruption(&hinted.inner))
+            || (interrupted() && cause.to_string() == Interrupted.to_string())
+    })
+}
+
 /// Runs a binary: errors are rendered in our words, a panic becomes a message without a trace.
 ///
 /// Exit codes: what `body` returns; 2 for an error or a panic; 130 after [`Interrupted`].
@@ -97,7 +107,7 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     }));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) if error.chain().any(|cause| cause.is::<Interrupted>()) => {
+        Ok(Err(error)) if is_interruption(&error) => {
             eprintln!("interrupted; run the same command again to go on");
             ExitCode::from(130)
         }
@@ -125,6 +135,13 @@ mod tests {
             render(&error),
             "error: cannot start stage `classifier`\n  cause: `x` was made for another recipe\nhint: make it again\n"
         );
+    }
+
+    #[test]
+    fn an_interruption_is_found_under_context_and_hint() {
+        let error = Err::<(), _>(Interrupted).hint("go on").context("stage").unwrap_err();
+        assert!(is_interruption(&error));
+        assert!(!is_interruption(&anyhow!("interrupted")), "the word alone is not enough");
     }
 
     #[test]
