@@ -10,17 +10,17 @@ use longtail_datasets::DatasetError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeaturesError {
-    /// A hand-off file.
-    #[error(transparent)]
+    /// A hand-off file. (Not `transparent`, here and below: that would hide the inner error, and with it hint and exit code.)
+    #[error("{0}")]
     Artifact(#[from] ArtifactError),
     /// The images.
-    #[error(transparent)]
+    #[error("{0}")]
     Dataset(#[from] DatasetError),
     /// The network.
-    #[error(transparent)]
+    #[error("{0}")]
     Backbone(#[from] BackboneError),
     /// The recipe.
-    #[error(transparent)]
+    #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
     /// The backbone's file does not say what the network is.
     #[error("`{}` does not say its {field}: its metadata holds {found}", path.display())]
@@ -56,6 +56,6 @@ pub enum FeaturesError {
     #[error("{0}")]
     Unfit(String),
     /// Ctrl-C; finished dumps are kept.
-    #[error(transparent)]
+    #[error("{0}")]
     Interrupted(#[from] Interrupted),
 }

@@ -1,5 +1,6 @@
 //! `features inspect`: what a hand-off file holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,44 +25,49 @@ pub struct FeatureSummary {
     pub spread: Vec<Option<f64>>,
 }
 
-/// Summarises a dump; None when the file is no dump (no `features` with `labels`).
+/// Summarises a dump; None when the file is no dump (no `features` with `labels` and `class_counts`).
+///
+/// Memory is in proportion to the file: means are kept for classes that have rows, of which there are at most N.
 ///
 /// # Errors
 /// A label that is out of range, or tensors whose sizes contradict each other.
 pub fn summarize(file: &TensorFile) -> Result<Option<FeatureSummary>, FeaturesError> {
-    let (Some(&[rows, dim]), Some(_)) = (file.shape("features"), file.shape("labels")) else { return Ok(None) };
+    let (Some(&[rows, dim]), Some(_), Some(&[classes])) =
+        (file.shape("features"), file.shape("labels"), file.shape("class_counts"))
+    else {
+        return Ok(None);
+    };
     let features = file.f32("features")?;
     let labels = file.expect_u32("labels", &[Some(rows)])?;
-    let classes = match file.shape("class_counts") {
-        Some(shape) => shape.iter().product(),
-        None => labels.iter().max().map_or(0, |largest| *largest as usize + 1),
-    };
     if let Some(at) = labels.iter().position(|label| *label as usize >= classes) {
         let text = format!("`{}`: label {} of row {at} is not below {classes}", file.path().display(), labels[at]);
         return Err(FeaturesError::Unfit(text));
     }
     let mut rows_per_class = vec![0usize; classes];
-    let mut mean = vec![0.0f64; classes * dim];
+    let mut directions: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     let mut norms = Vec::with_capacity(rows);
     for (row, label) in features.chunks_exact(dim.max(1)).zip(&labels) {
         let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         norms.push(norm);
         let class = *label as usize;
         rows_per_class[class] += 1;
+        let sums = directions.entry(class).or_insert_with(|| vec![0.0; dim]);
         if norm > 0.0 {
-            for (sum, x) in mean[class * dim..(class + 1) * dim].iter_mut().zip(row) {
+            for (sum, x) in sums.iter_mut().zip(row) {
                 *sum += f64::from(*x) / norm;
             }
         }
     }
     // For unit vectors the mean squared distance from the mean is 1 − ‖mean‖².
-    let spread = (0..classes)
-        .map(|class| {
-            let count = rows_per_class[class] as f64;
-            let squared = mean[class * dim..(class + 1) * dim].iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
-            (count > 0.0).then(|| (1.0 - squared).max(0.0).sqrt())
-        })
-        .collect();
+    let spread_of = |(class, sums): (&usize, &Vec<f64>)| {
+        let count = rows_per_class[*class] as f64;
+        let squared = sums.iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
+        (*class, (1.0 - squared).max(0.0).sqrt())
+    };
+    let mut spread = vec![None; classes];
+    for (class, value) in directions.iter().map(spread_of) {
+        spread[class] = Some(value);
+    }
     norms.sort_by(f64::total_cmp);
     let norm_quantiles = (!norms.is_empty()).then(|| [0.0, 0.25, 0.5, 0.75, 1.0].map(|q| quantile(&norms, q)));
     Ok(Some(FeatureSummary { rows, dim, rows_per_class, norm_quantiles, spread }))
