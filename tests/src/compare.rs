@@ -38,7 +38,11 @@ pub fn assert_same_bits(left: &Path, right: &Path) {
         if name.extension().is_some_and(|extension| extension == "safetensors") {
             assert!(bytes(left) == bytes(right), "{} differs", name.display());
         } else {
-            assert_eq!(metrics(&bytes(left)), metrics(&bytes(right)), "{} differs", name.display());
+            let (left, right) = (metrics(&bytes(left)), metrics(&bytes(right)));
+            assert_eq!(left.len(), right.len(), "{} has another number of lines", name.display());
+            for (line, (left, right)) in left.iter().zip(&right).enumerate() {
+                assert_eq!(left, right, "{}:{} differs", name.display(), line + 1);
+            }
         }
     }
 }

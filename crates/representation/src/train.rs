@@ -162,7 +162,7 @@ impl Training {
             }
         }
         scalar("train/unstable", stability::warnings(&at.meter).len() as f64, "warnings")?;
-        scalar("time/images_per_sec", images_per_sec, "images/s")?;
+        // No speed here: every field but `wall_secs`, from which it follows, is the same in each run.
         metrics.flush()?;
         warn(at, observer);
         observer.say(&summary(at, self.epochs, lr, images_per_sec, accuracy.all));
