@@ -22,22 +22,16 @@ pub enum FeaturesError {
     /// The recipe.
     #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
-    /// The backbone's file does not say what the network is.
-    #[error("`{}` does not say its {field}: its metadata holds {found}", path.display())]
-    Provenance {
-        /// The file.
+    /// The backbone was trained on other images than those to be dumped.
+    #[error("`{}` was trained on {what} {backbone}, the recipe's data has {data}", path.display())]
+    OtherData {
+        /// The backbone's file.
         path: PathBuf,
-        /// The missing or unreadable field.
-        field: &'static str,
-        /// What stands there.
-        found: String,
-    },
-    /// The backbone was trained on images of another shape.
-    #[error("the backbone takes images of {backbone}, the data set has {data}")]
-    ImageShape {
-        /// height × width × channels of the backbone.
+        /// What does not agree.
+        what: &'static str,
+        /// The backbone's.
         backbone: String,
-        /// The same of the data.
+        /// The data's.
         data: String,
     },
     /// A feature that is not a number.

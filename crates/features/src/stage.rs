@@ -1,5 +1,6 @@
 //! Stage 2 as a whole: every split of one variant.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -48,13 +49,13 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         }
         Begin::Run(stage) => stage,
     };
-    let mut backbone = FrozenBackbone::open(&layout.representation(variant).join("backbone.safetensors"))
-        .with_context(cannot_start)?;
+    let backbone_path = layout.representation(variant).join("backbone.safetensors");
+    let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
     let source = load(recipe.data.dataset, args.data.as_deref())
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))
         .hint("`datasets check` says what was found and what is missing")?;
     let split = Split::load(&layout.split(), &source).with_context(cannot_start)?;
-    check_shape(&backbone, &source.train)?;
+    check_data(&backbone, &backbone_path, &source.train).with_context(cannot_start)?;
     let (train, test) = (Arc::new(source.train), Arc::new(source.test));
     let dumps = plan(&recipe, variant, &split, &train, &test)?;
 
@@ -86,15 +87,22 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check_shape(backbone: &FrozenBackbone, images: &ImageSet) -> Result<(), FeaturesError> {
+/// The backbone must have been trained on such images and on so many classes.
+fn check_data(backbone: &FrozenBackbone, path: &Path, images: &ImageSet) -> Result<(), FeaturesError> {
+    let other = |what, backbone: String, data: String| {
+        Err(FeaturesError::OtherData { path: path.to_owned(), what, backbone, data })
+    };
     let (a, b) = (backbone.image(), images.shape());
-    if (a.height, a.width, a.channels) == (b.height, b.width, b.channels) {
-        return Ok(());
+    if (a.height, a.width, a.channels) != (b.height, b.width, b.channels) {
+        let words = |height, width, channels| format!("{height}×{width}×{channels}");
+        return other("images of", words(a.height, a.width, a.channels), words(b.height, b.width, b.channels));
     }
-    Err(FeaturesError::ImageShape {
-        backbone: format!("{}×{}×{}", a.height, a.width, a.channels),
-        data: format!("{}×{}×{}", b.height, b.width, b.channels),
-    })
+    match backbone.num_classes() {
+        Some(classes) if classes != images.num_classes as u64 => {
+            other("a number of classes of", classes.to_string(), images.num_classes.to_string())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The four splits under the evaluation transform, then the augmented views of train, numbered from 1.

@@ -1,0 +1,241 @@
+//! Stage 2 as its binary: files to files, up to date, resumed, refused.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use longtail_artifact::{Begin, BeginOptions, RunLayout, StageRun, TensorFile, stage_specs};
+use longtail_backbone::{Architecture, ImageShape, Network, save_backbone};
+use longtail_datasets::{DataSource, Split, load};
+use longtail_features::FrozenBackbone;
+use longtail_recipe::{Recipe, read_str};
+use serde_json::json;
+
+const RECIPE: &str = "
+recipe: dump
+description: a few images, for tests
+data: {dataset: fashion_mnist, imbalance_factor: 10, max_per_class: 12, meta_per_class: 2}
+representations:
+  ce: {method: {ce: {}}, backbone: {resnet: 8}, epochs: 1}
+features: {views: 2, batch_size: 16}
+classifiers: {joint: {joint: {}}}
+";
+
+/// A run folder with a recipe, a split and a backbone that nobody trained.
+struct Run {
+    _temporary: tempfile::TempDir,
+    dir: PathBuf,
+    recipe: Recipe,
+    source: DataSource,
+    split: Split,
+}
+
+impl Run {
+    fn new() -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let dir = temporary.path().join("seed-0");
+        let recipe = read_str(RECIPE, "dump.yaml", &[]).expect("resolves");
+        let layout = RunLayout::new(&dir);
+        let source = load(recipe.data.dataset, None).expect("the embedded data");
+        std::fs::create_dir_all(&dir).expect("writable");
+        std::fs::write(layout.recipe(), recipe.to_yaml()).expect("writable");
+        let split = Split::load_or_create(&layout, &recipe.data, &source).expect("draws");
+        let run = Self { _temporary: temporary, dir, recipe, source, split };
+        run.train(0);
+        run
+    }
+
+    fn layout(&self) -> RunLayout {
+        RunLayout::new(&self.dir)
+    }
+
+    /// Stage 1, but for the training: a backbone drawn from `seed`, under a manifest.
+    fn train(&self, seed: u64) {
+        let part = self.recipe.representation_part("ce").expect("there");
+        let spec = stage_specs::representation(&self.layout(), part, "cpu");
+        let options = BeginOptions { force: true, ..BeginOptions::default() };
+        let Begin::Run(stage) = StageRun::begin(&self.layout().representation("ce"), &spec, options).expect("free") else {
+            panic!("forced");
+        };
+        let architecture = Architecture::CifarResNet { depth: 8 };
+        let network = Network::<f32>::new(&architecture, ImageShape { height: 28, width: 28, channels: 1 }).expect("builds");
+        let (params, running) = network.init(&mut longtail_ops::stream(seed, "test", 0, 0));
+        let more = json!({"num_classes": 10}).as_object().cloned().expect("an object");
+        let hash = save_backbone(&self.backbone(), &network, &params, &running, &more).expect("writable");
+        stage.finish(&[("backbone.safetensors", hash)]).expect("finishes");
+    }
+
+    fn backbone(&self) -> PathBuf {
+        self.layout().representation("ce").join("backbone.safetensors")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.layout().features("ce").join(name)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_features"));
+        command.arg("--recipe").arg(self.layout().recipe()).arg("--run").arg(&self.dir).args(["--variant", "ce"]);
+        command.args(more).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    fn features(&self, more: &[&str]) -> (Option<i32>, String) {
+        words(&self.command(more).output().expect("starts"))
+    }
+
+    /// All files of the stage with bytes and time.
+    fn snapshot(&self) -> Vec<(PathBuf, Vec<u8>, std::time::SystemTime)> {
+        let entries = std::fs::read_dir(self.layout().features("ce")).expect("readable");
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("readable").path())
+            .filter(|path| path.is_file())
+            .map(|path| {
+                let time = path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+                (path.clone(), std::fs::read(&path).expect("readable"), time)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+fn words(output: &Output) -> (Option<i32>, String) {
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+const FILES: [&str; 6] = ["train", "meta", "val", "test", "train-view-1", "train-view-2"];
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("readable")
+}
+
+#[test]
+fn dumps_hold_what_the_network_says_of_every_image() {
+    let run = Run::new();
+    assert_eq!(run.features(&["--threads", "1"]).0, Some(0));
+    let mut backbone = FrozenBackbone::open(&run.backbone()).expect("sound");
+    let dim = backbone.feature_dim();
+    for name in FILES {
+        let file = TensorFile::open(&run.file(&format!("{name}.safetensors"))).expect("sound");
+        let (wanted, images) = match name {
+            "meta" => (&run.split.meta, &run.source.train),
+            "val" => (&run.split.val, &run.source.train),
+            "test" => (&run.split.test, &run.source.test),
+            _ => (&run.split.train, &run.source.train),
+        };
+        let features = file.expect_f32("features", &[Some(wanted.len()), Some(dim)]).expect("finite");
+        assert_eq!(&file.expect_u32("indices", &[None]).expect("there"), wanted, "{name}");
+        let labels: Vec<u32> = wanted.iter().map(|index| images.labels[*index as usize]).collect();
+        assert_eq!(file.expect_u32("labels", &[None]).expect("there"), labels, "{name}");
+        assert_eq!(file.expect_u32("class_counts", &[Some(10)]).expect("there"), run.split.class_counts);
+        assert_eq!(file.metadata()["split"], name);
+        assert_eq!(file.metadata()["backbone"], backbone.hash());
+        assert!(!file.metadata()["transforms"].is_null());
+        if name.contains("view") {
+            continue;
+        }
+        // Image by image, normalised by hand: the batches of the dump must change no bit.
+        let (mean, std) = (run.recipe.data.normalize.mean[0] as f32, run.recipe.data.normalize.std[0] as f32);
+        for row in [0, wanted.len() / 2, wanted.len() - 1] {
+            let start = wanted[row] as usize * 28 * 28;
+            let pixels: Vec<f32> =
+                images.images[start..start + 28 * 28].iter().map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std).collect();
+            let alone = backbone.features(&pixels, 1).expect("fits");
+            for (together, alone) in features[row * dim..(row + 1) * dim].iter().zip(&alone) {
+                assert!((together - alone).abs() <= 1e-5 * alone.abs().max(1.0), "{name} row {row}: {together} {alone}");
+            }
+        }
+    }
+    let view = |name: &str| bytes(&run.file(&format!("{name}.safetensors")));
+    assert_ne!(view("train-view-1"), view("train-view-2"), "views are drawn apart");
+}
+
+#[test]
+fn a_second_run_does_nothing_and_threads_and_batches_change_no_bit() {
+    let run = Run::new();
+    let (code, said) = run.features(&["--threads", "2"]);
+    assert_eq!(code, Some(0), "{said}");
+    let before = run.snapshot();
+    assert_eq!(before.len(), FILES.len() + 2, "the dumps, the manifest and the lock");
+    let (code, said) = run.features(&[]);
+    assert!(code == Some(0) && said.contains("up to date"), "{said}");
+    assert_eq!(run.snapshot(), before);
+    let (code, said) = run.features(&["--threads", "1", "--force", "--set", "features.batch_size=7"]);
+    assert_eq!(code, Some(0), "{said}");
+    for (old, new) in before.iter().zip(run.snapshot()) {
+        assert!(old.0.ends_with("manifest.json") || old.1 == new.1, "{} changed", old.0.display());
+    }
+}
+
+#[test]
+fn a_killed_run_keeps_its_finished_dumps_and_ends_with_the_same_bits() {
+    let run = Run::new();
+    assert_eq!(run.features(&[]).0, Some(0));
+    let straight: Vec<Vec<u8>> = FILES.iter().map(|name| bytes(&run.file(&format!("{name}.safetensors")))).collect();
+    std::fs::remove_dir_all(run.layout().features("ce")).expect("removable");
+    let mut child = run.command(&["--threads", "1", "--set", "features.batch_size=1"]).stderr(Stdio::null()).spawn().expect("starts");
+    let checkpoints = run.layout().features("ce").join("checkpoints");
+    let seen = || {
+        let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-")).count()
+    };
+    while seen() == 0 && child.try_wait().expect("waits").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().expect("a child");
+    child.wait().expect("ends");
+    let kept = checkpoints.join("train.safetensors");
+    let time = kept.metadata().and_then(|metadata| metadata.modified()).ok();
+    let (code, said) = run.features(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    for (name, straight) in FILES.iter().zip(&straight) {
+        assert!(bytes(&run.file(&format!("{name}.safetensors"))) == *straight, "{name} differs after a kill");
+    }
+    if let Some(time) = time {
+        let now = run.file("train.safetensors").metadata().and_then(|metadata| metadata.modified()).expect("a time");
+        assert_eq!(now, time, "the finished dump was made again");
+    }
+    assert!(!checkpoints.exists());
+}
+
+#[test]
+fn another_backbone_is_noticed_and_a_failure_leaves_the_old_dumps() {
+    let run = Run::new();
+    assert_eq!(run.features(&[]).0, Some(0));
+    let before = run.snapshot();
+    // The split of another recipe.
+    let (code, said) = run.features(&["--set", "data.max_per_class=11"]);
+    assert!(code == Some(2) && said.contains("max_per_class") && said.contains("hint: "), "{said}");
+    // A backbone that was cut short.
+    let sound = bytes(&run.backbone());
+    std::fs::write(run.backbone(), &sound[..sound.len() / 2]).expect("writable");
+    for more in [&["--force"][..], &["--force", "--accept-stale"]] {
+        let (code, said) = run.features(more);
+        assert!(code == Some(2) && said.contains("backbone.safetensors") && !said.contains("panicked"), "{said}");
+        assert_eq!(run.snapshot(), before);
+    }
+    // Another backbone, rightly made: the dumps follow it.
+    run.train(1);
+    let (code, said) = run.features(&["--json"]);
+    assert!(code == Some(0) && said.contains("train-view-2"), "{said}");
+    assert_ne!(run.snapshot()[1].1, before[1].1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_dumps() {
+    let run = Run::new();
+    assert_eq!(run.features(&[]).0, Some(0));
+    run.train(1);
+    let before = run.snapshot();
+    let direct = run.command(&[]);
+    let mut limited = Command::new("sh");
+    // A limit on the size of files stands in for a full disk; the signal that goes with it is ignored.
+    limited.arg("-c").arg("trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"").arg(direct.get_program()).args(direct.get_args());
+    let (code, said) = words(&limited.stdin(Stdio::null()).output().expect("starts"));
+    assert!(code == Some(2) && said.contains("cannot write") && said.contains("hint: the disk is full"), "{said}");
+    assert_eq!(run.snapshot(), before, "not one dump of the new backbone stands among the old ones");
+    assert_eq!(run.features(&[]).0, Some(0));
+    assert_ne!(run.snapshot(), before);
+}
