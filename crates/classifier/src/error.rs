@@ -1,6 +1,6 @@
 //! What stops stage 3, with the value and the place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use longtail_artifact::{ArtifactError, Interrupted};
 use longtail_linalg::LinalgError;
@@ -132,6 +132,14 @@ pub enum ClassifierError {
     /// The method's name is not in the recipe, or the recipe asks for what this build does not know.
     #[error("{0}")]
     Recipe(String),
+    /// What is wrong with a file's contents.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ClassifierError>,
+    },
     /// Ctrl-C: a checkpoint was written.
     #[error("interrupted; the next run goes on from the last checkpoint")]
     Interrupted(#[source] Interrupted),
@@ -141,4 +149,11 @@ pub enum ClassifierError {
     /// A head or its training.
     #[error("{0}")]
     Training(#[from] TrainingError),
+}
+
+impl ClassifierError {
+    /// The same error with the file it is about.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self::File { path: path.to_path_buf(), source: Box::new(self) }
+    }
 }

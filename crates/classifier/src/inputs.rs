@@ -24,7 +24,14 @@ pub struct Inputs {
 ///
 /// There is no way to read a test feature without a [`Fitted`], and only a method makes one. (The file's hash is part of
 /// the stage's key; that says nothing about its contents.)
-#[derive(Debug, Clone)]
+///
+/// ```compile_fail
+/// use longtail_classifier::method::base::Fitted;
+/// fn forge(head: longtail_classifier::ScoringHead) -> Fitted {
+///     Fitted { head, chosen: Default::default(), val_accuracy: None }
+/// }
+/// ```
+#[derive(Debug)]
 pub struct SealedTest {
     path: PathBuf,
     expected: Expected,
@@ -83,7 +90,8 @@ impl Inputs {
         let val = read_features(&features.join("val.safetensors"), Some(&expected))?.0;
         let head = read_head(&representation.join("head.safetensors"), &expected)?;
         let prototypes = read_prototypes(&representation.join("prototypes.safetensors"), &expected)?;
-        let store = ClassStore::new(&train.features, &train.labels, num_classes, train.dim)?;
+        let store = ClassStore::new(&train.features, &train.labels, num_classes, train.dim)
+            .map_err(|error| error.of_file(&train.path))?;
         let view_path = move |view: usize| features.join(format!("train-view-{view}.safetensors"));
         let test = SealedTest { path: layout.features(variant).join("test.safetensors"), expected: expected.clone() };
         if !test.path.exists() {
@@ -165,7 +173,7 @@ fn read_features(path: &Path, expected: Option<&Expected>) -> Result<(FeatureSet
         }
     }
     if let Some(row) = labels.iter().position(|&label| label as usize >= num_classes) {
-        return Err(ClassifierError::Label { row, label: labels[row], num_classes });
+        return Err(ClassifierError::Label { row, label: labels[row], num_classes }.of_file(path));
     }
     if expected.is_none() {
         check_counts(path, &labels, &own.class_counts)?;
@@ -179,7 +187,7 @@ fn check_counts(path: &Path, labels: &[u32], class_counts: &[u32]) -> Result<(),
     labels.iter().for_each(|&label| found[label as usize] += 1);
     for (class, (&found, &said)) in found.iter().zip(class_counts).enumerate() {
         if found == 0 {
-            return Err(ClassifierError::EmptyClass { class, num_classes: class_counts.len() });
+            return Err(ClassifierError::EmptyClass { class, num_classes: class_counts.len() }.of_file(path));
         }
         if found != said {
             return Err(ClassifierError::Counts { path: path.to_path_buf(), class, said, found });

@@ -23,6 +23,7 @@ pub struct Context<'a> {
 
 /// A fitted classifier. Only a method makes one; the test set opens against it alone.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Fitted {
     /// The classifier.
     pub head: ScoringHead,
@@ -30,12 +31,11 @@ pub struct Fitted {
     pub chosen: Map<String, Value>,
     /// Top-1 accuracy on validation data, a fraction; none without validation data.
     pub val_accuracy: Option<f64>,
-    _only_methods_make_this: (),
 }
 
 impl Fitted {
     pub(super) fn new(head: ScoringHead, chosen: Map<String, Value>, val_accuracy: Option<f64>) -> Self {
-        Self { head, chosen, val_accuracy, _only_methods_make_this: () }
+        Self { head, chosen, val_accuracy }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the integration tests share: golden files, recipes from YAML, toy data.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod run_folder;
+
 use std::path::Path;
 
 use longtail_classifier::generate::ClassStore;
