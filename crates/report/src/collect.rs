@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longtail_artifact::{RunLayout, TensorFile};
+use longtail_artifact::{Manifest, RunLayout, TensorFile, hash_file};
 use longtail_recipe::Recipe;
 use serde_json::{Map, Value};
 
@@ -48,10 +48,11 @@ pub fn collect(recipe: &Recipe, runs: &[SeedRun]) -> Result<Vec<Prediction>, Rep
         for run in runs {
             let path = predictions_file(&run.dir, &of.representation, &of.classifier);
             // The manifest is written last: without it the stage has not finished.
-            let finished = path.with_file_name("manifest.json").is_file();
-            if !finished || !path.is_file() {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let Some(manifest) = Manifest::read(folder)?.filter(|_| path.is_file()) else {
                 continue;
-            }
+            };
+            check_hash(&manifest, &path)?;
             let prediction = read(row, run.seed, path)?;
             if let Some(first) = predictions.first() {
                 same_training_set(first, &prediction)?;
@@ -60,6 +61,20 @@ pub fn collect(recipe: &Recipe, runs: &[SeedRun]) -> Result<Vec<Prediction>, Rep
         }
     }
     Ok(predictions)
+}
+
+/// The file is still the one that its stage wrote: a flipped bit can look like a sound prediction.
+fn check_hash(manifest: &Manifest, path: &Path) -> Result<(), ReportError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some(record) = manifest.outputs.get(name.as_ref()) else {
+        return Ok(());
+    };
+    let found = hash_file(path)?;
+    if found == record.blake3 {
+        return Ok(());
+    }
+    let what = format!("it was changed after its stage finished: blake3 {found}, the manifest says {}", record.blake3);
+    Err(ReportError::Predictions { path: path.to_owned(), what })
 }
 
 fn read(row: usize, seed: u64, path: PathBuf) -> Result<Prediction, ReportError> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
     Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file,
@@ -48,7 +48,7 @@ struct Arguments {
     /// Write again what is up to date.
     #[arg(long)]
     force: bool,
-    /// Take runs whose settings have changed since without a warning.
+    /// Take runs although their settings have changed since.
     #[arg(long)]
     accept_stale: bool,
 }
@@ -67,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let runs = seed_runs(&arguments.run, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     if !arguments.accept_stale {
-        warn_of_other_settings(&recipe, &runs);
+        refuse_other_settings(&recipe, &runs).with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     }
     let predictions = collect(&recipe, &runs)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
@@ -162,7 +162,10 @@ fn clear_figures<'a>(out: &Path, kept: impl Iterator<Item = &'a str>) -> Result<
 }
 
 /// A row may stand in its folder with settings that the recipe no longer has.
-fn warn_of_other_settings(recipe: &Recipe, runs: &[SeedRun]) {
+///
+/// # Errors
+/// The first such row, by name.
+fn refuse_other_settings(recipe: &Recipe, runs: &[SeedRun]) -> Result<()> {
     for run in runs {
         let mut of_seed = recipe.clone();
         of_seed.seed = run.seed;
@@ -170,16 +173,8 @@ fn warn_of_other_settings(recipe: &Recipe, runs: &[SeedRun]) {
         for row in &recipe.rows {
             let (representation, classifier) = (&row.representation, &row.classifier);
             let stages = [
-                (
-                    layout.representation(representation),
-                    of_seed.representation_part(representation),
-                    "representation",
-                ),
-                (
-                    layout.features(representation),
-                    of_seed.features_part(representation),
-                    "features",
-                ),
+                (layout.representation(representation), of_seed.representation_part(representation), "representation"),
+                (layout.features(representation), of_seed.features_part(representation), "features"),
                 (
                     layout.classifier(representation, classifier),
                     of_seed.classifier_part(representation, classifier),
@@ -191,15 +186,17 @@ fn warn_of_other_settings(recipe: &Recipe, runs: &[SeedRun]) {
                     continue;
                 };
                 if manifest.recipe_part != part {
-                    eprintln!(
-                        "warning: seed {}, {representation}+{classifier}: stage `{stage}` was run with other settings than \
-                         this recipe's",
+                    return Err(anyhow!(
+                        "seed {}, {representation}+{classifier}: stage `{stage}` was run with other settings than this \
+                         recipe's",
                         run.seed
-                    );
+                    ))
+                    .hint("`cargo xtask status` names the fields; run the stage again, or pass --accept-stale");
                 }
             }
         }
     }
+    Ok(())
 }
 
 fn split_set(set: &str) -> Result<(String, String)> {

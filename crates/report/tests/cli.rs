@@ -50,7 +50,12 @@ fn write_predictions(run: &Path, classifier: &str, right: usize, metadata: Value
         tensor("predicted", &predicted),
     ];
     write_tensors(&path, &tensors, &metadata).unwrap();
-    fs_err::write(path.with_file_name("manifest.json"), "{}").unwrap();
+    let seed = run.file_name().unwrap().to_str().unwrap().trim_start_matches("seed-").to_owned();
+    let recipe = read_str(RECIPE, "small.yaml", &[("seed".to_owned(), seed)]).unwrap();
+    let part = recipe.classifier_part("ce", classifier).unwrap();
+    let manifest = json!({"stage": "classifier", "key": "", "code_version": 1, "recipe_part": part, "inputs": {},
+                          "outputs": {}, "device": "cpu"});
+    fs_err::write(path.with_file_name("manifest.json"), manifest.to_string()).unwrap();
     path
 }
 
