@@ -249,7 +249,7 @@ fn missing_and_damaged_data_files_are_refused_before_any_work() {
 fn a_loss_that_is_not_finite_names_epoch_step_and_rate() {
     let run = TinyRun::new(&[
         ("rows", ROWS),
-        ("representation_defaults.lr", "1000000"),
+        ("representation_defaults.lr", "100"),
         ("representation_defaults.momentum", "0.99"),
     ]);
     let outcome = finish(&mut stage_command(&run, &Stage::one("representation", "mpcl", None), 2));

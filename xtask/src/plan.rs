@@ -77,6 +77,15 @@ impl Job {
         })
     }
 
+    /// Whether an unfinished run left a checkpoint.
+    pub fn has_checkpoint(&self, run: &SeedRun) -> bool {
+        let entries = fs_err::read_dir(self.dir(run).join("checkpoints"));
+        entries.is_ok_and(|entries| {
+            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            names.into_iter().any(|name| name.ends_with(".safetensors"))
+        })
+    }
+
     pub fn state(&self, run: &SeedRun, device: &str) -> Result<StageState> {
         Ok(stage_state(&self.dir(run), &self.spec(run, device)?)?)
     }
@@ -174,14 +183,24 @@ pub enum Intent {
     Locked,
 }
 
-/// Turns a state into an intent; `upstream_runs` says whether an earlier job that it reads from is going to run.
-pub fn intent(state: StageState, force: bool, accept_stale: bool, upstream_runs: bool) -> Intent {
+/// What the user allows.
+#[derive(Clone, Copy, Default)]
+pub struct Flags {
+    pub force: bool,
+    pub accept_stale: bool,
+}
+
+/// Turns a state into an intent. `upstream_runs`: an earlier job that it reads from is going to run; `resumes`: a checkpoint of
+/// an unfinished run is there.
+pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, resumes: bool) -> Intent {
+    let Flags { force, accept_stale } = flags;
     match state {
         StageState::UpToDate if force => Intent::Run(vec!["--force".to_owned()]),
         StageState::UpToDate if upstream_runs => Intent::UnlessInputsChange,
         StageState::UpToDate => Intent::UpToDate,
         StageState::Stale { reasons } if accept_stale && !force => Intent::KeptStale(reasons),
         StageState::Stale { reasons } => Intent::Run(reasons),
+        StageState::Missing if resumes => Intent::Run(vec!["interrupted; goes on from its last checkpoint".to_owned()]),
         StageState::Missing => Intent::Run(vec!["not made yet".to_owned()]),
         StageState::Locked { .. } => Intent::Locked,
     }
@@ -216,11 +235,16 @@ mod tests {
 
     #[test]
     fn intents_follow_the_state_and_the_flags() {
-        assert_eq!(intent(StageState::UpToDate, false, false, false), Intent::UpToDate);
-        assert_eq!(intent(StageState::UpToDate, false, false, true), Intent::UnlessInputsChange);
-        assert_eq!(intent(StageState::UpToDate, true, false, false), Intent::Run(vec!["--force".into()]));
+        let (none, force) = (Flags::default(), Flags { force: true, accept_stale: false });
+        assert_eq!(intent(StageState::UpToDate, none, false, false), Intent::UpToDate);
+        assert_eq!(intent(StageState::UpToDate, none, true, false), Intent::UnlessInputsChange);
+        assert_eq!(intent(StageState::UpToDate, force, false, false), Intent::Run(vec!["--force".into()]));
         let stale = || StageState::Stale { reasons: vec!["epochs: 1 → 2".into()] };
-        assert_eq!(intent(stale(), false, false, false), Intent::Run(vec!["epochs: 1 → 2".into()]));
-        assert_eq!(intent(stale(), false, true, false), Intent::KeptStale(vec!["epochs: 1 → 2".into()]));
+        assert_eq!(intent(stale(), none, false, false), Intent::Run(vec!["epochs: 1 → 2".into()]));
+        let accept = Flags { force: false, accept_stale: true };
+        assert_eq!(intent(stale(), accept, false, false), Intent::KeptStale(vec!["epochs: 1 → 2".into()]));
+        assert!(
+            matches!(intent(StageState::Missing, none, false, true), Intent::Run(why) if why[0].contains("checkpoint"))
+        );
     }
 }

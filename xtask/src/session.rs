@@ -11,7 +11,7 @@ use longtail_artifact::cli::{self, WithHint};
 use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
-use crate::plan::{self, Filter, Intent, Job, SeedRun};
+use crate::plan::{self, Filter, Flags, Intent, Job, SeedRun};
 use crate::plan_view::{self, Entry};
 use crate::setup::{self, Need};
 use crate::stage_command;
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
                 let upstream_runs =
                     entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
                 let state = job.state(run, &self.device)?;
-                let intent = plan::intent(state, self.execute.force, self.execute.accept_stale, upstream_runs);
+                let intent = plan::intent(state, self.flags(), upstream_runs, job.has_checkpoint(run));
                 let part = job.recipe_part(run)?;
                 entries.push(Entry {
                     seed: run.seed,
@@ -114,6 +114,10 @@ impl<'a> Session<'a> {
             }
         }
         Ok(entries)
+    }
+
+    fn flags(&self) -> Flags {
+        Flags { force: self.execute.force, accept_stale: self.execute.accept_stale }
     }
 
     /// `--from` and `run STAGE` leave the stages before alone: those must be there.
@@ -203,7 +207,7 @@ impl<'a> Session<'a> {
         for run in &self.runs {
             for job in &self.jobs {
                 let state = job.state(run, &self.device)?;
-                let intent = plan::intent(state, self.execute.force, self.execute.accept_stale, false);
+                let intent = plan::intent(state, self.flags(), false, false);
                 let started = Instant::now();
                 let ran = match intent {
                     Intent::Run(_) => {
@@ -224,8 +228,7 @@ impl<'a> Session<'a> {
 
     fn start(&self, binaries: &Binaries, timings: &mut Timings, run: &SeedRun, job: &Job) -> Result<()> {
         let (name, started) = (job.stage.name(), Instant::now());
-        let resumes =
-            fs_err::read_dir(job.dir(run).join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some());
+        let resumes = job.has_checkpoint(run);
         eprintln!("[seed {}] {} …", run.seed, job.label());
         let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device)?;
         let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;
