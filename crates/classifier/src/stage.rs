@@ -30,9 +30,14 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
     let part = recipe.classifier_part(&args.variant, method_name)?;
     let device = args.device()?;
-    let upstream = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
-    stage_specs::require_up_to_date(&layout.features(&args.variant), &upstream, args.accept_stale)
-        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
+    let representation = stage_specs::representation(&layout, recipe.representation_part(&args.variant)?, &device);
+    let features = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
+    for (folder, spec) in
+        [(layout.representation(&args.variant), representation), (layout.features(&args.variant), features)]
+    {
+        stage_specs::require_up_to_date(&folder, &spec, args.accept_stale)
+            .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
+    }
     let spec = stage_specs::classifier(&layout, &args.variant, views, part, &device);
     let folder = layout.classifier(&args.variant, method_name);
     let options = BeginOptions {

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -101,7 +102,7 @@ fn every_method_writes_its_files_and_a_second_run_does_nothing() {
 fn a_killed_run_ends_with_the_bits_of_a_straight_one() {
     for (index, method) in ["crt", "tailcalib_x", "mpfa"].into_iter().enumerate() {
         let straight = RunFolder::new();
-        let more = ["--set", &format!("classifiers.{method}.{method}.training.epochs=60")];
+        let more = ["--set", &format!("classifiers.{method}.{method}.training.epochs=150")];
         succeed(&straight, method, &more);
         let run = RunFolder::new();
         let mut kills = 0;
@@ -148,13 +149,16 @@ fn upstream_that_is_stale_or_missing_is_refused_and_finished_files_stay() {
     let run = RunFolder::new();
     succeed(&run, "joint", &[]);
     let before = hashes(&run.classifier("joint"));
+    // A recipe that asks for another representation.
+    refuse(&run, "joint", &["--set", "representations.ce.epochs=3"], &["representation", "epochs", "hint: "]);
     write(&run.representation("backbone"), &[f32s("conv1.weight", vec![1], &[2.0])], &json!({}));
     refuse(&run, "joint", &[], &["classifier", "hint: "]);
     // Told to take stale files, it still says that these features are another backbone's.
     refuse(&run, "ncm", &["--accept-stale"], &["train.safetensors", "backbone", "hint: "]);
+    assert_eq!(hashes(&run.classifier("joint")), before);
+    let run = RunFolder::new();
     std::fs::remove_dir_all(run.layout.features("ce")).expect("removable");
     refuse(&run, "joint", &[], &["features", "hint: "]);
-    assert_eq!(hashes(&run.classifier("joint")), before);
 }
 
 #[test]
@@ -267,4 +271,31 @@ fn flipped_bits_and_cut_files_never_panic() {
         Ok(())
     });
     outcome.expect("no panic");
+}
+
+#[test]
+fn the_first_interrupt_saves_and_exits_with_130() {
+    let straight = RunFolder::new();
+    let more = ["--set", "classifiers.mpfa.mpfa.training.epochs=600"];
+    succeed(&straight, "mpfa", &more);
+    let run = RunFolder::new();
+    let mut child = command(&run, "mpfa", &more)
+        .env("LONGTAIL_CONTROL", "stdin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    std::thread::sleep(Duration::from_millis(60));
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(b"interrupt\n").expect("it listens");
+    let output = child.wait_with_output().expect("a child");
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(130), "{}", words(&output));
+    assert!(
+        run.classifier("mpfa").join("checkpoints").exists() && !run.classifier("mpfa").join("manifest.json").exists()
+    );
+    assert!(succeed(&run, "mpfa", &more).contains("going on from epoch"));
+    assert_eq!(hashes(&run.classifier("mpfa")), hashes(&straight.classifier("mpfa")));
+    assert_eq!(metrics(&run.classifier("mpfa")), metrics(&straight.classifier("mpfa")));
 }

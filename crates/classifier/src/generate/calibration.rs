@@ -1,6 +1,6 @@
 //! MPFA's calibration: scaled prototypes, neighbours with their weights, β, and the law of each row.
 
-use longtail_recipe::{BetaMode, MpfaRecipe, NeighborRule, NeighborWeights, ProtoScale, TailRule};
+use longtail_recipe::{BetaMode, MpfaRecipe, NeighborRule, NeighborWeights, ProtoScale};
 
 use super::class_store::ClassStore;
 use super::factors::ClassFactors;
@@ -176,15 +176,6 @@ pub fn head_trace(factors: &ClassFactors) -> f64 {
         head = by_count;
     }
     head.iter().map(|&class| factors.trace(class)).sum::<f64>() / head.len() as f64
-}
-
-/// A tail rule as the words of a recipe, for messages.
-pub fn tail_words(rule: TailRule) -> &'static str {
-    match rule {
-        TailRule::Below100 => "classes below 100 rows",
-        TailRule::Below20 => "classes below 20 rows",
-        _ => "classes below the largest",
-    }
 }
 
 #[cfg(test)]

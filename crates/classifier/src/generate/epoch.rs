@@ -13,7 +13,7 @@ pub struct EpochMemory {
     pub block_rows: usize,
     /// Bytes of the block, its noise and the threads' buffers.
     pub workspace_bytes: usize,
-    /// Bytes of the inputs: rows, means, factors, laws.
+    /// Bytes of the inputs: rows, means, factors, laws, and the order of the rows.
     pub resident_bytes: usize,
     /// Bytes that the generated rows would take if all were held: what streaming saves.
     pub materialised_bytes: usize,
@@ -39,7 +39,8 @@ impl EpochMemory {
             resident_bytes: 8 * model.base.features().len()
                 + model.factors.bytes()
                 + 4 * model.means.len()
-                + laws_bytes,
+                + laws_bytes
+                + 4 * (generated + total),
             materialised_bytes: 4 * generated * dim,
         }
     }

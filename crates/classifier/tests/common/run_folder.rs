@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, NamedTensor, RunLayout, StageRun, TensorData, hash_file, stage_specs, write_tensors,
+    Begin, BeginOptions, FileHash, NamedTensor, RunLayout, StageRun, StageSpec, TensorData, hash_file, stage_specs,
+    write_tensors,
 };
 use longtail_recipe::Recipe;
 use longtail_training::HeadWeights;
@@ -92,6 +93,12 @@ impl RunFolder {
             u32s("seen", &data.prototypes.seen),
         ];
         write(&self.representation("prototypes"), &prototypes, &json!({}));
+        let recipe = self.read_recipe();
+        let part = recipe.representation_part("ce").expect("known");
+        let outputs = ["backbone", "head", "prototypes"]
+            .map(|name| (format!("{name}.safetensors"), hash_file(&self.representation(name)).expect("written")));
+        let folder = self.layout.representation("ce");
+        finish(&folder, &stage_specs::representation(&self.layout, part, "cpu"), &outputs);
         let mut outputs = Vec::new();
         let train = data.train.features();
         let views: Vec<Vec<f32>> =
@@ -110,15 +117,9 @@ impl RunFolder {
             let hash = write(&self.features(name), &tensors, &self.dump_metadata(name));
             outputs.push((format!("{name}.safetensors"), hash));
         }
-        let recipe = self.read_recipe();
-        let spec = stage_specs::features(&self.layout, "ce", recipe.features_part("ce").expect("known"), "cpu");
-        let Begin::Run(run) =
-            StageRun::begin(&self.layout.features("ce"), &spec, BeginOptions::default()).expect("free")
-        else {
-            panic!("nothing is finished yet");
-        };
-        let outputs: Vec<(&str, FileHash)> = outputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
-        run.finish(&outputs).expect("finishes");
+        let part = recipe.features_part("ce").expect("known");
+        let spec = stage_specs::features(&self.layout, "ce", part, "cpu");
+        finish(&self.layout.features("ce"), &spec, &outputs);
     }
 
     pub fn dump_metadata(&self, name: &str) -> Value {
@@ -129,4 +130,13 @@ impl RunFolder {
 
 pub fn write(path: &Path, tensors: &[NamedTensor], metadata: &Value) -> FileHash {
     write_tensors(path, tensors, metadata).expect("writable")
+}
+
+/// Writes the manifest of a stage whose files are there.
+fn finish(folder: &Path, spec: &StageSpec, outputs: &[(String, FileHash)]) {
+    let Begin::Run(run) = StageRun::begin(folder, spec, BeginOptions::default()).expect("free") else {
+        panic!("nothing is finished yet");
+    };
+    let outputs: Vec<(&str, FileHash)> = outputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+    run.finish(&outputs).expect("finishes");
 }
