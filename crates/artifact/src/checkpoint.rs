@@ -40,12 +40,7 @@ struct Entry {
 ///
 /// It is one file, `step-N-HASH.safetensors`: safetensors checks sizes, not content, and a hash in the name comes into being
 /// with the file, in one rename.
-pub(crate) fn save(
-    folder: &Path,
-    key: &str,
-    device: &str,
-    checkpoint: &Checkpoint,
-) -> Result<(), ArtifactError> {
+pub(crate) fn save(folder: &Path, key: &str, device: &str, checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
     let metadata = json!({
         "key": key,
         "device": device,

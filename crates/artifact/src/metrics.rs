@@ -107,7 +107,9 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("readable");
         let values: Vec<f64> = text
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["value"].as_f64().expect("a number"))
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).expect("JSON")["value"].as_f64().expect("a number")
+            })
             .collect();
         assert_eq!(values, [2.5, 9.0]);
         assert!(matches!(MetricsWriter::open(&path, 1 << 20), Err(ArtifactError::Damaged { .. })));

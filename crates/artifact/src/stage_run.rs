@@ -15,6 +15,8 @@ use crate::{
     ArtifactError, Checkpoint, FileHash, MetricsWriter, NamedTensor, StageSpec, StageState, atomic, hash_file,
 };
 
+const METRICS: &str = "metrics.jsonl";
+
 /// How to begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BeginOptions {
@@ -141,12 +143,17 @@ impl StageRun {
         checkpoint::save(&self.checkpoint_dir(), &self.key, &self.spec.device, &checkpoint)
     }
 
-    /// Opens `metrics.jsonl`, cut back to the checkpoint's offset, or to nothing for a run from the start.
+    /// Opens the metrics of this run, cut back to the checkpoint's offset, or to nothing for a run from the start.
+    ///
+    /// They lie beside the checkpoints until [`Self::finish`] puts them in their place: a run that fails leaves the
+    /// `metrics.jsonl` of a finished one as it was.
     ///
     /// # Errors
     /// The file cannot be written, or is shorter than the offset.
     pub fn metrics(&mut self, resume_offset: Option<u64>) -> Result<MetricsWriter, ArtifactError> {
-        MetricsWriter::open(&self.folder.join("metrics.jsonl"), resume_offset.unwrap_or(0))
+        let folder = self.checkpoint_dir();
+        fs::create_dir_all(&folder).map_err(|source| ArtifactError::io("make the folder", &folder, source))?;
+        MetricsWriter::open(&folder.join(METRICS), resume_offset.unwrap_or(0))
     }
 
     /// Writes the manifest, then removes the checkpoints: the stage is done.
@@ -173,6 +180,12 @@ impl StageRun {
             outputs: records,
             device: self.spec.device.clone(),
         };
+        // A copy: killed before the manifest is there, the next run cuts the original back to its checkpoint.
+        let metrics = self.checkpoint_dir().join(METRICS);
+        if metrics.is_file() {
+            let lines = fs::read(&metrics).map_err(|source| ArtifactError::io("read", &metrics, source))?;
+            atomic::write_atomic(&self.folder.join(METRICS), &lines)?;
+        }
         manifest.write(&self.folder)?;
         debug_assert!(self.folder.join(manifest::NAME).is_file());
         remove_folder(&self.checkpoint_dir())

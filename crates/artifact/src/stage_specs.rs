@@ -84,13 +84,7 @@ pub fn report(seed_dirs: &[PathBuf], rows: &[(&str, &str)], recipe_part: Value) 
             ));
         }
     }
-    StageSpec {
-        stage: "report",
-        code_version: code_versions::REPORT,
-        recipe_part,
-        inputs,
-        device: "cpu".to_owned(),
-    }
+    StageSpec { stage: "report", code_version: code_versions::REPORT, recipe_part, inputs, device: "cpu".to_owned() }
 }
 
 /// Checks that the stage that this one reads from is finished and of this recipe.
@@ -101,7 +95,9 @@ pub fn require_up_to_date(dir: &Path, spec: &StageSpec, accept_stale: bool) -> R
     let what = match stage_state(dir, spec)? {
         StageState::UpToDate => return Ok(()),
         StageState::Stale { .. } if accept_stale => return Ok(()),
-        StageState::Stale { reasons } => format!("was made for another recipe or from other inputs ({})", reasons.join("; ")),
+        StageState::Stale { reasons } => {
+            format!("was made for another recipe or from other inputs ({})", reasons.join("; "))
+        }
         StageState::Missing => format!("holds no finished stage `{}`", spec.stage),
         StageState::Locked { .. } => "is being written by another process".to_owned(),
     };

@@ -44,7 +44,9 @@ impl TensorFile {
         let (header_bytes, header) =
             SafeTensors::read_metadata(&map).map_err(|error| damaged(format!("{error} ({length} bytes)")))?;
         let metadata = match header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY)) {
-            Some(text) => serde_json::from_str(text).map_err(|error| damaged(format!("its metadata is not JSON: {error}")))?,
+            Some(text) => {
+                serde_json::from_str(text).map_err(|error| damaged(format!("its metadata is not JSON: {error}")))?
+            }
             None => Value::Null,
         };
         let mut names: Vec<String> = header.tensors().keys().map(|name| name.to_string()).collect();

@@ -54,7 +54,8 @@ fn sample() -> Vec<NamedTensor> {
 fn sound_bytes() -> Vec<u8> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("x.safetensors");
-    write_tensors(&path, &sample(), &json!({"split": "train", "views": [1, 2], "backbone": "ab".repeat(32)})).expect("writable");
+    write_tensors(&path, &sample(), &json!({"split": "train", "views": [1, 2], "backbone": "ab".repeat(32)}))
+        .expect("writable");
     std::fs::read(path).expect("readable")
 }
 

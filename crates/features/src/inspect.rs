@@ -109,9 +109,13 @@ pub fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
 
 fn tensor_table(rows: &[TensorCensus]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["tensor", "type", "shape", "min", "mean", "max", "NaN", "inf"]);
-    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+    let number = |value: Option<f64>| match value {
+        None => "–".to_owned(),
+        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}"),
+        Some(value) => format!("{value:.4}"),
+    };
     for row in rows {
         table.add_row([
             row.name.clone(),
@@ -134,7 +138,7 @@ fn print_summary(file: &TensorFile, summary: &FeatureSummary) {
     }
     let trained = file.u32("class_counts").ok();
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["class", "training images", "rows here", "spread on the sphere"]);
     for (class, rows) in summary.rows_per_class.iter().enumerate() {
         table.add_row([

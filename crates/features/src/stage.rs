@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, WithHint, hash_file, progress, stage_specs,
+    Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, hash_file, progress, stage_specs,
 };
-use longtail_datasets::{EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
+use longtail_datasets::{DatasetError, EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
 use longtail_recipe::Recipe;
 use serde_json::{Value, json};
 
@@ -52,14 +52,15 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
     let source = load(recipe.data.dataset, args.data.as_deref())
-        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))
-        .hint("`datasets check` says what was found and what is missing")?;
-    let split = Split::load(&layout.split(), &source).with_context(cannot_start)?;
+        .map_err(DatasetError::explained)
+        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
+    let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
     check_data(&backbone, &backbone_path, &source.train).with_context(cannot_start)?;
     let (train, test) = (Arc::new(source.train), Arc::new(source.test));
     let dumps = plan(&recipe, variant, &split, &train, &test)?;
 
-    let bar = progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
+    let bar =
+        progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
     let mut finished = finished_before(&stage)?;
     let mut done_before = 0;
     for (number, part) in dumps.iter().enumerate() {
@@ -151,7 +152,8 @@ fn plan<'a>(
 /// The dumps that a run before this one finished, as far as their files are still what they were, here or in place already.
 fn finished_before(stage: &StageRun) -> anyhow::Result<Vec<(String, FileHash)>> {
     let Some(checkpoint) = stage.latest_checkpoint()? else { return Ok(Vec::new()) };
-    let listed: Vec<(String, FileHash)> = serde_json::from_value(checkpoint.state["finished"].clone()).unwrap_or_default();
+    let listed: Vec<(String, FileHash)> =
+        serde_json::from_value(checkpoint.state["finished"].clone()).unwrap_or_default();
     let mut sound = Vec::new();
     for (name, hash) in listed {
         let places = [stage.checkpoint_dir().join(&name), stage.folder().join(&name)];

@@ -1,5 +1,6 @@
 //! Stage 2 as its binary: files to files, up to date, resumed, refused.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -53,11 +54,13 @@ impl Run {
         let part = self.recipe.representation_part("ce").expect("there");
         let spec = stage_specs::representation(&self.layout(), part, "cpu");
         let options = BeginOptions { force: true, ..BeginOptions::default() };
-        let Begin::Run(stage) = StageRun::begin(&self.layout().representation("ce"), &spec, options).expect("free") else {
+        let Begin::Run(stage) = StageRun::begin(&self.layout().representation("ce"), &spec, options).expect("free")
+        else {
             panic!("forced");
         };
         let architecture = Architecture::CifarResNet { depth: 8 };
-        let network = Network::<f32>::new(&architecture, ImageShape { height: 28, width: 28, channels: 1 }).expect("builds");
+        let network =
+            Network::<f32>::new(&architecture, ImageShape { height: 28, width: 28, channels: 1 }).expect("builds");
         let (params, running) = network.init(&mut longtail_ops::stream(seed, "test", 0, 0));
         let more = json!({"num_classes": 10}).as_object().cloned().expect("an object");
         let hash = save_backbone(&self.backbone(), &network, &params, &running, &more).expect("writable");
@@ -136,14 +139,19 @@ fn dumps_hold_what_the_network_says_of_every_image() {
             continue;
         }
         // Image by image, normalised by hand: the batches of the dump must change no bit.
-        let (mean, std) = (run.recipe.data.normalize.mean[0] as f32, run.recipe.data.normalize.std[0] as f32);
+        let (mean, std) = (run.recipe.data.normalize.mean[0], run.recipe.data.normalize.std[0]);
         for row in [0, wanted.len() / 2, wanted.len() - 1] {
             let start = wanted[row] as usize * 28 * 28;
-            let pixels: Vec<f32> =
-                images.images[start..start + 28 * 28].iter().map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std).collect();
+            let pixels: Vec<f32> = images.images[start..start + 28 * 28]
+                .iter()
+                .map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std)
+                .collect();
             let alone = backbone.features(&pixels, 1).expect("fits");
             for (together, alone) in features[row * dim..(row + 1) * dim].iter().zip(&alone) {
-                assert!((together - alone).abs() <= 1e-5 * alone.abs().max(1.0), "{name} row {row}: {together} {alone}");
+                assert!(
+                    (together - alone).abs() <= 1e-5 * alone.abs().max(1.0),
+                    "{name} row {row}: {together} {alone}"
+                );
             }
         }
     }
@@ -174,7 +182,11 @@ fn a_killed_run_keeps_its_finished_dumps_and_ends_with_the_same_bits() {
     assert_eq!(run.features(&[]).0, Some(0));
     let straight: Vec<Vec<u8>> = FILES.iter().map(|name| bytes(&run.file(&format!("{name}.safetensors")))).collect();
     std::fs::remove_dir_all(run.layout().features("ce")).expect("removable");
-    let mut child = run.command(&["--threads", "1", "--set", "features.batch_size=1"]).stderr(Stdio::null()).spawn().expect("starts");
+    let mut child = run
+        .command(&["--threads", "1", "--set", "features.batch_size=1"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
     let checkpoints = run.layout().features("ce").join("checkpoints");
     let seen = || {
         let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
@@ -197,6 +209,30 @@ fn a_killed_run_keeps_its_finished_dumps_and_ends_with_the_same_bits() {
         assert_eq!(now, time, "the finished dump was made again");
     }
     assert!(!checkpoints.exists());
+}
+
+#[test]
+fn an_interrupt_and_the_death_of_the_parent_end_it_with_130() {
+    let run = Run::new();
+    for word in ["interrupt\n", ""] {
+        let mut command = run.command(&["--threads", "1", "--set", "features.batch_size=1"]);
+        command.env("LONGTAIL_CONTROL", "stdin").stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let mut control = child.stdin.take().expect("a pipe");
+        control.write_all(word.as_bytes()).expect("it listens");
+        if word.is_empty() {
+            drop(control);
+            let (code, said) = words(&child.wait_with_output().expect("ends"));
+            assert!(code == Some(130) && !said.contains("error"), "{code:?} {said}");
+        } else {
+            let output = child.wait_with_output();
+            drop(control);
+            let (code, said) = words(&output.expect("ends"));
+            assert!(code == Some(130) && said.contains("interrupted; run the same command again"), "{code:?} {said}");
+        }
+        assert!(!run.file("manifest.json").exists());
+    }
+    assert_eq!(run.features(&[]).0, Some(0));
 }
 
 #[test]
@@ -232,7 +268,11 @@ fn a_full_disk_leaves_the_old_dumps() {
     let direct = run.command(&[]);
     let mut limited = Command::new("sh");
     // A limit on the size of files stands in for a full disk; the signal that goes with it is ignored.
-    limited.arg("-c").arg("trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"").arg(direct.get_program()).args(direct.get_args());
+    limited
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"")
+        .arg(direct.get_program())
+        .args(direct.get_args());
     let (code, said) = words(&limited.stdin(Stdio::null()).output().expect("starts"));
     assert!(code == Some(2) && said.contains("cannot write") && said.contains("hint: the disk is full"), "{said}");
     assert_eq!(run.snapshot(), before, "not one dump of the new backbone stands among the old ones");

@@ -64,7 +64,10 @@ fn inspect_takes_any_file_and_counts_bad_values() {
     write_tensors(&path, &[NamedTensor { name: "weight".into(), shape: vec![2, 2], data }], &json!({"kind": "linear"}))
         .expect("writable");
     let (code, said, _) = tool(&["inspect".as_ref(), path.as_ref()]);
-    assert!(code == Some(0) && said.contains("warning: 2 values are NaN or infinite") && said.contains("linear"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("warning: 2 values are NaN or infinite") && said.contains("linear"),
+        "{said}"
+    );
 }
 
 #[test]

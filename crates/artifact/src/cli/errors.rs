@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cli::interrupt::{Interrupted, interrupted};
 use crate::ArtifactError;
+use crate::cli::interrupt::{Interrupted, interrupted};
+
+/// `println!` panics when whoever read our output is gone.
+static READER_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// What the user can do; carried along an [`anyhow::Error`] and printed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,8 @@ fn is_interruption(error: &anyhow::Error) -> bool {
 
 /// Runs a binary: errors are rendered in our words, a panic becomes a message without a trace.
 ///
-/// Exit codes: what `body` returns; 2 for an error or a panic; 130 after [`Interrupted`].
+/// Exit codes: what `body` returns; 2 for an error or a panic; 130 after [`Interrupted`]; 0 when the reader of stdout left
+/// (`features inspect FILE | head`).
 pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let what = match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
@@ -99,7 +104,8 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             _ => "no message".to_owned(),
         };
         if what.contains("Broken pipe") {
-            return; // the reader of our output left; there is nobody to tell
+            READER_LEFT.store(true, Ordering::Relaxed);
+            return; // there is nobody to tell
         }
         let place = info.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
         eprintln!("error: this is a fault of the program, not yours: {what}{place}");
@@ -115,6 +121,7 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             eprint!("{}", render(&error));
             ExitCode::from(2)
         }
+        Err(_) if READER_LEFT.load(Ordering::Relaxed) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
 }
@@ -130,7 +137,7 @@ mod tests {
             .hint("make it again")
             .context("cannot start stage `classifier`")
             .hint("a hint further from the cause")
-            .unwrap_err();
+            .expect_err("made as one");
         assert_eq!(
             render(&error),
             "error: cannot start stage `classifier`\n  cause: `x` was made for another recipe\nhint: make it again\n"
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_interruption_is_found_under_context_and_hint() {
-        let error = Err::<(), _>(Interrupted).hint("go on").context("stage").unwrap_err();
+        let error = Err::<(), _>(Interrupted).hint("go on").context("stage").expect_err("made as one");
         assert!(is_interruption(&error));
         assert!(!is_interruption(&anyhow!("interrupted")), "the word alone is not enough");
     }

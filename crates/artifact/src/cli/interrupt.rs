@@ -42,7 +42,10 @@ pub fn install_interrupt_handler() {
                 std::process::exit(INTERRUPTED_CODE);
             });
         }
-        if let Err(error) = ctrlc::set_handler(ask_to_stop) {
+        if let Err(error) = ctrlc::set_handler(|| {
+            ask_to_stop();
+            eprintln!("stopping after this step (once more: at once)");
+        }) {
             eprintln!("warning: Ctrl-C cannot be caught ({error}); it will end the run at once");
         }
     });
