@@ -98,8 +98,7 @@ impl CentralStep {
         let mut product = self.product;
         for correction in 0..=MAX_CORRECTIONS {
             let epsilon = product / length;
-            let (slope, change) =
-                central_difference(network, weights, running, images, n, mode, direction, epsilon)?;
+            let (slope, change) = central_difference(network, weights, running, images, n, mode, direction, epsilon)?;
             let better = product * (BEST_CHANGE / change.max(1e-12)).clamp(1e-3, 1e3);
             if GOOD_CHANGE.contains(&change) || correction == MAX_CORRECTIONS {
                 self.product = 0.9 * product + 0.1 * better;

@@ -22,14 +22,18 @@ use serde_json::json;
 /// RUN/representation/VARIANT. Killed or interrupted and started again, it goes on from its last checkpoint and ends with the
 /// same bits. A second run does no work.
 #[derive(Parser)]
-#[command(name = "representation", version, after_help = "\
+#[command(
+    name = "representation",
+    version,
+    after_help = "\
 Examples:
   representation --recipe pipelines/fashion-mnist-lt.yaml --run runs/fashion-mnist-lt/seed-0 --variant ce
   representation --recipe pipelines/cifar100-lt-quick.yaml --run runs/quick/seed-1 --variant mpcl_meta --seed 1 --data ~/data
   representation --recipe my.yaml --run runs/my/seed-0 --variant mpcl --set representations.mpcl.epochs=5 --force
 
 Environment:
-  LONGTAIL_CHECKPOINT_EVERY_STEPS=N  also write a checkpoint every N steps (for tests; changes no bit)")]
+  LONGTAIL_CHECKPOINT_EVERY_STEPS=N  also write a checkpoint every N steps (for tests; changes no bit)"
+)]
 struct Cli {
     #[command(flatten)]
     stage: StageArgs,
@@ -47,7 +51,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
     let device = args.device()?;
     let layout = RunLayout::new(&args.run);
-    let source = with_hint(longtail_datasets::load(recipe.data.dataset, args.data.as_deref()).map_err(Into::into), &what)?;
+    let source =
+        with_hint(longtail_datasets::load(recipe.data.dataset, args.data.as_deref()).map_err(Into::into), &what)?;
     let split = with_hint(Split::load_or_create(&layout, &recipe.data, &source).map_err(Into::into), &what)?;
     let spec = stage_specs::representation(&layout, part, &device);
     let options = BeginOptions {
@@ -55,7 +60,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let mut observer = Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
+    let mut observer =
+        Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
     let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
     let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, options, &mut observer);
     if let Err(RepresentationError::Interrupted { step }) = outcome {

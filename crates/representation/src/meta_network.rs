@@ -2,11 +2,11 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, Tensor, Var};
+use longtail_ops::ChaCha8Rng;
 use longtail_ops::uniform;
 use longtail_recipe::MetaNetworkRecipe;
 use longtail_training::Scalar;
 use longtail_training::head::normalize_rows;
-use longtail_ops::ChaCha8Rng;
 
 use crate::RepresentationError;
 

@@ -78,7 +78,8 @@ impl<T: Scalar> Model<T> {
         match groups {
             WdGroups::All => Ok(None),
             WdGroups::WeightsOnly => {
-                let convolutions = self.network.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
+                let convolutions =
+                    self.network.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
                 let mut ranges: Vec<Range<usize>> = convolutions
                     .map(|entry| entry.offset..entry.offset + entry.shape.iter().product::<usize>())
                     .collect();

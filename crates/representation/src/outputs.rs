@@ -33,7 +33,8 @@ pub fn write(
         .into_iter()
         .map(|(name, shape, values)| NamedTensor { name, shape, data: TensorData::F32(values) })
         .collect();
-    let mut written = vec![("backbone.safetensors", write_tensors(&folder.join("backbone.safetensors"), &backbone, &metadata)?)];
+    let mut written =
+        vec![("backbone.safetensors", write_tensors(&folder.join("backbone.safetensors"), &backbone, &metadata)?)];
 
     let head = model.head_file()?.save(&folder.join("head.safetensors"), &Value::Null)?;
     written.push(("head.safetensors", head));

@@ -177,7 +177,11 @@ impl SeenClasses {
 
     /// Their rows of a (K, d) matrix, (K_seen, d).
     pub fn rows_of<T: Copy>(&self, matrix: &[T], dim: usize) -> Vec<T> {
-        self.classes.iter().flat_map(|&class| &matrix[class as usize * dim..(class as usize + 1) * dim]).copied().collect()
+        self.classes
+            .iter()
+            .flat_map(|&class| &matrix[class as usize * dim..(class as usize + 1) * dim])
+            .copied()
+            .collect()
     }
 
     /// A (K, d) matrix with `rows` at the seen classes and zeros elsewhere.

@@ -32,7 +32,8 @@ pub fn warnings(meter: &EpochMeter) -> Vec<String> {
 }
 
 /// What to do about it.
-pub const HINT: &str = "lower `meta_network.lr`, set `meta_network.max_angle_deg` or `meta_network.proximity`, or raise `t_th_frac`";
+pub const HINT: &str =
+    "lower `meta_network.lr`, set `meta_network.max_angle_deg` or `meta_network.proximity`, or raise `t_th_frac`";
 
 #[cfg(test)]
 mod tests {

@@ -67,11 +67,8 @@ impl Training {
     /// # Errors
     /// If this build does not know the decay groups.
     pub fn optimizer(recipe: &RepresentationRecipe, model: &Model<f32>) -> Result<Sgd<f32>, RepresentationError> {
-        let settings = SgdSettings {
-            momentum: recipe.momentum,
-            nesterov: recipe.nesterov,
-            weight_decay: recipe.weight_decay,
-        };
+        let settings =
+            SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
         Ok(Sgd::new(settings, model.weights.len(), model.decay_ranges(recipe.wd_groups)?))
     }
 
@@ -103,7 +100,8 @@ impl Training {
         while at.epoch < self.epochs {
             let lr = self.schedule.lr(at.epoch);
             let mut speed = StepClock::start();
-            for batch in self.loader.epoch_from(at.epoch, at.batch) {           // order = f(seed, epoch), not of threads
+            for batch in self.loader.epoch_from(at.epoch, at.batch) {
+                // order = f(seed, epoch), not of threads
                 let batch = LabelledImages::from(batch?);
                 let here = self.step_at(&at, lr);
                 self.method.step(&mut self.model, &mut self.optimizer, &batch, &here, &mut at.meter)?;
@@ -111,7 +109,7 @@ impl Training {
                 (at.batch, at.step) = (at.batch + 1, at.step + 1);
                 let stop = observer.stop_after(at.step);
                 if stop || clock.is_due(at.step) {
-                    self.save(run, &at, &mut metrics)?;                         // atomic; when it falls changes no bit
+                    self.save(run, &at, &mut metrics)?; // atomic; when it falls changes no bit
                     clock.saved(at.step);
                 }
                 if stop {

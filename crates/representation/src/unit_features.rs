@@ -24,7 +24,7 @@ impl<T: Scalar> UnitRows<T> {
             .map(|row| {
                 let square: f64 = row.iter().map(|value| value.wide() * value.wide()).sum();
                 let norm = T::of(square.sqrt().max(MIN_NORM));
-                row.iter_mut().for_each(|value| *value = *value / norm);
+                row.iter_mut().for_each(|value| *value /= norm);
                 norm
             })
             .collect();

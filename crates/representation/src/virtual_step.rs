@@ -58,7 +58,7 @@ mod tests {
     fn each_kind_is_the_step_that_the_optimiser_would_take() {
         for (kind, nesterov) in [(VirtualStep::Momentum, false), (VirtualStep::Nesterov, true)] {
             let settings = SgdSettings { momentum: 0.9, nesterov, weight_decay: 0.1 };
-            let mut optimizer = Sgd::<f64>::new(settings, 2, Some([0..1].to_vec()));
+            let mut optimizer = Sgd::<f64>::new(settings, 2, Some(vec![0..1, 1..1]));
             let (mut weights, gradient) = ([1.0, -2.0], [0.3, 0.7]);
             optimizer.step(0.1, &mut weights, &[1.0, -1.0]).expect("sizes fit");
             let mut expected = Vec::new();

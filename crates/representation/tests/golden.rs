@@ -35,12 +35,8 @@ fn assert_close(actual: &[f64], expected: &[f64], what: &str) {
 fn prototypes_meta_network_and_loss_are_torchs() {
     let golden: Golden =
         serde_json::from_str(include_str!("golden/prototypes/expected.json")).expect("the golden file is valid");
-    let settings = PrototypeSettings {
-        momentum: vec![golden.momentum; 4],
-        per_sample: true,
-        on_sphere: true,
-        debias: false,
-    };
+    let settings =
+        PrototypeSettings { momentum: vec![golden.momentum; 4], per_sample: true, on_sphere: true, debias: false };
     let mut bank = Prototypes::<f64>::new(settings, DIM);
     for ((features, labels), expected) in golden.features.iter().zip(&golden.labels).zip(&golden.prototypes) {
         bank.update(features, labels);

@@ -44,7 +44,7 @@ fn optimizers_take_torchs_steps() {
     for case in golden.sgd {
         let settings =
             SgdSettings { momentum: case.momentum, nesterov: case.nesterov, weight_decay: case.weight_decay };
-        let mut sgd = Sgd::<f64>::new(settings, 6, Some([0..4].to_vec()));
+        let mut sgd = Sgd::<f64>::new(settings, 6, Some(vec![0..4, 4..4]));
         let mut weights = golden.start.clone();
         for (step, expected) in case.weights.iter().enumerate() {
             sgd.step(lr(step), &mut weights, &golden.gradients[step]).expect("sizes fit");
@@ -52,8 +52,7 @@ fn optimizers_take_torchs_steps() {
         }
     }
     for case in golden.adamw {
-        let settings =
-            AdamSettings { epsilon: case.eps, weight_decay: case.weight_decay, ..AdamSettings::default() };
+        let settings = AdamSettings { epsilon: case.eps, weight_decay: case.weight_decay, ..AdamSettings::default() };
         let mut adam = Adam::<f64>::new(settings, 6);
         let mut weights = golden.start.clone();
         for (step, expected) in case.weights.iter().enumerate() {

@@ -22,12 +22,7 @@ impl<T: Scalar> Ce<T> {
     /// With all prototypes unseen.
     pub fn new(ema: &Ema, feature_dim: usize, loss: ClassificationLoss, class_counts: &[u32]) -> Self {
         let settings = PrototypeSettings::from_recipe(ema, class_counts);
-        Self {
-            loss,
-            prototypes: Prototypes::new(settings, feature_dim),
-            tape: Tape::default(),
-            gradient: Vec::new(),
-        }
+        Self { loss, prototypes: Prototypes::new(settings, feature_dim), tape: Tape::default(), gradient: Vec::new() }
     }
 }
 

@@ -139,8 +139,14 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
         let tau = self.settings.tau;
         let contrast = prototypes.as_deref().map(|prototypes| Contrast { prototypes, seen: &seen, lambda, tau });
         let (features, labels) = (self.tape.features(), &batch.labels);
-        let loss =
-            loss_at_features(&model.head, model.head_weights(), features, labels, &self.settings.loss, contrast.as_ref())?;
+        let loss = loss_at_features(
+            &model.head,
+            model.head_weights(),
+            features,
+            labels,
+            &self.settings.loss,
+            contrast.as_ref(),
+        )?;
         TrainingError::check_finite("train/loss", loss.total(lambda), at.epoch, at.step, at.lr)?;
         diagnostics::log_losses(&loss, contrast.as_ref(), features, labels, &empirical, meter)?;
         weights_gradient(&mut model.network, &model.weights, &self.tape, &loss, &mut self.gradient)?;

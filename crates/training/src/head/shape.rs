@@ -1,8 +1,8 @@
 //! What a head is on the host: its form, its sizes and one flat vector of weights.
 
+use longtail_ops::ChaCha8Rng;
 use longtail_ops::uniform;
 use longtail_recipe::HeadKind;
-use longtail_ops::ChaCha8Rng;
 
 use crate::{Scalar, TrainingError};
 

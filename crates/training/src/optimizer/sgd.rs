@@ -59,10 +59,10 @@ impl<T: Scalar> Sgd<T> {
     pub fn decayed_gradient(&self, weights: &[T], gradient: &[T]) -> Result<Vec<T>, TrainingError> {
         TrainingError::check_size("weights", weights.len(), self.buffer.len())?;
         TrainingError::check_size("gradient", gradient.len(), self.buffer.len())?;
-        let everything = [0..weights.len()];
+        let everything = 0..weights.len();
         let decay = T::of(self.settings.weight_decay);
         let mut decayed = gradient.to_vec();
-        for range in self.decay_ranges.as_deref().unwrap_or(&everything) {
+        for range in self.decay_ranges.as_deref().unwrap_or(std::slice::from_ref(&everything)) {
             for index in range.clone() {
                 decayed[index] = gradient[index] + decay * weights[index];
             }
@@ -107,7 +107,7 @@ mod tests {
     fn nesterov_looks_ahead_and_only_ranges_decay() {
         // d = 1 (no decay outside the ranges), b = 1, update = d + b/2 = 3/2.
         let settings = SgdSettings { momentum: 0.5, nesterov: true, weight_decay: 0.25 };
-        let mut sgd = Sgd::<f64>::new(settings, 2, Some([1..2].to_vec()));
+        let mut sgd = Sgd::<f64>::new(settings, 2, Some(vec![1..2, 2..2]));
         let mut weights = [1.0, 1.0];
         sgd.step(1.0, &mut weights, &[1.0, 1.0]).expect("sizes fit");
         assert_eq!(weights, [-0.5, 1.0 - 1.5 * 1.25]);

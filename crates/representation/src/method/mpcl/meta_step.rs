@@ -53,12 +53,13 @@ impl<T: Scalar> Mpcl<T> {
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
         let meta = self.meta.as_ref().ok_or(RepresentationError::NoMetaSet)?.batch(self.meta_steps)?;
+        let step = self.meta_gradient(model, optimizer, batch, &meta, at.lr, empirical, seen, lambda)?;
+        TrainingError::check_finite("meta/loss_after", step.loss_after, at.epoch, at.step, at.lr)?;
         if self.meta_steps.is_multiple_of(diagnostics::LOSS_BEFORE_EVERY) {
             let before = self.meta_loss(model, None, &meta)?;
             meter.add("meta/loss_before", "nats", before, 1.0);
+            meter.add("meta/loss_drop", "nats", before - step.loss_after, 1.0);
         }
-        let step = self.meta_gradient(model, optimizer, batch, &meta, at.lr, empirical, seen, lambda)?;
-        TrainingError::check_finite("meta/loss_after", step.loss_after, at.epoch, at.step, at.lr)?;
         let norm = step.gradient.iter().map(|value| value.wide().powi(2)).sum::<f64>().sqrt();
         TrainingError::check_finite("meta/gradient_norm", norm, at.epoch, at.step, at.lr)?;
         let rate = self.settings.meta_lr * if self.settings.follow_schedule { at.relative_lr } else { 1.0 };
@@ -110,8 +111,7 @@ impl<T: Scalar> Mpcl<T> {
 
         // 3  Ŵ.
         let kind = self.settings.virtual_step;
-        let rate =
-            virtual_step(kind, lr, &model.weights, &scratch.gradient, optimizer, &mut scratch.virtual_weights)?;
+        let rate = virtual_step(kind, lr, &model.weights, &scratch.gradient, optimizer, &mut scratch.virtual_weights)?;
 
         // 4  v = ∇L_meta at Ŵ; only its backbone block matters, as L_PC does not know the head.
         let (virtual_backbone, virtual_head) = scratch.virtual_weights.split_at(backbone);
@@ -143,7 +143,8 @@ impl<T: Scalar> Mpcl<T> {
             rows.iter().flat_map(|&row| &matrix[row as usize * dim..(row as usize + 1) * dim]).copied().collect()
         };
         let (unit, unit_dot) = (pick(&unit), pick(&unit_dot));
-        let direction = ContrastDirection { unit: &unit, unit_dot: &unit_dot, targets: &targets, batch: n, lambda, tau };
+        let direction =
+            ContrastDirection { unit: &unit, unit_dot: &unit_dot, targets: &targets, batch: n, lambda, tau };
         let factor = match self.settings.scale {
             MetaScale::WithLr => rate,
             // Without α_lr: 1, or 1 + μ with Nesterov.
@@ -170,8 +171,7 @@ impl<T: Scalar> Mpcl<T> {
         let (backbone, head) = weights.unwrap_or(&model.weights).split_at(backbone);
         let (running, tape) = (&mut model.running, &mut self.scratch.meta_tape);
         model.network.forward(backbone, running, &meta.images, meta_n, mode, tape)?;
-        let loss =
-            loss_at_features(&model.head, head, tape.features(), &meta.labels, &self.settings.meta_loss, None)?;
+        let loss = loss_at_features(&model.head, head, tape.features(), &meta.labels, &self.settings.meta_loss, None)?;
         Ok(loss.classification)
     }
 

@@ -109,11 +109,7 @@ impl MpclSettings {
             theta_optimizer: recipe.meta_network.optimizer,
             meta_lr: recipe.meta_network.lr,
             follow_schedule: recipe.meta_network.follow_schedule,
-            adam: AdamSettings {
-                epsilon,
-                weight_decay: recipe.meta_network.weight_decay,
-                ..AdamSettings::default()
-            },
+            adam: AdamSettings { epsilon, weight_decay: recipe.meta_network.weight_decay, ..AdamSettings::default() },
             proximity: recipe.meta_network.proximity,
             meta_every: recipe.meta_every.max(1) as u64,
             scale: recipe.meta_scale,
@@ -141,7 +137,7 @@ impl MpclSettings {
 
     /// Whether the step at `at` moves Θ.
     pub fn moves_theta(&self, at: &StepAt) -> bool {
-        at.step % self.meta_every == 0
+        at.step.is_multiple_of(self.meta_every)
     }
 
     /// Whether the step at `at` moves the prototypes.
