@@ -78,11 +78,12 @@ pub struct MetaNetworkRecipe {
     pub residual: bool,
     /// Width h of d→h→h→d, 0 to 65536; 0 = d for d ≤ 128, else 512. Default 0 (row 10).
     pub hidden: usize,
-    /// Largest angle in degrees between c' and c, in (0, 180]; c' is clamped to the cone. Default 180: no bound.
+    /// Largest angle in degrees between c' and c, in (0, 180]; c' is clamped to the cone. Default 15 (ours, from the
+    /// search in results/meta-network-search.md); literal 180: no bound.
     pub max_angle_deg: f64,
     /// Θ's optimiser. Default `adam` (row 11); literal `sgd`.
     pub optimizer: MetaOptimizer,
-    /// Its rate, in (0, 10]. Default 1e-4 (row 11); literal 0.1.
+    /// Its rate, in (0, 10]. Default 3e-4 (row 11 says 1e-4, without a bound); literal 0.1.
     pub lr: f64,
     /// Follow the network's schedule (rate relative to its peak). Default true (row 11); literal false.
     pub follow_schedule: bool,
