@@ -8,7 +8,8 @@ use longtail_backbone::{ImageShape, Network, NormMode, Tape};
 use longtail_ops::{normal, stream};
 
 /// Name, rows = columns, channels, batch.
-const CASES: [(&str, usize, usize, usize); 3] = [("resnet32", 32, 3, 128), ("resnet14", 28, 1, 128), ("resnet8", 28, 1, 128)];
+const CASES: [(&str, usize, usize, usize); 3] =
+    [("resnet32", 32, 3, 128), ("resnet14", 28, 1, 128), ("resnet8", 28, 1, 128)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +21,10 @@ fn main() {
     let repeats = number("--repeats").unwrap_or(5);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is made once, here");
     println!("{} threads, median of {repeats}", rayon::current_num_threads());
-    println!("{:<10} {:>10} {:>10} {:>10} {:>10} {:>14} {:>9}", "network", "forward", "backward", "jvp", "infer", "step images/s", "MiB");
+    println!(
+        "{:<10} {:>10} {:>10} {:>10} {:>10} {:>14} {:>9}",
+        "network", "forward", "backward", "jvp", "infer", "step images/s", "MiB"
+    );
     for (name, side, channels, batch) in CASES {
         time(name, ImageShape { height: side, width: side, channels }, batch, repeats);
     }

@@ -65,7 +65,9 @@ impl<T: Real + WithDType> NetworkOp<T> {
         let mut tape = Tape::default();
         network.forward(params, &mut running, images, n, self.mode, &mut tape).map_err(Error::wrap)?;
         let features = tape.features().to_vec();
-        self.tape.set(tape).map_err(|_| Error::Msg("network: an op serves one pass; make a new one for another".to_owned()))?;
+        self.tape
+            .set(tape)
+            .map_err(|_| Error::Msg("network: an op serves one pass; make a new one for another".to_owned()))?;
         Ok((features, network.feature_dim()))
     }
 }
@@ -77,11 +79,29 @@ impl<T: Real + WithDType> CustomOp2 for NetworkOp<T> {
         "network"
     }
 
-    fn cpu_fwd(&self, images: &CpuStorage, images_at: &Layout, params: &CpuStorage, params_at: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        images: &CpuStorage,
+        images_at: &Layout,
+        params: &CpuStorage,
+        params_at: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let image = self.network.lock().map_err(|_| Error::Msg(POISONED.to_owned()))?.image();
         let n = match *images_at.dims() {
-            [n, height, width, channels] if (height, width, channels) == (image.height, image.width, image.channels) => n,
-            _ => return Err(Error::Msg(format!("network: images must be (N, {}, {}, {}), channels last, got {:?}", image.height, image.width, image.channels, images_at.dims()))),
+            [n, height, width, channels]
+                if (height, width, channels) == (image.height, image.width, image.channels) =>
+            {
+                n
+            }
+            _ => {
+                return Err(Error::Msg(format!(
+                    "network: images must be (N, {}, {}, {}), channels last, got {:?}",
+                    image.height,
+                    image.width,
+                    image.channels,
+                    images_at.dims()
+                )));
+            }
         };
         if params_at.dims().len() != 1 {
             return Err(Error::Msg(format!("network: parameters must be one flat vector, got {:?}", params_at.dims())));
@@ -92,7 +112,13 @@ impl<T: Real + WithDType> CustomOp2 for NetworkOp<T> {
         Ok((T::to_cpu_storage_owned(features), Shape::from((n, dim))))
     }
 
-    fn bwd(&self, images: &Tensor, params: &Tensor, _features: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        images: &Tensor,
+        params: &Tensor,
+        _features: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if images.track_op() {
             return Err(Error::Msg("network: no gradient for images is computed; detach them".to_owned()));
         }

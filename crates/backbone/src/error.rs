@@ -17,7 +17,9 @@ pub enum BackboneError {
         name: String,
     },
     /// A depth that the architecture does not come in.
-    #[error("{family} cannot have depth {depth}: it must be 6n+2, at least {smallest} and at most {largest}, such as 20, 32 or 56")]
+    #[error(
+        "{family} cannot have depth {depth}: it must be 6n+2, at least {smallest} and at most {largest}, such as 20, 32 or 56"
+    )]
     Depth {
         /// The architecture in words.
         family: &'static str,

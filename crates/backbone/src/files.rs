@@ -69,10 +69,10 @@ fn check_values(entry: &ParamEntry, values: &[f32]) -> Result<(), BackboneError>
     if let Some(index) = values.iter().position(|v| !v.is_finite()) {
         return Err(wrong(index, "every value must be finite"));
     }
-    if entry.kind == ParamKind::RunningVar {
-        if let Some(index) = values.iter().position(|&v| v < 0.0) {
-            return Err(wrong(index, "a variance cannot be negative"));
-        }
+    if entry.kind == ParamKind::RunningVar
+        && let Some(index) = values.iter().position(|&v| v < 0.0)
+    {
+        return Err(wrong(index, "a variance cannot be negative"));
     }
     Ok(())
 }

@@ -103,7 +103,9 @@ impl ParamIndex {
                     values.extend((0..entry.len()).map(|_| T::from_f64(std * normal(rng))));
                 }
                 ParamKind::NormScale | ParamKind::RunningVar => values.extend(std::iter::repeat_n(T::ONE, entry.len())),
-                ParamKind::NormShift | ParamKind::RunningMean => values.extend(std::iter::repeat_n(T::ZERO, entry.len())),
+                ParamKind::NormShift | ParamKind::RunningMean => {
+                    values.extend(std::iter::repeat_n(T::ZERO, entry.len()))
+                }
             }
         }
         values

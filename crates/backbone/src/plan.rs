@@ -81,7 +81,8 @@ impl Pool {
 
     /// The smallest free buffer that is large enough; else the largest one, made larger; else a new one.
     fn take(&mut self, size: usize) -> usize {
-        let fits = self.free.iter().copied().filter(|&slot| self.sizes[slot] >= size).min_by_key(|&slot| self.sizes[slot]);
+        let fits =
+            self.free.iter().copied().filter(|&slot| self.sizes[slot] >= size).min_by_key(|&slot| self.sizes[slot]);
         let slot = fits.or_else(|| self.free.iter().copied().max_by_key(|&slot| self.sizes[slot]));
         let slot = slot.unwrap_or_else(|| {
             self.sizes.push(size);
@@ -100,7 +101,10 @@ impl Pool {
 /// What the backward pass reads again: inputs of convolutions, and outputs that tell where the ReLU let through.
 fn is_kept(graph: &Graph, value: Value) -> bool {
     value == graph.output
-        || graph.nodes.iter().any(|node| matches!(node, Node::ConvNorm(n) if n.input == value || (n.output == value && n.relu)))
+        || graph
+            .nodes
+            .iter()
+            .any(|node| matches!(node, Node::ConvNorm(n) if n.input == value || (n.output == value && n.relu)))
 }
 
 fn conv_len(graph: &Graph, node: &Node) -> Option<usize> {
@@ -130,7 +134,8 @@ fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize
         values[node.output().0] = place(graph.len(node.output(), 1), is_kept(graph, node.output()));
         convs.push(conv);
         seconds.push(other);
-        let mut done: Vec<Place> = node.inputs().iter().filter(|v| last_reader[v.0] == at).map(|v| values[v.0]).collect();
+        let mut done: Vec<Place> =
+            node.inputs().iter().filter(|v| last_reader[v.0] == at).map(|v| values[v.0]).collect();
         done.dedup(); // one value may enter a node twice
         done.extend([conv, other]);
         for place in done {
@@ -174,6 +179,11 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
             }
             _ => {
                 node.inputs().into_iter().for_each(|input| contribute(&mut pass, pool, input));
+                let overwrites = matches!(node, Node::GlobalPool { .. });
+                assert!(
+                    !(overwrites && pass.accumulate[at][0]),
+                    "nothing after the pool's node may read what it pools"
+                );
                 pool.give(incoming);
             }
         }

@@ -62,8 +62,8 @@ impl SavedBackbone {
     pub fn open(path: &Path) -> Result<Self, BackboneError> {
         let file = TensorFile::open(path)?;
         let metadata = file.metadata().clone();
-        let (architecture, image) = describe(&metadata)
-            .map_err(|what| BackboneError::Description { path: path.to_owned(), what })?;
+        let (architecture, image) =
+            describe(&metadata).map_err(|what| BackboneError::Description { path: path.to_owned(), what })?;
         let in_file = |source| BackboneError::InFile { path: path.to_owned(), source: Box::new(source) };
         let network = Network::new(&architecture, image).map_err(in_file)?;
         let mut tensors = Vec::with_capacity(file.names().len());

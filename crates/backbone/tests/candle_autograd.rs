@@ -30,7 +30,8 @@ fn tensors<T: Real + WithDType>(bench: &Bench<T>) -> Result<(Tensor, Var)> {
 fn loss(features: &Tensor) -> Result<Tensor> {
     let (n, dim) = features.dims2()?;
     let weight = Tensor::arange(0f64, (dim * CLASSES) as f64, &Device::Cpu)?.sin()?.reshape((dim, CLASSES))?;
-    let one_hot: Vec<f64> = (0..n * CLASSES).map(|i| f64::from(u8::from(i % CLASSES == i / CLASSES % CLASSES))).collect();
+    let one_hot: Vec<f64> =
+        (0..n * CLASSES).map(|i| f64::from(u8::from(i % CLASSES == i / CLASSES % CLASSES))).collect();
     let one_hot = Tensor::from_vec(one_hot, (n, CLASSES), &Device::Cpu)?.to_dtype(features.dtype())?;
     let logits = features.matmul(&weight.to_dtype(features.dtype())?)?;
     (log_softmax(&logits, 1)? * one_hot)?.sum_all()?.neg()? / n as f64
@@ -47,10 +48,11 @@ fn gradient_through_candle_is_the_engines<T: Real + WithDType>() -> Result<()> {
 
         let tape = bench.tape(mode);
         let features = Var::from_slice(tape.features(), (bench.n, 128), &Device::Cpu)?;
-        let cotangent = loss(&features)?.backward()?.get(&features).expect("a gradient").flatten_all()?.to_vec1::<T>()?;
+        let cotangent =
+            loss(&features)?.backward()?.get(&features).expect("a gradient").flatten_all()?.to_vec1::<T>()?;
         assert_eq!(bits(&through_candle), bits(&bench.gradient(&tape, &cotangent)), "{mode:?}");
         assert!(through_candle.iter().any(|&g| g != T::ZERO));
-        assert_eq!(bits(&running.lock().expect("no panic"), ), bits(&bench.running), "{mode:?}");
+        assert_eq!(bits(&running.lock().expect("no panic"),), bits(&bench.running), "{mode:?}");
     }
     Ok(())
 }
@@ -75,7 +77,8 @@ fn every_layout_is_read_right() -> Result<()> {
     let channels_first = images.permute((0, 3, 1, 2))?.contiguous()?.permute((0, 2, 3, 1))?;
     assert!(!channels_first.is_contiguous());
     let inside = Tensor::cat(&[&images, &images], 0)?.narrow(0, 4, 4)?;
-    let longer = Tensor::cat(&[params.as_tensor(), params.as_tensor()], 0)?.narrow(0, bench.params.len(), bench.params.len())?;
+    let longer =
+        Tensor::cat(&[params.as_tensor(), params.as_tensor()], 0)?.narrow(0, bench.params.len(), bench.params.len())?;
     let strided = Tensor::stack(&[params.as_tensor(), params.as_tensor()], 1)?.narrow(1, 1, 1)?.squeeze(1)?;
     assert!(!strided.is_contiguous());
     for (images, params) in [(&channels_first, params.as_tensor()), (&inside, &longer), (&images, &strided)] {
@@ -109,7 +112,9 @@ fn what_cannot_be_is_refused_in_words() -> Result<()> {
     let bench = bench::<f32>("resnet8", (6, 5, 3), 4);
     let (network, running) = shared(&bench);
     let (images, params) = tensors(&bench)?;
-    let apply = |images: &Tensor, params: &Tensor| NetworkOp::new(network.clone(), running.clone(), TRACK).apply(images, params);
+    let apply = |images: &Tensor, params: &Tensor| {
+        NetworkOp::new(network.clone(), running.clone(), TRACK).apply(images, params)
+    };
     let refused = |result: Result<Tensor>| result.expect_err("refused").to_string();
 
     let message = refused(apply(&images.permute((0, 3, 1, 2))?, &params));

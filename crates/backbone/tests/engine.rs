@@ -19,7 +19,10 @@ fn running_statistics_follow_only_when_tracked() {
     let untracked = bits(bench.tape(NormMode::Batch { track: false }).features());
     let tracked = bench.tape(TRACK);
     assert_eq!(bits(tracked.features()), untracked, "tracking changes no feature");
-    assert!(bench.running.iter().zip(&before).all(|(now, &then)| f64::from(*now).to_bits() != then), "every channel moved");
+    assert!(
+        bench.running.iter().zip(&before).all(|(now, &then)| f64::from(*now).to_bits() != then),
+        "every channel moved"
+    );
 }
 
 #[test]
@@ -68,7 +71,8 @@ fn an_image_has_the_same_features_in_any_batch() {
 
 #[test]
 fn a_last_smaller_batch_leaves_no_trace() {
-    let (mut used, mut fresh) = (bench::<f32>("resnet14_two_headed", (6, 7, 1), 6), bench::<f32>("resnet14_two_headed", (6, 7, 1), 6));
+    let (mut used, mut fresh) =
+        (bench::<f32>("resnet14_two_headed", (6, 7, 1), 6), bench::<f32>("resnet14_two_headed", (6, 7, 1), 6));
     let mut reused = Tape::default();
     for n in [6, 1, 4, 6] {
         let len = n * used.network.image().len();
@@ -113,7 +117,11 @@ fn memory_is_as_announced() {
     let mut bench = bench::<f32>("resnet8", (16, 16, 3), 4);
     let announced = bench.network.memory_bytes(4);
     let tape = bench.tape(TRACK);
-    assert!(tape.memory_bytes() <= announced && announced < 2 * tape.memory_bytes(), "{} {announced}", tape.memory_bytes());
+    assert!(
+        tape.memory_bytes() <= announced && announced < 2 * tape.memory_bytes(),
+        "{} {announced}",
+        tape.memory_bytes()
+    );
 }
 
 #[test]
@@ -130,7 +138,10 @@ fn wrong_sizes_are_refused_in_words_and_nothing_moves() {
     let message = text(network.forward(&params[1..], stats, images, 2, TRACK, &mut tape));
     assert!(message.contains("`params`") && message.contains("parameters of resnet8"), "{message}");
     assert!(text(network.forward(params, &mut stats[1..], images, 2, TRACK, &mut tape)).contains("`running`"));
-    assert_eq!(text(network.forward(params, stats, &[], 0, TRACK, &mut tape)), "a batch of no images cannot go through a network");
+    assert_eq!(
+        text(network.forward(params, stats, &[], 0, TRACK, &mut tape)),
+        "a batch of no images cannot go through a network"
+    );
     assert!(text(network.infer(params, stats, images, 2, &mut [0.0; 3])).contains("128 are needed (2 features of 64)"));
     let mut gradient = vec![0.0; params.len()];
     assert!(text(network.backward(params, &tape, &[0.0; 64], &mut gradient)).contains("`dfeatures`"));

@@ -30,9 +30,15 @@ fn everything_else_is_refused_in_words() {
     assert_eq!(refused(|t| drop(t.remove(0))), "tensor `conv1.weight` [16, 1, 3, 3] of resnet8 is missing");
     assert_eq!(refused(|t| t[0].0 = "conv0.weight".into()), "tensor `conv0.weight` does not belong to resnet8");
     assert_eq!(refused(|t| t.push(t[1].clone())), "tensor `bn1.weight` is there twice");
-    assert_eq!(refused(|t| t[0].1 = vec![16, 3, 3, 1]), "tensor `conv1.weight` has shape [16, 3, 3, 1], resnet8 needs [16, 1, 3, 3]");
+    assert_eq!(
+        refused(|t| t[0].1 = vec![16, 3, 3, 1]),
+        "tensor `conv1.weight` has shape [16, 3, 3, 1], resnet8 needs [16, 1, 3, 3]"
+    );
     assert!(refused(|t| t[1].2.truncate(3)).contains("`bn1.weight` has shape"));
-    assert_eq!(refused(|t| t[1].2[5] = f32::NAN), "tensor `bn1.weight` holds NaN at index 5; every value must be finite");
+    assert_eq!(
+        refused(|t| t[1].2[5] = f32::NAN),
+        "tensor `bn1.weight` holds NaN at index 5; every value must be finite"
+    );
     let negative = refused(|t| t.last_mut().expect("some").2[2] = -0.5);
     assert_eq!(negative, "tensor `layer3.0.bn2.running_var` holds -0.5 at index 2; a variance cannot be negative");
 }
@@ -65,7 +71,10 @@ mod file {
         let path = written(folder.path());
         let bench = bench::<f32>("resnet8", (6, 5, 3), 1);
         let saved = SavedBackbone::open(&path).expect("what was written");
-        assert_eq!((saved.network.architecture(), saved.network.image()), (bench.network.architecture(), bench.network.image()));
+        assert_eq!(
+            (saved.network.architecture(), saved.network.image()),
+            (bench.network.architecture(), bench.network.image())
+        );
         assert_eq!((bits(&saved.params), bits(&saved.running)), (bits(&bench.params), bits(&bench.running)));
         assert_eq!(saved.metadata["num_classes"], 7);
         assert_eq!(saved.metadata["image"], json!({"h": 6, "w": 5, "c": 3}));
@@ -88,7 +97,10 @@ mod file {
         };
         assert!(refused("architecture", json!("resnet9")).contains("depth 9"));
         assert!(refused("architecture", json!(8)).contains("no `architecture`"));
-        assert!(refused("architecture", json!("resnet14")).contains("`layer1.1.conv1.weight` [16, 16, 3, 3] of resnet14 is missing"));
+        assert!(
+            refused("architecture", json!("resnet14"))
+                .contains("`layer1.1.conv1.weight` [16, 16, 3, 3] of resnet14 is missing")
+        );
         assert!(refused("image", json!({"h": 6, "w": 5})).contains("`image.c` must be a whole number, found null"));
         assert!(refused("image", json!({"h": 6, "w": 5, "c": 1})).contains("resnet8 needs [16, 1, 3, 3]"));
         assert!(refused("image", json!({"h": u64::MAX, "w": 5, "c": 3})).contains("1 to 65535"));

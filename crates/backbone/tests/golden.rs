@@ -77,7 +77,10 @@ fn step<T: Real>(name: &str) -> [f64; 6] {
     let golden = golden(name);
     let [height, width, channels] = numbers(&golden["image"])[..] else { panic!("three sizes") };
     let image = ImageShape { height: height as usize, width: width as usize, channels: channels as usize };
-    let (n, classes) = (golden["batch"].as_u64().expect("a count") as usize, golden["num_classes"].as_u64().expect("a count") as usize);
+    let (n, classes) = (
+        golden["batch"].as_u64().expect("a count") as usize,
+        golden["num_classes"].as_u64().expect("a count") as usize,
+    );
     let mut network = Network::<T>::new(&name.parse().expect("known"), image).expect("possible");
     let dim = network.feature_dim();
     let (mut params, mut running): (Vec<T>, Vec<T>) = (vector(network.params()), vector(network.buffers()));
@@ -95,7 +98,9 @@ fn step<T: Real>(name: &str) -> [f64; 6] {
     let labels: Vec<u32> = (0..n).map(|i| ((3 * i + 1) % classes) as u32).collect();
     let mut logits = Vec::new();
     for row in tape.features().chunks(dim) {
-        logits.extend((0..classes).map(|k| bias[k] + row.iter().zip(&weight[k * dim..]).map(|(&f, &w)| f * w).sum::<T>()));
+        logits.extend(
+            (0..classes).map(|k| bias[k] + row.iter().zip(&weight[k * dim..]).map(|(&f, &w)| f * w).sum::<T>()),
+        );
     }
     let spec = CrossEntropySpec {
         labels: Some(&labels),
@@ -119,7 +124,8 @@ fn step<T: Real>(name: &str) -> [f64; 6] {
 
     let sgd = |key: &str| golden["sgd"][key].as_f64().expect("a number");
     let (lr, momentum, weight_decay) = (sgd("lr"), sgd("momentum"), sgd("weight_decay"));
-    let settings = SgdStep { lr, momentum, weight_decay, nesterov: golden["sgd"]["nesterov"].as_bool().expect("yes or no") };
+    let settings =
+        SgdStep { lr, momentum, weight_decay, nesterov: golden["sgd"]["nesterov"].as_bool().expect("yes or no") };
     let mut buffer: Vec<T> = Vec::new();
     for (stream, entry) in (4000..).zip(network.params().entries()) {
         buffer.extend(values::<T>(stream, entry.len(), 0.0, 0.01));
@@ -138,7 +144,10 @@ fn step<T: Real>(name: &str) -> [f64; 6] {
 
 fn assert_below(what: &str, errors: [f64; 6], allowed: [f64; 6]) {
     println!("{what}: {errors:?}");
-    assert!(errors.iter().zip(&allowed).all(|(error, allowed)| error <= allowed), "{what}: {errors:?}, allowed {allowed:?}");
+    assert!(
+        errors.iter().zip(&allowed).all(|(error, allowed)| error <= allowed),
+        "{what}: {errors:?}, allowed {allowed:?}"
+    );
 }
 
 #[test]
@@ -160,7 +169,9 @@ fn in_f32_they_agree_as_far_as_pytorch_does_with_itself() {
 
 #[test]
 fn the_comparison_sees_a_wrong_entry() {
-    let network = Network::<f64>::new(&"resnet8".parse().expect("known"), ImageShape { height: 4, width: 4, channels: 1 }).expect("possible");
+    let network =
+        Network::<f64>::new(&"resnet8".parse().expect("known"), ImageShape { height: 4, width: 4, channels: 1 })
+            .expect("possible");
     let mut flat: Vec<f64> = noise("flat", network.params().len());
     let summary = |piece: &[f64]| {
         let norm = piece.iter().map(|v| v * v).sum::<f64>().sqrt();

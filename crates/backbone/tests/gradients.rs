@@ -6,8 +6,12 @@ use common::{BOTH_MODES, Bench, bench, bits, describe, dot, noise, relative_erro
 use longtail_backbone::NormMode;
 
 /// Every form, in odd sizes, with one and three channels, and one image only.
-const CASES: [(&str, (usize, usize, usize), usize); 4] =
-    [("resnet8", (7, 5, 1), 3), ("resnet8", (8, 9, 3), 2), ("resnet14_two_headed", (5, 7, 3), 2), ("resnet14", (9, 9, 1), 1)];
+const CASES: [(&str, (usize, usize, usize), usize); 4] = [
+    ("resnet8", (7, 5, 1), 3),
+    ("resnet8", (8, 9, 3), 2),
+    ("resnet14_two_headed", (5, 7, 3), 2),
+    ("resnet14", (9, 9, 1), 1),
+];
 
 /// Small enough that no ReLU is likely to switch between the two points, large enough for 8 digits.
 const STEP: f64 = 1e-6;
@@ -39,7 +43,8 @@ fn backward_is_the_central_difference_in_every_tensor() {
             let values: Vec<f64> = noise(&entry.name, entry.len());
             whole[entry.range()].iter_mut().zip(values).for_each(|(to, value)| *to = shrink * value);
             for direction in [single, whole] {
-                let (up, down) = (bench.features_at(mode, &direction, STEP), bench.features_at(mode, &direction, -STEP));
+                let (up, down) =
+                    (bench.features_at(mode, &direction, STEP), bench.features_at(mode, &direction, -STEP));
                 let difference = (dot(&cotangent, &up) - dot(&cotangent, &down)) / (2.0 * STEP);
                 let exact = dot(&gradient, &direction);
                 let allowed = 1e-6 * (exact.abs() + scale * dot(&direction, &direction).sqrt());

@@ -27,7 +27,8 @@ fn setting() -> (Bench<f64>, Vec<f64>, Vec<f64>, Vec<usize>) {
 /// Unit rows, their norms, and softmax of the similarities.
 fn predictions(features: &[f64], prototypes: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let norms: Vec<f64> = features.chunks(DIM).map(|row| dot(row, row).sqrt()).collect();
-    let unit: Vec<f64> = features.chunks(DIM).zip(&norms).flat_map(|(row, norm)| row.iter().map(move |f| f / norm)).collect();
+    let unit: Vec<f64> =
+        features.chunks(DIM).zip(&norms).flat_map(|(row, norm)| row.iter().map(move |f| f / norm)).collect();
     let mut softmax = Vec::new();
     for row in unit.chunks(DIM) {
         let exps: Vec<f64> = prototypes.chunks(DIM).map(|c| (dot(row, c) / TEMPERATURE).exp()).collect();
@@ -76,7 +77,13 @@ fn mixed_derivative(features: &[f64], features_dot: &[f64], prototypes: &[f64], 
     out
 }
 
-fn by_the_engine(bench: &mut Bench<f64>, tape: &Tape<f64>, prototypes: &[f64], direction: &[f64], labels: &[usize]) -> Vec<f64> {
+fn by_the_engine(
+    bench: &mut Bench<f64>,
+    tape: &Tape<f64>,
+    prototypes: &[f64],
+    direction: &[f64],
+    labels: &[usize],
+) -> Vec<f64> {
     let features_dot = bench.jvp(tape, direction);
     mixed_derivative(tape.features(), &features_dot, prototypes, labels)
 }
@@ -178,7 +185,11 @@ impl Primitive<'_> {
     fn get(&self, name: &str) -> Result<Tensor> {
         let entry = self.index.get(name).expect("a parameter of the network");
         let piece = self.params.narrow(0, entry.offset, entry.len())?;
-        if entry.kind == ParamKind::ConvWeight { piece.reshape(entry.shape.as_slice()) } else { piece.reshape((1, (), 1, 1)) }
+        if entry.kind == ParamKind::ConvWeight {
+            piece.reshape(entry.shape.as_slice())
+        } else {
+            piece.reshape((1, (), 1, 1))
+        }
     }
 
     /// Convolution and batch norm on the batch's own statistics.

@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn odd_sizes_halve_upwards() {
-        let graph = Architecture::CifarResNet { depth: 8 }.graph(ImageShape { height: 7, width: 5, channels: 1 }).expect("known");
+        let graph = Architecture::CifarResNet { depth: 8 }
+            .graph(ImageShape { height: 7, width: 5, channels: 1 })
+            .expect("known");
         let last = graph.shape(Value(graph.output.0 - 1));
         assert_eq!((last.height, last.width, last.channels), (2, 2, 64));
     }

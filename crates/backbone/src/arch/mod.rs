@@ -111,7 +111,15 @@ mod tests {
         assert!(error("resnet2").contains("at least 8"));
         assert!(error("resnet6000002").contains("at most 1202"));
         assert!(error("resnet8_two_headed").contains("at least 14"));
-        for wrong in ["resnet", "resnet+32", "resnet032", "vgg16", "resnet32_twoheaded", "resnet-32", "resnet99999999999999999999"] {
+        for wrong in [
+            "resnet",
+            "resnet+32",
+            "resnet032",
+            "vgg16",
+            "resnet32_twoheaded",
+            "resnet-32",
+            "resnet99999999999999999999",
+        ] {
             assert!(error(wrong).contains("unknown architecture"), "{wrong}");
         }
         let json = serde_json::to_string(&Architecture::CifarResNet { depth: 20 }).expect("a string");

@@ -1,8 +1,8 @@
 //! From a gradient of the features to the gradient of all parameters. The image gets none.
 
 use longtail_ops::{
-    Real, ShortcutShape, Workspace, batch_norm_backward, conv2d_backward_input, conv2d_backward_weight, global_avg_pool_backward,
-    option_a_shortcut_backward,
+    Real, ShortcutShape, Workspace, batch_norm_backward, conv2d_backward_input, conv2d_backward_weight,
+    global_avg_pool_backward, option_a_shortcut_backward,
 };
 
 use super::buffers::Buffers;
@@ -106,18 +106,27 @@ impl<T: Real> Step<'_, T> {
     }
 
     fn linear(&mut self, at: usize, node: &Node) {
-        let batch = self.tape.batch;
+        let (batch, plan) = (self.tape.batch, &self.plan.backward);
+        let inputs = match node {
+            Node::Concat { inputs, .. } => &inputs[..],
+            Node::Shortcut { input, .. } | Node::GlobalPool { input, .. } => std::slice::from_ref(input),
+            Node::ConvNorm(_) => unreachable!("it has a step of its own"),
+        };
         let mut first = 0;
-        for (input, add) in node.inputs().into_iter().zip(self.plan.backward.accumulate[at].clone()) {
-            if self.plan.backward.values[input.0].is_none() {
+        for (&input, &add) in inputs.iter().zip(&plan.accumulate[at]) {
+            if plan.values[input.0].is_none() {
                 continue;
             }
             let mut buffer = self.take(input);
             let (from, dy) = (self.graph.shape(input), self.get(node.output()));
             let dx = &mut buffer[..batch * from.len()];
             match node {
-                Node::Shortcut { shape, .. } => option_a_shortcut_backward(&ShortcutShape { batch, ..*shape }, dy, dx, add),
-                Node::GlobalPool { .. } => global_avg_pool_backward(batch, from.height * from.width, from.channels, dy, dx),
+                Node::Shortcut { shape, .. } => {
+                    option_a_shortcut_backward(&ShortcutShape { batch, ..*shape }, dy, dx, add)
+                }
+                Node::GlobalPool { .. } => {
+                    global_avg_pool_backward(batch, from.height * from.width, from.channels, dy, dx)
+                }
                 Node::Concat { output, .. } => {
                     concat_part_backward(dy, from.channels, first, self.graph.shape(*output).channels, dx, add);
                     first += from.channels;

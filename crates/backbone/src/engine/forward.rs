@@ -2,8 +2,8 @@
 //! features under running statistics are the same bits either way.
 
 use longtail_ops::{
-    Real, ShortcutShape, Workspace, batch_norm_apply, batch_norm_statistics, conv2d, global_avg_pool, inverse_std, option_a_shortcut,
-    update_running,
+    Real, ShortcutShape, Workspace, batch_norm_apply, batch_norm_statistics, conv2d, global_avg_pool, inverse_std,
+    option_a_shortcut, update_running,
 };
 
 use super::buffers::Memory;
@@ -71,7 +71,13 @@ pub(super) fn run<T: Real>(
 }
 
 /// Fills in the mean and 1/σ that this batch norm uses, and lets running statistics follow the batch where asked.
-fn normalizers<T: Real>(n: &ConvNorm, x: &[T], batch: usize, source: &mut Source<'_, T>, statistics: &mut Statistics<T>) {
+fn normalizers<T: Real>(
+    n: &ConvNorm,
+    x: &[T],
+    batch: usize,
+    source: &mut Source<'_, T>,
+    statistics: &mut Statistics<T>,
+) {
     let Statistics { mean, var, inv_std } = statistics;
     let (mean, var) = (&mut mean[n.channels.clone()], &mut var[n.channels.clone()]);
     let channels = mean.len();

@@ -45,11 +45,23 @@ pub(super) fn run<T: Real>(
                 }
                 let x = tape.get(plan.forward.convs[at], len(n.output));
                 let y = n.relu.then(|| tape.get(plan.forward.values[n.output.0], len(n.output)));
-                let (mean, inv_std) = (&tape.statistics.mean[n.channels.clone()], &tape.statistics.inv_std[n.channels.clone()]);
+                let (mean, inv_std) =
+                    (&tape.statistics.mean[n.channels.clone()], &tape.statistics.inv_std[n.channels.clone()]);
                 let residual_dot = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
                 let shape = n.norm_shape(batch);
                 batch_norm_jvp(
-                    &shape, x, x_dot, mean, inv_std, gamma, gamma_dot, beta_dot, residual_dot, y, y_dot, tape.batch_stats,
+                    &shape,
+                    x,
+                    x_dot,
+                    mean,
+                    inv_std,
+                    gamma,
+                    gamma_dot,
+                    beta_dot,
+                    residual_dot,
+                    y,
+                    y_dot,
+                    tape.batch_stats,
                 );
                 memory.put(pass.convs[at], conv);
             }

@@ -143,7 +143,14 @@ impl<T: Real> Network<T> {
     /// - `images`: `(n, H, W, C)`, n ≥ 1 - `features`: `(n, d)`, overwritten
     /// # Errors
     /// A length that does not fit; an empty batch.
-    pub fn infer(&mut self, params: &[T], running: &[T], images: &[T], n: usize, features: &mut [T]) -> Result<(), BackboneError> {
+    pub fn infer(
+        &mut self,
+        params: &[T],
+        running: &[T],
+        images: &[T],
+        n: usize,
+        features: &mut [T],
+    ) -> Result<(), BackboneError> {
         self.check_inputs(params, running, images, n)?;
         self.check_features("features", features.len(), n)?;
         self.arena.reserve(&self.plan.arena, n);
@@ -151,7 +158,16 @@ impl<T: Real> Network<T> {
         let mut no_tape = Buffers::default();
         let mut memory = Memory { images, tape: &mut no_tape, arena: &mut self.arena };
         let (graph, pass) = (&self.graph, &self.plan.infer);
-        forward::run(graph, pass, params, Source::Running(running), n, &mut memory, &mut self.statistics, &mut self.workspace);
+        forward::run(
+            graph,
+            pass,
+            params,
+            Source::Running(running),
+            n,
+            &mut memory,
+            &mut self.statistics,
+            &mut self.workspace,
+        );
         features.copy_from_slice(memory.get(pass.values[graph.output.0], features.len()));
         Ok(())
     }
@@ -164,7 +180,13 @@ impl<T: Real> Network<T> {
     /// - `dfeatures`: `(n, d)` of the tape's n - `grad`: as [`Self::params`]
     /// # Errors
     /// A length that does not fit; a tape that no forward pass of such a network has filled.
-    pub fn backward(&mut self, params: &[T], tape: &Tape<T>, dfeatures: &[T], grad: &mut [T]) -> Result<(), BackboneError> {
+    pub fn backward(
+        &mut self,
+        params: &[T],
+        tape: &Tape<T>,
+        dfeatures: &[T],
+        grad: &mut [T],
+    ) -> Result<(), BackboneError> {
         self.check_tape(tape)?;
         self.check_params("params", params.len())?;
         self.check_params("grad", grad.len())?;
@@ -185,7 +207,13 @@ impl<T: Real> Network<T> {
     /// As [`Self::backward`].
     /// # Source
     /// The rules of forward differentiation; used for the meta-gradient's `∇_Θ⟨∇_W L, v⟩`.
-    pub fn jvp(&mut self, params: &[T], tape: &Tape<T>, direction: &[T], features_dot: &mut [T]) -> Result<(), BackboneError> {
+    pub fn jvp(
+        &mut self,
+        params: &[T],
+        tape: &Tape<T>,
+        direction: &[T],
+        features_dot: &mut [T],
+    ) -> Result<(), BackboneError> {
         self.check_tape(tape)?;
         self.check_params("params", params.len())?;
         self.check_params("direction", direction.len())?;
@@ -239,6 +267,11 @@ impl<T: Real> Network<T> {
     }
 }
 
-fn length(what: &'static str, found: usize, expected: usize, why: impl FnOnce() -> String) -> Result<(), BackboneError> {
+fn length(
+    what: &'static str,
+    found: usize,
+    expected: usize,
+    why: impl FnOnce() -> String,
+) -> Result<(), BackboneError> {
     if found == expected { Ok(()) } else { Err(BackboneError::Length { what, found, expected, why: why() }) }
 }

@@ -88,12 +88,22 @@ impl<T: Real> Tape<T> {
     }
 
     /// Gets ready for a pass over `images`, which it keeps: the first convolution's weight gradient reads them.
-    pub(super) fn prepare(&mut self, origin: Origin, graph: &Graph, plan: &Plan, images: &[T], batch: usize, batch_stats: bool) {
+    pub(super) fn prepare(
+        &mut self,
+        origin: Origin,
+        graph: &Graph,
+        plan: &Plan,
+        images: &[T],
+        batch: usize,
+        batch_stats: bool,
+    ) {
         self.images.clear();
         self.images.extend_from_slice(images);
         self.buffers.reserve(&plan.tape, batch);
         self.statistics.reserve(graph.norm_channels);
-        let Place::Tape(slot) = plan.forward.values[graph.output.0] else { unreachable!("the tape keeps the features") };
+        let Place::Tape(slot) = plan.forward.values[graph.output.0] else {
+            unreachable!("the tape keeps the features")
+        };
         self.features = (slot, graph.len(graph.output, batch));
         (self.origin, self.batch, self.batch_stats) = (Some(origin), batch, batch_stats);
     }

@@ -25,7 +25,13 @@ pub(crate) struct GraphBuilder {
 
 impl GraphBuilder {
     pub(crate) fn new(image: ImageShape) -> Self {
-        Self { values: vec![image], nodes: Vec::new(), params: ParamIndex::default(), buffers: ParamIndex::default(), norm_channels: 0 }
+        Self {
+            values: vec![image],
+            nodes: Vec::new(),
+            params: ParamIndex::default(),
+            buffers: ParamIndex::default(),
+            norm_channels: 0,
+        }
     }
 
     pub(crate) fn image(&self) -> Value {
@@ -38,7 +44,13 @@ impl GraphBuilder {
     }
 
     /// `relu(norm(conv(input)) + residual)`: the end of a residual block.
-    pub(crate) fn conv_norm_add_relu(&mut self, input: Value, (conv, norm): (&str, &str), sizes: Conv, residual: Value) -> Value {
+    pub(crate) fn conv_norm_add_relu(
+        &mut self,
+        input: Value,
+        (conv, norm): (&str, &str),
+        sizes: Conv,
+        residual: Value,
+    ) -> Value {
         self.conv_norm(input, conv, norm, sizes, Some(residual))
     }
 
@@ -57,7 +69,11 @@ impl GraphBuilder {
             dilation: 1,
             groups: 1,
         };
-        let weight = self.params.push(format!("{conv}.weight"), vec![width, from.channels, kernel, kernel], ParamKind::ConvWeight);
+        let weight = self.params.push(
+            format!("{conv}.weight"),
+            vec![width, from.channels, kernel, kernel],
+            ParamKind::ConvWeight,
+        );
         self.params.push(format!("{norm}.weight"), vec![width], ParamKind::NormScale);
         let beta = self.params.push(format!("{norm}.bias"), vec![width], ParamKind::NormShift);
         let mean = self.buffers.push(format!("{norm}.running_mean"), vec![width], ParamKind::RunningMean);
@@ -66,7 +82,10 @@ impl GraphBuilder {
         self.norm_channels = channels.end;
         let output = self.value(ImageShape { height: shape.out_height(), width: shape.out_width(), channels: width });
         if let Some(residual) = residual {
-            assert!(self.values[residual.0] == self.values[output.0], "{conv}: the residual's sizes are not the convolution's");
+            assert!(
+                self.values[residual.0] == self.values[output.0],
+                "{conv}: the residual's sizes are not the convolution's"
+            );
         }
         self.nodes.push(Node::ConvNorm(ConvNorm {
             input,
@@ -111,7 +130,8 @@ impl GraphBuilder {
     /// Channels side by side.
     pub(crate) fn concat(&mut self, inputs: &[Value]) -> Value {
         let first = self.values[inputs[0].0];
-        let same = inputs.iter().all(|v| (self.values[v.0].height, self.values[v.0].width) == (first.height, first.width));
+        let same =
+            inputs.iter().all(|v| (self.values[v.0].height, self.values[v.0].width) == (first.height, first.width));
         assert!(same, "concat: the inputs differ in height or width");
         let channels = inputs.iter().map(|v| self.values[v.0].channels).sum();
         let output = self.value(ImageShape { channels, ..first });
