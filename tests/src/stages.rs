@@ -1,5 +1,6 @@
 //! Stage binaries started one after the other, and killed on the way.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,7 @@ pub fn run_all(run: &TinyRun, threads: usize, kills: &mut Kills) -> Duration {
             let killed = kills.wait(&mut child);
             let status = child.wait().expect("the stage ends");
             if killed && !status.success() {
-                kills.with_checkpoint += usize::from(has_checkpoint(run, &stage));
+                kills.with_checkpoint += usize::from(has_checkpoint(&dir_of(run, &stage)));
                 continue;
             }
             let words = std::fs::read_to_string(log.path()).unwrap_or_default();
@@ -147,12 +148,20 @@ pub fn run_all(run: &TinyRun, threads: usize, kills: &mut Kills) -> Duration {
     kills.elapsed
 }
 
-fn has_checkpoint(run: &TinyRun, stage: &Stage) -> bool {
+/// Whether a stage's folder holds a whole checkpoint.
+pub fn has_checkpoint(stage_dir: &Path) -> bool {
+    std::fs::read_dir(stage_dir.join("checkpoints")).is_ok_and(|entries| {
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .any(|path| path.extension().is_some_and(|kind| kind == "safetensors"))
+    })
+}
+
+fn dir_of(run: &TinyRun, stage: &Stage) -> PathBuf {
     let layout = run.layout();
-    let dir = match (&stage.method, stage.name) {
+    match (&stage.method, stage.name) {
         (Some(method), _) => layout.classifier(&stage.variant, method),
         (None, "features") => layout.features(&stage.variant),
         _ => layout.representation(&stage.variant),
-    };
-    std::fs::read_dir(dir.join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some())
+    }
 }

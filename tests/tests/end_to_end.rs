@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use longtail_tests::{Outcome, artifacts, assert_same_bits, finish, snapshot, tiny_recipe, xtask};
+use longtail_tests::{Outcome, artifacts, assert_same_bits, finish, has_checkpoint, snapshot, tiny_recipe, xtask};
 use serde_json::Value;
 
 /// `cargo xtask VERB… tests/recipes/tiny.yaml --runs RUNS`.
@@ -153,7 +153,7 @@ fn signal(name: &str, process: u32) {
     assert!(status.success());
 }
 
-/// Starts a long training below xtask and waits until its metrics grow.
+/// Starts a long training below xtask and waits until it has written a checkpoint.
 #[cfg(unix)]
 fn long_training(runs: &Path) -> std::process::Child {
     let mut command = on_tiny(&["reproduce"], runs);
@@ -164,8 +164,8 @@ fn long_training(runs: &Path) -> std::process::Child {
         "rows=[{representation: ce, classifier: joint}]",
     ]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
-    let checkpoints = runs.join("tiny/seed-0/representation/ce/checkpoints");
-    wait_until(Duration::from_secs(120), || std::fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0));
+    let stage = runs.join("tiny/seed-0/representation/ce");
+    wait_until(Duration::from_secs(120), || has_checkpoint(&stage));
     child
 }
 
@@ -186,7 +186,7 @@ fn an_interrupt_ends_with_130_and_leaves_a_checkpoint() {
     let outcome: Outcome = child.wait_with_output().expect("xtask ends").into();
     assert_eq!(outcome.code, Some(130), "{}", outcome.words);
     let stage = runs.path().join("tiny/seed-0/representation/ce");
-    assert!(std::fs::read_dir(stage.join("checkpoints")).expect("readable").count() > 0);
+    assert!(has_checkpoint(&stage));
     assert!(!stage.join("manifest.json").exists());
 }
 
