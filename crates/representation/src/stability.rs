@@ -13,12 +13,14 @@ pub const LOWEST_MEAN_COSINE: f64 = 0.5;
 /// Empty for a method without meta-prototypes and while all is well.
 pub fn warnings(meter: &EpochMeter) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let (Some(pc), Some(limit)) = (meter.mean("train/pc"), meter.mean("train/log_classes"))
+    let (pc, empirical) = (meter.mean("train/pc"), meter.mean("train/pc_empirical"));
+    if let (Some(pc), Some(empirical), Some(limit)) = (pc, empirical, meter.mean("train/log_classes"))
         && pc > limit
+        && pc > empirical
     {
         warnings.push(format!(
-            "L_PC is {pc:.2}, above log K = {limit:.2}: features are told apart worse than by chance, and the prototypes no \
-             longer stand for their classes"
+            "L_PC is {pc:.2}, above log K = {limit:.2} and above {empirical:.2} under the empirical prototypes: the \
+             meta-prototypes no longer stand for their classes"
         ));
     }
     if let Some(cosine) = meter.mean("meta/cos_mean")
@@ -41,6 +43,7 @@ mod tests {
 
     fn meter(pc: f64, cosine: f64) -> EpochMeter {
         let mut meter = EpochMeter::default();
+        meter.add("train/pc_empirical", "nats", 1.5, 1.0);
         meter.add("train/pc", "nats", pc, 1.0);
         meter.add("train/log_classes", "nats", 2.3, 1.0);
         meter.add("meta/cos_mean", "1", cosine, 1.0);

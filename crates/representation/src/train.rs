@@ -99,7 +99,7 @@ impl Training {
         clock.saved(at.step);
         while at.epoch < self.epochs {
             let lr = self.schedule.lr(at.epoch);
-            let mut speed = StepClock::start();
+            let (mut speed, mut warned) = (StepClock::start(), false);
             for batch in self.loader.epoch_from(at.epoch, at.batch) {
                 // order = f(seed, epoch), not of threads
                 let batch = LabelledImages::from(batch?);
@@ -115,11 +115,14 @@ impl Training {
                 if stop {
                     return Err(RepresentationError::Interrupted { step: at.step });
                 }
-                if at.step % WATCH_EVERY == 0 {
-                    warn(&at, observer);
+                if !warned && at.step.is_multiple_of(WATCH_EVERY) {
+                    warned = warn(&at, observer);
                 }
             }
             self.finish_epoch(&at, lr, &speed, &mut metrics, observer)?;
+            if !warned {
+                warn(&at, observer);
+            }
             at = Position { epoch: at.epoch + 1, step: at.step, ..Position::default() };
         }
         Ok(())
@@ -162,7 +165,6 @@ impl Training {
         scalar("train/unstable", stability::warnings(&at.meter).len() as f64, "warnings")?;
         // No speed here: every field but `wall_secs`, from which it follows, is the same in each run.
         metrics.flush()?;
-        warn(at, observer);
         observer.say(&summary(at, self.epochs, lr, images_per_sec, accuracy.all));
         Ok(())
     }
@@ -202,10 +204,17 @@ impl Training {
     }
 }
 
-fn warn(at: &Position, observer: &mut dyn Observer) {
-    for warning in stability::warnings(&at.meter) {
-        observer.say(&format!("warning: epoch {}: {warning}\nhint: {}", at.epoch + 1, stability::HINT));
+/// Says that the run has left the stable region, if it has; once an epoch is enough.
+fn warn(at: &Position, observer: &mut dyn Observer) -> bool {
+    let warnings = stability::warnings(&at.meter);
+    if warnings.is_empty() {
+        return false;
     }
+    for warning in &warnings {
+        observer.say(&format!("warning: epoch {}: {warning}", at.epoch + 1));
+    }
+    observer.say(&format!("hint: {}", stability::HINT));
+    true
 }
 
 fn summary(at: &Position, epochs: usize, lr: f64, images_per_sec: f64, accuracy: Option<f64>) -> String {

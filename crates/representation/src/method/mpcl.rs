@@ -148,7 +148,8 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
             contrast.as_ref(),
         )?;
         TrainingError::check_finite("train/loss", loss.total(lambda), at.epoch, at.step, at.lr)?;
-        diagnostics::log_losses(&loss, contrast.as_ref(), features, labels, &empirical, meter)?;
+        let is_meta = matches!(phase, Phase::Meta { .. });
+        diagnostics::log_losses(&loss, contrast.as_ref(), features, labels, &empirical, is_meta, meter)?;
         weights_gradient(&mut model.network, &model.weights, &self.tape, &loss, &mut self.gradient)?;
         optimizer.step(at.lr, &mut model.weights, &self.gradient)?;
 

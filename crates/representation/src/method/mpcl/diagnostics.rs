@@ -17,6 +17,7 @@ pub(super) fn log_losses<T: Scalar>(
     features: &[T],
     labels: &[u32],
     empirical: &[T],
+    has_meta_prototypes: bool,
     meter: &mut EpochMeter,
 ) -> Result<(), RepresentationError> {
     let images = labels.len() as f64;
@@ -27,12 +28,14 @@ pub(super) fn log_losses<T: Scalar>(
     meter.add("train/log_classes", "nats", (contrast.seen.classes().len() as f64).ln(), images);
     meter.add("train/lambda", "1", contrast.lambda, images);
     meter.add("train/pc_pull", "1", pull(contrast, features, labels, dim)?, images);
-    if let Some(value) = contrast_value(contrast, empirical, features, labels, dim)? {
-        meter.add("train/pc_empirical", "nats", value, images);
+    if has_meta_prototypes {
+        if let Some(value) = contrast_value(contrast, empirical, features, labels, dim)? {
+            meter.add("train/pc_empirical", "nats", value, images);
+        }
+        let cosines = row_cosines(contrast.prototypes, empirical, dim);
+        meter.add("meta/cos_mean", "1", cosines.iter().sum::<f64>() / cosines.len() as f64, images);
+        meter.add("meta/cos_min", "1", cosines.iter().copied().fold(f64::INFINITY, f64::min), images);
     }
-    let cosines = row_cosines(contrast.prototypes, empirical, dim);
-    meter.add("meta/cos_mean", "1", cosines.iter().sum::<f64>() / cosines.len() as f64, images);
-    meter.add("meta/cos_min", "1", cosines.iter().copied().fold(f64::INFINITY, f64::min), images);
     Ok(())
 }
 
