@@ -190,7 +190,9 @@ fn a_killed_run_keeps_its_finished_dumps_and_ends_with_the_same_bits() {
     let checkpoints = run.layout().features("ce").join("checkpoints");
     let seen = || {
         let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-")).count()
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        // A checkpoint counts once it has its name: `step-….safetensors.tmp-…` is one that a kill would undo.
+        names.filter(|name| name.starts_with("step-") && name.ends_with(".safetensors")).count()
     };
     while seen() == 0 && child.try_wait().expect("waits").is_none() {
         std::thread::sleep(std::time::Duration::from_millis(1));
