@@ -107,7 +107,8 @@ impl Method for Mpfa<'_> {
         let mut chosen = Map::new();
         if source.alpha.is_adaptive() {
             chosen.insert("alpha_per_class".to_owned(), json!(source.alpha.values()));
-        } else {
+        } else if source.alpha.candidates().len() > 1 {
+            // A fixed α was given, not chosen.
             chosen.insert("alpha".to_owned(), json!(source.alpha.candidates().get(result.trial)));
         }
         Ok(Fitted::new(ScoringHead::Trained { head: result.head, transform }, chosen, result.val_accuracy))
