@@ -9,7 +9,7 @@ mod stages;
 mod tiny;
 mod workspace;
 
-pub use binaries::{binary, xtask};
+pub use binaries::{PREBUILT_VARIABLE, binary, xtask};
 pub use compare::{artifacts, assert_same_bits, snapshot};
 pub use corrupt::{Corruption, corrupt};
 pub use stages::{Kills, Outcome, Stage, finish, has_checkpoint, run_all, stage_command};

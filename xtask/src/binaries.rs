@@ -31,11 +31,17 @@ pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// A folder of binaries that are taken as they are, without a build: for the end-to-end tests, which have built them.
+const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
+
 /// `cargo build --release` of the packages; cargo shows its own progress on stderr.
 ///
 /// # Errors
 /// The build fails (cargo has said why), or is interrupted.
 pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
+    if let Some(folder) = std::env::var_os(PREBUILT_VARIABLE) {
+        return Ok(prebuilt(Path::new(&folder)));
+    }
     eprintln!("building the stage binaries (the first time takes some minutes) …");
     let mut command = Command::new(cargo());
     command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
@@ -61,6 +67,13 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
             .hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
     }
     Ok(Binaries(found))
+}
+
+/// Every binary of [`ALL`] that lies in a folder.
+fn prebuilt(folder: &Path) -> Binaries {
+    let names = ALL.iter().map(|package| package.trim_start_matches("longtail-"));
+    let paths = names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))));
+    Binaries(paths.filter(|(_, path)| path.is_file()).collect())
 }
 
 /// The name and path in one of cargo's messages, if it tells of a finished program.

@@ -89,12 +89,15 @@ pub fn report(seed_dirs: &[PathBuf], rows: &[(&str, &str)], recipe_part: Value) 
 
 /// Checks that the stage that this one reads from is finished and of this recipe.
 ///
+/// With `accept_stale` its files are taken as they are, also those of another program, which come without a manifest: what is
+/// missing or wrong in them is found when they are read.
+///
 /// # Errors
-/// [`ArtifactError::Upstream`] with the reasons, unless `accept_stale` and its files are there.
+/// [`ArtifactError::Upstream`] with the reasons.
 pub fn require_up_to_date(dir: &Path, spec: &StageSpec, accept_stale: bool) -> Result<(), ArtifactError> {
     let what = match stage_state(dir, spec)? {
         StageState::UpToDate => return Ok(()),
-        StageState::Stale { .. } if accept_stale => return Ok(()),
+        StageState::Stale { .. } | StageState::Missing if accept_stale => return Ok(()),
         StageState::Stale { reasons } => {
             format!("was made for another recipe or from other inputs ({})", reasons.join("; "))
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 /// Looks at data sets on disk.
 #[derive(Parser)]
-#[command(name = "datasets", version)]
+#[command(name = "datasets", version, after_help = "Example:\n  datasets check fashion-mnist-lt")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
