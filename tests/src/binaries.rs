@@ -1,4 +1,4 @@
-//! The real binaries, built once a test program by the cargo that runs the tests, in the same profile and target folder.
+//! The real binaries: those that `cargo xtask test` names, else built once a test program by the cargo that runs the tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,10 @@ pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 /// The path of one binary: `xtask`, `datasets`, `representation`, `features`, `classifier` or `report`.
 pub fn binary(name: &str) -> &'static Path {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    BUILT.get_or_init(build).get(name).unwrap_or_else(|| panic!("the build made no binary called {name}"))
+    BUILT
+        .get_or_init(|| prebuilt().unwrap_or_else(build))
+        .get(name)
+        .unwrap_or_else(|| panic!("the build made no binary called {name}"))
 }
 
 /// `cargo xtask` as a user starts it, in the root, with nobody at the keyboard.
@@ -34,6 +37,15 @@ pub fn xtask() -> Command {
     // They are built; xtask need not ask cargo again each time. One test leaves this out.
     command.env(PREBUILT_VARIABLE, binary("report").parent().expect("a binary lies in a folder"));
     command
+}
+
+/// Every binary in the folder that [`PREBUILT_VARIABLE`] names, if it names one and they are all there.
+fn prebuilt() -> Option<BTreeMap<String, PathBuf>> {
+    let folder = PathBuf::from(std::env::var_os(PREBUILT_VARIABLE)?);
+    let names = PACKAGES.iter().map(|package| package.trim_start_matches("longtail-"));
+    let found: BTreeMap<String, PathBuf> =
+        names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))).collect();
+    found.values().all(|path| path.is_file()).then_some(found)
 }
 
 fn build() -> BTreeMap<String, PathBuf> {

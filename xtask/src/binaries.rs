@@ -32,7 +32,7 @@ pub fn cargo() -> OsString {
 }
 
 /// A folder of binaries that are taken as they are, without a build: for the end-to-end tests, which have built them.
-const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
+pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
 /// `cargo build --release` of the packages; cargo shows its own progress on stderr.
 ///
