@@ -229,7 +229,8 @@ fn data_copy() -> tempfile::TempDir {
 #[test]
 fn missing_and_damaged_data_files_are_refused_before_any_work() {
     let images = "train-images-idx3-ubyte.gz";
-    let damages: [(&str, fn(&Path)); 3] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
         ("missing", |file| std::fs::remove_file(file).expect("removable")),
         ("truncated", |file| {
             let bytes = std::fs::read(file).expect("readable");

@@ -34,7 +34,7 @@ fn golden_file() -> PathBuf {
 fn summary(file: &Path) -> BTreeMap<String, f64> {
     let opened = TensorFile::open(file).expect("a finished file is sound");
     let mut numbers = BTreeMap::new();
-    let names: Vec<String> = opened.names().into_iter().map(|name| name.to_string()).collect();
+    let names: Vec<String> = opened.names().to_vec();
     for name in &names {
         if let Ok(values) = opened.f32(name) {
             let count = values.len().max(1) as f64;
