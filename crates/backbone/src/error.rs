@@ -11,14 +11,19 @@ use crate::image::ImageShape;
 #[non_exhaustive]
 pub enum BackboneError {
     /// A name that is no architecture of ours.
-    #[error("unknown architecture `{name}`; known are resnetN and resnetN_two_headed with N = 6n+2, such as resnet32")]
+    #[error(
+        "unknown architecture `{name}`; known are, for small images, resnetN and resnetN_two_headed with N = 6n+2, such as \
+         resnet32 (resnet50_cifar and resnet152_cifar at these depths), and for ImageNet resnet50, resnet101, resnet152 and \
+         resnext50_32x4d"
+    )]
     UnknownArchitecture {
         /// The name as given.
         name: String,
     },
     /// A depth that the architecture does not come in.
     #[error(
-        "{family} cannot have depth {depth}: it must be 6n+2, at least {smallest} and at most {largest}, such as 20, 32 or 56"
+        "{family} cannot have depth {depth}: it must be 6n+2, at least {smallest} and at most {largest}, such as 20, 32 or 56 \
+         (ResNets for ImageNet have 50, 101 and 152)"
     )]
     Depth {
         /// The architecture in words.
@@ -29,6 +34,12 @@ pub enum BackboneError {
         smallest: usize,
         /// The largest depth taken.
         largest: usize,
+    },
+    /// A depth that the ImageNet ResNet does not come in.
+    #[error("the ImageNet ResNet cannot have depth {depth}: it must be 50, 101 or 152")]
+    ImageNetDepth {
+        /// The depth asked for.
+        depth: usize,
     },
     /// Images of no pixels or no channels, or of absurdly many.
     #[error("a network cannot take images of {image} (rows × columns × channels): each must be 1 to 65535")]

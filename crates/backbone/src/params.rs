@@ -17,6 +17,27 @@ pub enum ParamKind {
     RunningVar,
 }
 
+/// The variance of a fresh convolution: 2 over the numbers that one of its outputs sums, or that one of its inputs goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConvInit {
+    /// `2 / (I/groups·k·k)`: `torch.nn.init.kaiming_normal_(weight)` with its defaults, as LDAM's `models/resnet_cifar.py` has it.
+    FanIn,
+    /// `2 / (O·k·k)`: `kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")`, as torchvision's `resnet.py` has it. Groups
+    /// are not counted.
+    FanOut,
+}
+
+impl ConvInit {
+    /// The standard deviation for a weight `(O, I/groups, k, k)`.
+    fn std(self, shape: &[usize]) -> f64 {
+        let fan = match self {
+            Self::FanIn => shape[1..].iter().product::<usize>(),
+            Self::FanOut => shape[0] * shape[2..].iter().product::<usize>(),
+        };
+        (2.0 / fan as f64).sqrt()
+    }
+}
+
 /// One named piece of a flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamEntry {
@@ -86,20 +107,16 @@ impl ParamIndex {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// A vector of fresh values: convolutions Kaiming-normal by fan-in (`std = √(2 / (I·k·k))`), γ = 1, β = 0,
-    /// running mean 0, running variance 1.
+    /// A vector of fresh values: convolutions Kaiming-normal by fan-in or fan-out, γ = 1, β = 0, running mean 0, running
+    /// variance 1.
     ///
     /// Normals are drawn in f64, one after another in the order of the vector, then rounded: f32 and f64 networks start alike.
-    ///
-    /// # Source
-    /// `torch.nn.init.kaiming_normal_(weight)` with its defaults, as LDAM's `models/resnet_cifar.py` has it.
-    pub fn init<T: Real>(&self, rng: &mut ChaCha8Rng) -> Vec<T> {
+    pub(crate) fn init<T: Real>(&self, conv_init: ConvInit, rng: &mut ChaCha8Rng) -> Vec<T> {
         let mut values = Vec::with_capacity(self.total);
         for entry in &self.entries {
             match entry.kind {
                 ParamKind::ConvWeight => {
-                    let fan_in: usize = entry.shape[1..].iter().product();
-                    let std = (2.0 / fan_in as f64).sqrt();
+                    let std = conv_init.std(&entry.shape);
                     values.extend((0..entry.len()).map(|_| T::from_f64(std * normal(rng))));
                 }
                 ParamKind::NormScale | ParamKind::RunningVar => values.extend(std::iter::repeat_n(T::ONE, entry.len())),
@@ -131,12 +148,14 @@ mod tests {
         index.push("w".into(), vec![64, 32, 3, 3], ParamKind::ConvWeight);
         index.push("g".into(), vec![2], ParamKind::NormScale);
         index.push("m".into(), vec![1], ParamKind::RunningMean);
-        let values: Vec<f64> = index.init(&mut longtail_ops::stream(1, "test", 0, 0));
+        let values: Vec<f64> = index.init(ConvInit::FanIn, &mut longtail_ops::stream(1, "test", 0, 0));
         let count = 64 * 32 * 9;
         let variance = values[..count].iter().map(|v| v * v).sum::<f64>() / count as f64;
         assert!((variance * (32.0 * 9.0) / 2.0 - 1.0).abs() < 0.03, "{variance}");
         assert_eq!(values[count..], [1.0, 1.0, 0.0]);
-        let again: Vec<f32> = index.init(&mut longtail_ops::stream(1, "test", 0, 0));
+        let again: Vec<f32> = index.init(ConvInit::FanIn, &mut longtail_ops::stream(1, "test", 0, 0));
         assert!(values.iter().zip(&again).all(|(&wide, &narrow)| wide as f32 == narrow));
+        let by_fan_out: Vec<f64> = index.init(ConvInit::FanOut, &mut longtail_ops::stream(1, "test", 0, 0));
+        assert!((by_fan_out[0] / values[0] - 0.5f64.sqrt()).abs() < 1e-12, "64 outputs, 32 inputs");
     }
 }

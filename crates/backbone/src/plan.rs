@@ -179,7 +179,7 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
             }
             _ => {
                 node.inputs().into_iter().for_each(|input| contribute(&mut pass, pool, input));
-                let overwrites = matches!(node, Node::GlobalPool { .. });
+                let overwrites = matches!(node, Node::GlobalPool { .. } | Node::MaxPool { .. });
                 assert!(
                     !(overwrites && pass.accumulate[at][0]),
                     "nothing after the pool's node may read what it pools"

@@ -41,7 +41,8 @@ pub(super) fn two_headed(mut net: GraphBuilder, blocks: usize) -> Graph {
 
 fn stages(net: &mut GraphBuilder, blocks: [usize; 3]) -> Value {
     let image = net.image();
-    let mut x = net.conv_norm_relu(image, ("conv1", "bn1"), Conv { width: 16, kernel: 3, stride: 1 });
+    let conv1 = net.layer(("conv1", "bn1"), net.channels(image), conv3x3(16, 1));
+    let mut x = net.conv_norm_relu(image, conv1);
     for (stage, ((width, first_stride), blocks)) in STAGES.into_iter().zip(blocks).enumerate() {
         for block in 0..blocks {
             let stride = if block == 0 { first_stride } else { 1 };
@@ -54,9 +55,16 @@ fn stages(net: &mut GraphBuilder, blocks: [usize; 3]) -> Value {
 fn basic_block(net: &mut GraphBuilder, name: &str, x: Value, width: usize, stride: usize) -> Value {
     let names = |i: usize| (format!("{name}.conv{i}"), format!("{name}.bn{i}"));
     let ((conv1, bn1), (conv2, bn2)) = (names(1), names(2));
-    let y = net.conv_norm_relu(x, (&conv1, &bn1), Conv { width, kernel: 3, stride });
+    let conv1 = net.layer((&conv1, &bn1), net.channels(x), conv3x3(width, stride));
+    let conv2 = net.layer((&conv2, &bn2), width, conv3x3(width, 1));
+    // The convolution stands before the shortcut, so that going backward it is the last to add to the gradient of `x`.
+    let y = net.conv_norm_relu(x, conv1);
     let shortcut = net.option_a_shortcut(x, width, stride);
-    net.conv_norm_add_relu(y, (&conv2, &bn2), Conv { width, kernel: 3, stride: 1 }, shortcut)
+    net.conv_norm_add_relu(y, conv2, shortcut)
+}
+
+fn conv3x3(width: usize, stride: usize) -> Conv {
+    Conv { width, kernel: 3, stride, groups: 1 }
 }
 
 #[cfg(test)]

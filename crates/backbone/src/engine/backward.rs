@@ -1,8 +1,8 @@
 //! From a gradient of the features to the gradient of all parameters. The image gets none.
 
 use longtail_ops::{
-    Real, ShortcutShape, Workspace, batch_norm_backward, conv2d_backward_input, conv2d_backward_weight,
-    global_avg_pool_backward, option_a_shortcut_backward,
+    PoolShape, Real, ShortcutShape, Workspace, batch_norm_backward, conv2d_backward_input, conv2d_backward_weight,
+    global_avg_pool_backward, max_pool_backward, option_a_shortcut_backward,
 };
 
 use super::buffers::Buffers;
@@ -109,7 +109,9 @@ impl<T: Real> Step<'_, T> {
         let (batch, plan) = (self.tape.batch, &self.plan.backward);
         let inputs = match node {
             Node::Concat { inputs, .. } => &inputs[..],
-            Node::Shortcut { input, .. } | Node::GlobalPool { input, .. } => std::slice::from_ref(input),
+            Node::Shortcut { input, .. } | Node::MaxPool { input, .. } | Node::GlobalPool { input, .. } => {
+                std::slice::from_ref(input)
+            }
             Node::ConvNorm(_) => unreachable!("it has a step of its own"),
         };
         let mut first = 0;
@@ -123,6 +125,10 @@ impl<T: Real> Step<'_, T> {
             match node {
                 Node::Shortcut { shape, .. } => {
                     option_a_shortcut_backward(&ShortcutShape { batch, ..*shape }, dy, dx, add)
+                }
+                Node::MaxPool { shape, winners, .. } => {
+                    let argmax = &self.tape.winners[batch * winners.start..batch * winners.end];
+                    max_pool_backward(&PoolShape { batch, ..*shape }, dy, argmax, dx);
                 }
                 Node::GlobalPool { .. } => {
                     global_avg_pool_backward(batch, from.height * from.width, from.channels, dy, dx)

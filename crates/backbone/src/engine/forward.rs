@@ -2,8 +2,8 @@
 //! features under running statistics are the same bits either way.
 
 use longtail_ops::{
-    Real, ShortcutShape, Workspace, batch_norm_apply, batch_norm_statistics, conv2d, global_avg_pool, inverse_std,
-    option_a_shortcut, update_running,
+    PoolShape, Real, ShortcutShape, Workspace, batch_norm_apply, batch_norm_statistics, conv2d, global_avg_pool,
+    inverse_std, max_pool, option_a_shortcut, update_running,
 };
 
 use super::buffers::Memory;
@@ -28,6 +28,7 @@ pub(super) fn run<T: Real>(
     batch: usize,
     memory: &mut Memory<'_, T>,
     statistics: &mut Statistics<T>,
+    argmax: &mut [u8],
     workspace: &mut Workspace<T>,
 ) {
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -50,6 +51,11 @@ pub(super) fn run<T: Real>(
             Node::Shortcut { input, shape, .. } => {
                 let shape = ShortcutShape { batch, ..*shape };
                 option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y);
+            }
+            Node::MaxPool { input, shape, winners, .. } => {
+                let x = memory.get(pass.values[input.0], len(*input));
+                let argmax = &mut argmax[batch * winners.start..batch * winners.end];
+                max_pool(&PoolShape { batch, ..*shape }, x, y, argmax);
             }
             Node::GlobalPool { input, .. } => {
                 let from = graph.shape(*input);

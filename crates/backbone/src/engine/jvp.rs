@@ -1,9 +1,12 @@
 //! The derivative of the features along a direction of the parameters, read off a tape.
 //!
 //! A convolution's tangent is `conv(ẋ, w) + conv(x, ẇ)`; batch norm's has the tangents of the batch's mean and variance in it;
-//! the ReLU lets through where it did; all else is linear.
+//! the ReLU lets through where it did, a max pool what it did; all else is linear.
 
-use longtail_ops::{Real, ShortcutShape, Workspace, axpy, batch_norm_jvp, conv2d, global_avg_pool, option_a_shortcut};
+use longtail_ops::{
+    PoolShape, Real, ShortcutShape, Workspace, axpy, batch_norm_jvp, conv2d, global_avg_pool, max_pool_tangent,
+    option_a_shortcut,
+};
 
 use super::buffers::Memory;
 use super::forward::concat_part;
@@ -68,6 +71,11 @@ pub(super) fn run<T: Real>(
             Node::Shortcut { input, shape, .. } => {
                 let shape = ShortcutShape { batch, ..*shape };
                 option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y_dot);
+            }
+            Node::MaxPool { input, shape, winners, .. } => {
+                let x_dot = memory.get(pass.values[input.0], len(*input));
+                let argmax = &tape.winners[batch * winners.start..batch * winners.end];
+                max_pool_tangent(&PoolShape { batch, ..*shape }, x_dot, argmax, y_dot);
             }
             Node::GlobalPool { input, .. } => {
                 let from = graph.shape(*input);

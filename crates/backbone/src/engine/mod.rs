@@ -52,6 +52,8 @@ pub struct Network<T: Real> {
     workspace: Workspace<T>,
     /// Of the inference pass; training keeps its own on the tape.
     statistics: Statistics<T>,
+    /// Likewise.
+    winners: Vec<u8>,
 }
 
 impl<T: Real> Network<T> {
@@ -70,6 +72,7 @@ impl<T: Real> Network<T> {
             arena: Buffers::default(),
             workspace: Workspace::default(),
             statistics: Statistics::default(),
+            winners: Vec::new(),
         })
     }
 
@@ -100,7 +103,8 @@ impl<T: Real> Network<T> {
 
     /// Fresh parameters and running statistics; see [`ParamIndex::init`].
     pub fn init(&self, rng: &mut ChaCha8Rng) -> (Vec<T>, Vec<T>) {
-        (self.graph.params.init(rng), self.graph.buffers.init(rng))
+        let conv_init = self.graph.conv_init;
+        (self.graph.params.init(conv_init, rng), self.graph.buffers.init(conv_init, rng))
     }
 
     /// Features of a batch, left in `tape.features()`, with all that [`Self::backward`] and [`Self::jvp`] need.
@@ -133,7 +137,8 @@ impl<T: Real> Network<T> {
         self.arena.reserve(&self.plan.arena, n);
         let mut memory = Memory { images, tape: &mut tape.buffers, arena: &mut self.arena };
         let (graph, pass) = (&self.graph, &self.plan.forward);
-        forward::run(graph, pass, params, source, n, &mut memory, &mut tape.statistics, &mut self.workspace);
+        let (statistics, winners) = (&mut tape.statistics, &mut tape.winners);
+        forward::run(graph, pass, params, source, n, &mut memory, statistics, winners, &mut self.workspace);
         Ok(())
     }
 
@@ -155,6 +160,7 @@ impl<T: Real> Network<T> {
         self.check_features("features", features.len(), n)?;
         self.arena.reserve(&self.plan.arena, n);
         self.statistics.reserve(self.graph.norm_channels);
+        self.winners.resize(n * self.graph.winners, 0);
         let mut no_tape = Buffers::default();
         let mut memory = Memory { images, tape: &mut no_tape, arena: &mut self.arena };
         let (graph, pass) = (&self.graph, &self.plan.infer);
@@ -166,6 +172,7 @@ impl<T: Real> Network<T> {
             n,
             &mut memory,
             &mut self.statistics,
+            &mut self.winners,
             &mut self.workspace,
         );
         features.copy_from_slice(memory.get(pass.values[graph.output.0], features.len()));
@@ -230,7 +237,7 @@ impl<T: Real> Network<T> {
     /// the convolutions' packed weights.
     pub fn memory_bytes(&self, n: usize) -> usize {
         let activations = n * (self.plan.elements_per_image() + self.image.len());
-        (activations + 6 * self.graph.norm_channels) * size_of::<T>()
+        (activations + 6 * self.graph.norm_channels) * size_of::<T>() + n * self.graph.winners
     }
 
     fn origin(&self) -> Origin {

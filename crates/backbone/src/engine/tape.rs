@@ -49,6 +49,8 @@ pub struct Tape<T> {
     pub(super) images: Vec<T>,
     pub(super) buffers: Buffers<T>,
     pub(super) statistics: Statistics<T>,
+    /// The argmax of every max pool.
+    pub(super) winners: Vec<u8>,
     /// Buffer and length of the features.
     features: (usize, usize),
 }
@@ -62,6 +64,7 @@ impl<T> Default for Tape<T> {
             images: Vec::new(),
             buffers: Buffers::default(),
             statistics: Statistics::default(),
+            winners: Vec::new(),
             features: (0, 0),
         }
     }
@@ -84,7 +87,9 @@ impl<T: Real> Tape<T> {
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
         let vectors = [&self.images, &self.statistics.mean, &self.statistics.var, &self.statistics.inv_std];
-        self.buffers.bytes() + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
+        self.buffers.bytes()
+            + self.winners.capacity()
+            + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
     }
 
     /// Gets ready for a pass over `images`, which it keeps: the first convolution's weight gradient reads them.
@@ -101,6 +106,7 @@ impl<T: Real> Tape<T> {
         self.images.extend_from_slice(images);
         self.buffers.reserve(&plan.tape, batch);
         self.statistics.reserve(graph.norm_channels);
+        self.winners.resize(batch * graph.winners, 0);
         let Place::Tape(slot) = plan.forward.values[graph.output.0] else {
             unreachable!("the tape keeps the features")
         };

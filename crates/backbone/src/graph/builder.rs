@@ -1,10 +1,12 @@
 //! The words in which an architecture is declared.
 
-use longtail_ops::{ConvShape, ShortcutShape};
+use std::ops::Range;
+
+use longtail_ops::{ConvShape, PoolShape, ShortcutShape};
 
 use super::{ConvNorm, Graph, IMAGE, Node, Value};
 use crate::image::ImageShape;
-use crate::params::{ParamIndex, ParamKind};
+use crate::params::{ConvInit, ParamIndex, ParamKind};
 
 /// A square convolution without bias: `padding` keeps the size at stride 1.
 #[derive(Clone, Copy, Debug)]
@@ -12,25 +14,41 @@ pub(crate) struct Conv {
     pub(crate) width: usize,
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
+    pub(crate) groups: usize,
 }
 
-/// Collects nodes, and names their parameters in the order in which they are declared.
+/// A convolution and its batch norm, with places in the flat vectors. It stands in no pass until a node is made of it: files
+/// have an order of their own.
+pub(crate) struct Layer {
+    name: String,
+    in_channels: usize,
+    sizes: Conv,
+    params: Range<usize>,
+    running: Range<usize>,
+    channels: Range<usize>,
+}
+
+/// Collects layers in the order of the flat vectors, and nodes in the order of the forward pass.
 pub(crate) struct GraphBuilder {
     values: Vec<ImageShape>,
     nodes: Vec<Node>,
     params: ParamIndex,
     buffers: ParamIndex,
     norm_channels: usize,
+    winners: usize,
+    conv_init: ConvInit,
 }
 
 impl GraphBuilder {
-    pub(crate) fn new(image: ImageShape) -> Self {
+    pub(crate) fn new(image: ImageShape, conv_init: ConvInit) -> Self {
         Self {
             values: vec![image],
             nodes: Vec::new(),
             params: ParamIndex::default(),
             buffers: ParamIndex::default(),
             norm_channels: 0,
+            winners: 0,
+            conv_init,
         }
     }
 
@@ -38,65 +56,91 @@ impl GraphBuilder {
         IMAGE
     }
 
-    /// `relu(norm(conv(input)))`, with weights named `conv` and `norm`.
-    pub(crate) fn conv_norm_relu(&mut self, input: Value, (conv, norm): (&str, &str), sizes: Conv) -> Value {
-        self.conv_norm(input, conv, norm, sizes, None)
+    pub(crate) fn channels(&self, value: Value) -> usize {
+        self.values[value.0].channels
     }
 
-    /// `relu(norm(conv(input)) + residual)`: the end of a residual block.
-    pub(crate) fn conv_norm_add_relu(
-        &mut self,
-        input: Value,
-        (conv, norm): (&str, &str),
-        sizes: Conv,
-        residual: Value,
-    ) -> Value {
-        self.conv_norm(input, conv, norm, sizes, Some(residual))
-    }
-
-    fn conv_norm(&mut self, input: Value, conv: &str, norm: &str, sizes: Conv, residual: Option<Value>) -> Value {
-        let from = self.values[input.0];
-        let Conv { width, kernel, stride } = sizes;
-        let shape = ConvShape {
-            batch: 1,
-            height: from.height,
-            width: from.width,
-            in_channels: from.channels,
-            out_channels: width,
-            kernel,
-            stride,
-            padding: kernel / 2,
-            dilation: 1,
-            groups: 1,
-        };
-        let weight = self.params.push(
-            format!("{conv}.weight"),
-            vec![width, from.channels, kernel, kernel],
-            ParamKind::ConvWeight,
-        );
+    /// Declares weights named `conv` and `norm`, after all that were declared before.
+    pub(crate) fn layer(&mut self, (conv, norm): (&str, &str), in_channels: usize, sizes: Conv) -> Layer {
+        let Conv { width, kernel, groups, .. } = sizes;
+        let weight = vec![width, in_channels / groups, kernel, kernel];
+        let weight = self.params.push(format!("{conv}.weight"), weight, ParamKind::ConvWeight);
         self.params.push(format!("{norm}.weight"), vec![width], ParamKind::NormScale);
         let beta = self.params.push(format!("{norm}.bias"), vec![width], ParamKind::NormShift);
         let mean = self.buffers.push(format!("{norm}.running_mean"), vec![width], ParamKind::RunningMean);
         let var = self.buffers.push(format!("{norm}.running_var"), vec![width], ParamKind::RunningVar);
         let channels = self.norm_channels..self.norm_channels + width;
         self.norm_channels = channels.end;
-        let output = self.value(ImageShape { height: shape.out_height(), width: shape.out_width(), channels: width });
-        if let Some(residual) = residual {
-            assert!(
-                self.values[residual.0] == self.values[output.0],
-                "{conv}: the residual's sizes are not the convolution's"
-            );
-        }
-        self.nodes.push(Node::ConvNorm(ConvNorm {
-            input,
-            residual,
-            output,
-            relu: true,
-            conv: shape,
+        Layer {
+            name: conv.to_owned(),
+            in_channels,
+            sizes,
             params: weight.start..beta.end,
             running: mean.start..var.end,
             channels,
-        }));
+        }
+    }
+
+    /// `norm(conv(input))`: a shortcut with weights.
+    pub(crate) fn conv_norm(&mut self, input: Value, layer: Layer) -> Value {
+        self.node(input, layer, None, false)
+    }
+
+    /// `relu(norm(conv(input)))`
+    pub(crate) fn conv_norm_relu(&mut self, input: Value, layer: Layer) -> Value {
+        self.node(input, layer, None, true)
+    }
+
+    /// `relu(norm(conv(input)) + residual)`: the end of a residual block.
+    pub(crate) fn conv_norm_add_relu(&mut self, input: Value, layer: Layer, residual: Value) -> Value {
+        self.node(input, layer, Some(residual), true)
+    }
+
+    fn node(&mut self, input: Value, layer: Layer, residual: Option<Value>, relu: bool) -> Value {
+        let from = self.values[input.0];
+        let Layer { name, in_channels, sizes, params, running, channels } = layer;
+        assert!(from.channels == in_channels, "{name}: the input has {} channels, not {in_channels}", from.channels);
+        let conv = ConvShape {
+            batch: 1,
+            height: from.height,
+            width: from.width,
+            in_channels,
+            out_channels: sizes.width,
+            kernel: sizes.kernel,
+            stride: sizes.stride,
+            padding: sizes.kernel / 2,
+            dilation: 1,
+            groups: sizes.groups,
+        };
+        let output =
+            self.value(ImageShape { height: conv.out_height(), width: conv.out_width(), channels: sizes.width });
+        if let Some(residual) = residual {
+            assert!(
+                self.values[residual.0] == self.values[output.0],
+                "{name}: the residual's sizes are not the convolution's"
+            );
+        }
+        self.nodes.push(Node::ConvNorm(ConvNorm { input, residual, output, relu, conv, params, running, channels }));
+        output
+    }
+
+    /// The maximum of each window; `padding` is half a window.
+    pub(crate) fn max_pool(&mut self, input: Value, kernel: usize, stride: usize) -> Value {
+        let from = self.values[input.0];
+        let shape = PoolShape {
+            batch: 1,
+            height: from.height,
+            width: from.width,
+            channels: from.channels,
+            kernel,
+            stride,
+            padding: kernel / 2,
+        };
+        let output =
+            self.value(ImageShape { height: shape.out_height(), width: shape.out_width(), channels: from.channels });
+        let winners = self.winners..self.winners + shape.output_len();
+        self.winners = winners.end;
+        self.nodes.push(Node::MaxPool { input, output, shape, winners });
         output
     }
 
@@ -141,10 +185,13 @@ impl GraphBuilder {
 
     /// The end: `features` has one pixel.
     pub(crate) fn finish(self, features: Value) -> Graph {
-        let Self { values, nodes, params, buffers, norm_channels } = self;
+        let Self { values, nodes, params, buffers, norm_channels, winners, conv_init } = self;
         let shape = values[features.0];
         assert!(shape.height == 1 && shape.width == 1, "features must be pooled to one pixel");
-        Graph { values, nodes, output: features, params, buffers, norm_channels }
+        let used: usize =
+            nodes.iter().map(|node| if let Node::ConvNorm(n) = node { n.channels.len() } else { 0 }).sum();
+        assert!(used == norm_channels, "every layer stands in one node, or its gradient would never be written");
+        Graph { values, nodes, output: features, params, buffers, norm_channels, winners, conv_init }
     }
 
     fn value(&mut self, shape: ImageShape) -> Value {

@@ -7,12 +7,12 @@ mod builder;
 
 use std::ops::Range;
 
-use longtail_ops::{BatchNormShape, ConvShape, ShortcutShape};
+use longtail_ops::{BatchNormShape, ConvShape, PoolShape, ShortcutShape};
 
 pub(crate) use builder::{Conv, GraphBuilder};
 
 use crate::image::ImageShape;
-use crate::params::ParamIndex;
+use crate::params::{ConvInit, ParamIndex};
 
 /// An activation of the network. Number 0 is the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,9 @@ pub(crate) enum Node {
     ConvNorm(ConvNorm),
     /// Every `stride`-th pixel, channels padded with zeros. `shape` is for one image.
     Shortcut { input: Value, output: Value, shape: ShortcutShape },
+    /// The maximum of each window. `shape` is for one image, as is `winners`: the place of its argmax among those of all such
+    /// nodes.
+    MaxPool { input: Value, output: Value, shape: PoolShape, winners: Range<usize> },
     /// The mean over all pixels.
     GlobalPool { input: Value, output: Value },
     /// Channels side by side, in the order of `inputs`.
@@ -80,14 +83,19 @@ impl Node {
     pub(crate) fn output(&self) -> Value {
         match self {
             Self::ConvNorm(node) => node.output,
-            Self::Shortcut { output, .. } | Self::GlobalPool { output, .. } | Self::Concat { output, .. } => *output,
+            Self::Shortcut { output, .. }
+            | Self::MaxPool { output, .. }
+            | Self::GlobalPool { output, .. }
+            | Self::Concat { output, .. } => *output,
         }
     }
 
     pub(crate) fn inputs(&self) -> Vec<Value> {
         match self {
             Self::ConvNorm(node) => std::iter::once(node.input).chain(node.residual).collect(),
-            Self::Shortcut { input, .. } | Self::GlobalPool { input, .. } => vec![*input],
+            Self::Shortcut { input, .. } | Self::MaxPool { input, .. } | Self::GlobalPool { input, .. } => {
+                vec![*input]
+            }
             Self::Concat { inputs, .. } => inputs.clone(),
         }
     }
@@ -105,6 +113,10 @@ pub(crate) struct Graph {
     pub(crate) buffers: ParamIndex,
     /// Channels of all batch norms together.
     pub(crate) norm_channels: usize,
+    /// Windows of all max pools together, for one image.
+    pub(crate) winners: usize,
+    /// How fresh convolutions are drawn.
+    pub(crate) conv_init: ConvInit,
 }
 
 impl Graph {
