@@ -3,7 +3,8 @@
 //! A network is one differentiable function of images and a flat vector of parameters. Inside, a plan of kernels runs over an
 //! arena of buffers that is reused from step to step. [`Network::forward`] keeps a [`Tape`]; [`Network::backward`] may be called
 //! more than once on it, and [`Network::jvp`] reads it. Weights, gradients, directions and momentum are flat vectors that share
-//! one [`ParamIndex`] of torchvision-like names. [`NetworkOp`] makes it one node of candle's autograd.
+//! one [`ParamIndex`] of torchvision-like names. [`NetworkOp`] makes it one node of candle's autograd. [`Architecture`] lists the
+//! networks: ResNets for small images, and for ImageNet torchvision's ResNet-50, -101, -152 and ResNeXt-50 32×4d.
 //!
 //! ```
 //! use longtail_backbone::{Architecture, ImageShape, Network, NormMode, Tape};
