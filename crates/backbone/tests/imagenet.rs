@@ -97,6 +97,7 @@ fn backward_is_the_central_difference_in_every_kind_of_tensor() {
     });
 }
 
+/// The meta-gradient's mixed term `∂/∂f ⟨∇_w L, v⟩` is a JVP because of this.
 #[test]
 fn jvp_and_backward_are_adjoint() {
     each(&CASES, |bench, mode, what| {
@@ -109,26 +110,6 @@ fn jvp_and_backward_are_adjoint() {
         let scale = (dot(&tangent, &tangent) * dot(&cotangent, &cotangent)).sqrt();
         assert!((forward - backward).abs() <= 1e-11 * scale, "{what}: {forward} and {backward}");
     });
-}
-
-/// The meta-gradient's mixed term, the derivative of `⟨∇_w L, v⟩` for the target `t` of `L = ½‖f(w) − t‖²`, which is `−J·v`.
-#[test]
-fn the_mixed_derivative_is_the_central_difference_of_exact_gradients() {
-    let (name, size, n, mode) = CASES[1];
-    let mut bench = bench::<f64>(name, size, n);
-    let tape = bench.tape(mode);
-    let direction = direction(&bench, "direction");
-    let exact: Vec<f64> = bench.jvp(&tape, &direction).iter().map(|value| -value).collect();
-    let target: Vec<f64> = noise("target", exact.len());
-    let along: Vec<f64> = noise("along", exact.len());
-    let mut gradient_at = |step: f64| {
-        let cotangent: Vec<f64> =
-            tape.features().iter().zip(&target).zip(&along).map(|((f, t), a)| f - t - step * a).collect();
-        dot(&bench.gradient(&tape, &cotangent), &direction)
-    };
-    let difference = gradient_at(0.5) - gradient_at(-0.5); // linear in the target: the step may be 1
-    let exact = dot(&exact, &along);
-    assert!((difference - exact).abs() <= 1e-9 * exact.abs().max(1.0), "{exact} against {difference}");
 }
 
 #[test]
