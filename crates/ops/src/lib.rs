@@ -24,7 +24,10 @@ mod shortcut;
 mod simd;
 mod softmax;
 
-pub use conv::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
+pub use conv::{
+    ConvShape, InputGradient, Mask, NormRest, Operand, Tally, ThroughNorm, Workspace, conv2d, conv2d_backward,
+    conv2d_backward_input, conv2d_backward_weight, conv2d_fused,
+};
 pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};

@@ -1,16 +1,29 @@
-//! Two-dimensional convolution on channels-last activations: forward and both gradients.
+//! Two-dimensional convolution on channels-last activations: forward and both gradients, with what
+//! surrounds a convolution in a network taken along.
 //!
 //! Activations are `(N, H, W, C)`; weights come and go in PyTorch's layout `(O, I/groups, k, k)`
-//! and are packed inside. Two algorithms stand behind each function: [`direct`], a register-blocked
-//! kernel for the usual shapes, and [`im2col`] with a matrix product for everything else. Which one
-//! runs, and in what order its sums are taken, depends on the shape only.
+//! and are packed inside. A batch is cut into [`strips`]; each strip is copied into a padded
+//! [`source`] on which the kernels work. The copy applies batch norm and ReLU, or their derivatives,
+//! where the caller asks ([`Operand`]); and the sums that the next batch norm needs are taken while
+//! the result is still in cache ([`Tally`]). Which kernel runs, and in what order its sums are taken,
+//! depends on the shape only.
 
+mod backward;
 mod direct;
-mod im2col;
+mod forward;
+mod operand;
 mod shape;
+mod source;
+mod strips;
+mod tally;
 
+pub use backward::{InputGradient, conv2d_backward};
 pub(crate) use direct::DirectKernels;
+pub use forward::conv2d_fused;
+pub use operand::{NormRest, Operand, ThroughNorm};
 pub use shape::ConvShape;
+pub use tally::{Mask, Tally};
+pub(crate) use tally::{BlockMoments, merge_moments};
 
 use crate::Real;
 
@@ -20,18 +33,19 @@ use crate::Real;
 pub struct Workspace<T> {
     packed: Vec<T>,
     partial: Vec<T>,
+    tallies: Vec<T>,
     runs: Vec<usize>,
 }
 
 impl<T> Workspace<T> {
     /// An empty workspace.
     pub fn new() -> Self {
-        Self { packed: Vec::new(), partial: Vec::new(), runs: Vec::new() }
+        Self { packed: Vec::new(), partial: Vec::new(), tallies: Vec::new(), runs: Vec::new() }
     }
 
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
-        (self.packed.capacity() + self.partial.capacity()) * size_of::<T>()
+        (self.packed.capacity() + self.partial.capacity() + self.tallies.capacity()) * size_of::<T>()
     }
 }
 
@@ -46,15 +60,7 @@ impl<T> Workspace<T> {
 /// When a slice's length does not fit `s`, or `s` itself is not possible (see
 /// [`ConvShape::check`]).
 pub fn conv2d<T: Real>(s: &ConvShape, x: &[T], weight: &[T], y: &mut [T], ws: &mut Workspace<T>) {
-    s.check();
-    check_len("x", x.len(), s.input_len());
-    check_len("weight", weight.len(), s.weight_len());
-    check_len("y", y.len(), s.output_len());
-    if direct::takes_forward(s) {
-        direct::forward(s, x, weight, y, ws);
-    } else {
-        im2col::forward(s, x, weight, y, ws);
-    }
+    conv2d_fused(s, &[(Operand::Stored(x), weight)], y, Tally::None, ws);
 }
 
 /// The gradient of [`conv2d`] for its input: `dx ← ∂⟨dy, y⟩/∂x`, or `dx += …` when `accumulate`.
@@ -71,15 +77,8 @@ pub fn conv2d_backward_input<T: Real>(
     accumulate: bool,
     ws: &mut Workspace<T>,
 ) {
-    s.check();
-    check_len("dy", dy.len(), s.output_len());
-    check_len("weight", weight.len(), s.weight_len());
-    check_len("dx", dx.len(), s.input_len());
-    if direct::takes_backward_input(s) {
-        direct::backward_input(s, dy, weight, dx, accumulate, ws);
-    } else {
-        im2col::backward_input(s, dy, weight, dx, accumulate, ws);
-    }
+    let dx = InputGradient { weight, dx, accumulate, tally: Tally::None };
+    conv2d_backward(s, Operand::Stored(dy), None, Some(dx), ws);
 }
 
 /// The gradient of [`conv2d`] for its weight: `dweight ← ∂⟨dy, y⟩/∂weight`. Overwrites `dweight`.
@@ -89,27 +88,14 @@ pub fn conv2d_backward_input<T: Real>(
 /// # Panics
 /// As [`conv2d`].
 pub fn conv2d_backward_weight<T: Real>(s: &ConvShape, x: &[T], dy: &[T], dweight: &mut [T], ws: &mut Workspace<T>) {
-    s.check();
-    check_len("x", x.len(), s.input_len());
-    check_len("dy", dy.len(), s.output_len());
-    check_len("dweight", dweight.len(), s.weight_len());
-    if direct::takes_backward_weight(s) {
-        direct::backward_weight(s, x, dy, dweight, ws);
-    } else {
-        im2col::backward_weight(s, x, dy, dweight, ws);
-    }
+    conv2d_backward(s, Operand::Stored(dy), Some((Operand::Stored(x), dweight)), None, ws);
 }
 
 fn check_len(name: &str, found: usize, expected: usize) {
     assert!(found == expected, "conv2d: `{name}` has {found} elements, its shape asks for {expected}");
 }
 
-/// How many images share one partial sum of the weight gradient: a function of the shape only, so
-/// that the number of threads changes no bit. At most 16 partial sums, fewer when the weight is so
-/// large that they would fill memory.
-fn images_per_partial(s: &ConvShape) -> usize {
-    const MOST_PARTIALS: usize = 16;
-    const MOST_ELEMENTS: usize = 1 << 23;
-    let partials = (MOST_ELEMENTS / s.weight_len().max(1)).clamp(2, MOST_PARTIALS);
-    s.batch.div_ceil(partials).max(1)
+/// A plain matrix product as one tall image: its strips may then span images.
+fn without_borders(s: &ConvShape) -> ConvShape {
+    if s.is_pointwise() { ConvShape { batch: 1, height: s.batch * s.height, ..*s } } else { *s }
 }

@@ -50,7 +50,7 @@ impl ConvShape {
     }
 
     /// Input pixels from the first tap to the last, both counted.
-    fn reach(&self) -> usize {
+    pub(crate) fn reach(&self) -> usize {
         self.dilation * (self.kernel - 1) + 1
     }
 
@@ -87,11 +87,6 @@ impl ConvShape {
     /// Input channels of a group.
     pub(crate) fn group_in(&self) -> usize {
         self.in_channels / self.groups
-    }
-
-    /// Output channels of a group.
-    pub(crate) fn group_out(&self) -> usize {
-        self.out_channels / self.groups
     }
 
     /// Inputs that one output is a sum over.

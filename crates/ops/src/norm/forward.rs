@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{BatchNormShape, fill_tile, fold_tile};
+use super::{BatchNormShape, fill_tile};
+use crate::conv::{BlockMoments, merge_moments};
 use crate::Real;
 use crate::scratch::with_scratch;
 use crate::simd::{Kernel, dispatch, multiply_add};
@@ -22,61 +23,9 @@ pub fn batch_norm_statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T
         partials.par_chunks_mut(2 * channels).zip(x.par_chunks(s.block_len())).for_each(|(partial, x)| {
             with_scratch(2 * s.tile_len(), |tiles| dispatch(BlockMoments { channels, x, tiles, partial }));
         });
-        for channel in 0..channels {
-            let (mut count, mut merged_mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
-            for (block, partial) in partials.chunks_exact(2 * channels).enumerate() {
-                let elements = s.block_len().min(s.len() - block * s.block_len());
-                let block_rows = (elements / channels) as f64;
-                let delta = partial[channel].to_f64() - merged_mean;
-                let total = count + block_rows;
-                merged_mean += delta * (block_rows / total);
-                squares += partial[channels + channel].to_f64() + delta * delta * (count * block_rows / total);
-                count = total;
-            }
-            mean[channel] = T::from_f64(merged_mean);
-            var[channel] = T::from_f64(squares / count);
-        }
+        let rows = |block: usize| s.block_len().min(s.len() - block * s.block_len()) / channels;
+        merge_moments(&*partials, rows, mean, var);
     });
-}
-
-/// Mean and summed squared deviations of one block.
-struct BlockMoments<'a, T> {
-    channels: usize,
-    x: &'a [T],
-    tiles: &'a mut [T],
-    partial: &'a mut [T],
-}
-
-impl<T: Real> Kernel for BlockMoments<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Self { channels, x, tiles, partial } = self;
-        let tile_len = tiles.len() / 2;
-        let (sums, means) = tiles.split_at_mut(tile_len);
-        let (mean, squares) = partial.split_at_mut(channels);
-        sums.fill(T::ZERO);
-        for row in x.chunks(tile_len) {
-            for (sum, &v) in sums.iter_mut().zip(row) {
-                *sum += v;
-            }
-        }
-        fold_tile(sums, channels, mean);
-        let scale = T::ONE / T::from_usize(x.len() / channels);
-        for m in mean.iter_mut() {
-            *m *= scale;
-        }
-        fill_tile(means, channels, |channel| mean[channel]);
-        sums.fill(T::ZERO);
-        for row in x.chunks(tile_len) {
-            for ((sum, &v), &m) in sums.iter_mut().zip(row).zip(means.iter()) {
-                let d = v - m;
-                *sum = multiply_add::<T, FUSED>(d, d, *sum);
-            }
-        }
-        fold_tile(sums, channels, squares);
-    }
 }
 
 /// `inv_std[c] = 1/√(var[c] + eps)`.

@@ -69,7 +69,7 @@ impl BatchNormShape {
 
 /// Repeats `values`, one a channel, over the whole tile.
 #[inline(always)]
-fn fill_tile<T: Real>(tile: &mut [T], channels: usize, value: impl Fn(usize) -> T) {
+pub(crate) fn fill_tile<T: Real>(tile: &mut [T], channels: usize, value: impl Fn(usize) -> T) {
     let (first, rest) = tile.split_at_mut(channels);
     for (channel, slot) in first.iter_mut().enumerate() {
         *slot = value(channel);
@@ -81,7 +81,7 @@ fn fill_tile<T: Real>(tile: &mut [T], channels: usize, value: impl Fn(usize) -> 
 
 /// Sums a tile's rows into one value a channel, in the order of the rows.
 #[inline(always)]
-fn fold_tile<T: Real>(tile: &[T], channels: usize, out: &mut [T]) {
+pub(crate) fn fold_tile<T: Real>(tile: &[T], channels: usize, out: &mut [T]) {
     out.copy_from_slice(&tile[..channels]);
     for row in tile[channels..].chunks_exact(channels) {
         for (sum, &v) in out.iter_mut().zip(row) {

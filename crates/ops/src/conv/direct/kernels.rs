@@ -4,10 +4,6 @@ use super::tile::{GradTile, Tile, grad_tile, tile};
 use super::vector::Four;
 use crate::simd::{SimdPath, simd_path};
 
-/// Channels of one block of the padded source; a compile-time step of the tiles is a multiple of
-/// it.
-pub(super) const BLOCK: usize = 16;
-
 type TileFn<T> = unsafe fn(Tile<'_, T>);
 type GradFn<T> = unsafe fn(GradTile<'_, T>);
 

@@ -1,7 +1,6 @@
 //! One correlation: which taps it takes, where it reads, where it writes.
 
-use super::source::Source;
-use crate::conv::ConvShape;
+use crate::conv::source::Source;
 
 /// Kernel rows or columns, as indices into the weight, in the order in which the source is read.
 #[derive(Clone, Copy)]
@@ -20,6 +19,7 @@ impl Taps {
 }
 
 /// One correlation with its own taps over a part of the output.
+#[derive(Clone, Copy)]
 pub(super) struct Pass {
     pub taps_y: Taps,
     pub taps_x: Taps,
@@ -29,38 +29,17 @@ pub(super) struct Pass {
     pub source_step: usize,
     /// Padded source pixel under the first tap of the first output.
     pub origin: (usize, usize),
-    /// Output pixels of this pass.
-    pub rows: usize,
-    pub columns: usize,
-    /// Output elements: of the first pixel, between rows, between pixels.
-    pub out_origin: usize,
-    pub out_row: usize,
-    pub out_pixel: usize,
+    /// Output pixel of the strip that comes first, and the steps between outputs.
+    pub residue: (usize, usize),
+    pub out_step: usize,
 }
 
 impl Pass {
-    /// The one pass of the forward direction.
-    pub fn forward(s: &ConvShape) -> Self {
-        let taps = Taps { first: 0, step: 1, count: s.kernel };
-        Self {
-            taps_y: taps,
-            taps_x: taps,
-            dilation: s.dilation,
-            source_step: s.stride,
-            origin: (0, 0),
-            rows: s.out_height(),
-            columns: s.out_width(),
-            out_origin: 0,
-            out_row: s.out_width() * s.out_channels,
-            out_pixel: s.out_channels,
-        }
-    }
-
-    /// Appends where each run of consecutive source elements begins. Taps of a kernel row are one
-    /// run unless dilated.
-    pub fn push_runs(&self, source: &Source, runs: &mut Vec<usize>) {
+    /// Appends where each run of consecutive source elements begins, for `blocks` blocks of channels. Taps of a kernel row are
+    /// one run unless dilated.
+    pub fn push_runs(&self, source: &Source, blocks: usize, runs: &mut Vec<usize>) {
         let runs_of_row = if self.dilation == 1 { self.taps_x.count.min(1) } else { self.taps_x.count };
-        for block in 0..source.blocks() {
+        for block in 0..blocks {
             for y in 0..self.taps_y.count {
                 runs.extend((0..runs_of_row).map(|x| source.at(block, y * self.dilation, x * self.dilation)));
             }
@@ -69,11 +48,11 @@ impl Pass {
 
     /// Elements of a run.
     pub fn run_len(&self, source: &Source) -> usize {
-        source.block() * if self.dilation == 1 { self.taps_x.count } else { 1 }
+        source.block * if self.dilation == 1 { self.taps_x.count } else { 1 }
     }
 
-    /// Rows of the packed weight: source channels, filled up to whole blocks, times taps.
-    pub fn weight_rows(&self, source: &Source) -> usize {
-        source.blocks() * source.block() * self.taps_y.count * self.taps_x.count
+    /// Rows of the packed weight of one panel: channels of `blocks` blocks times taps.
+    pub fn weight_rows(&self, source: &Source, blocks: usize) -> usize {
+        blocks * source.block * self.taps_y.count * self.taps_x.count
     }
 }

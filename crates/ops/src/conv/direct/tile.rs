@@ -124,10 +124,12 @@ pub(super) struct GradTile<'a, T> {
     pub row_step: usize,
     /// Source elements from one output pixel to the next.
     pub pixel_step: usize,
-    /// Output gradient from the strip's first pixel and the tile's first channel on.
+    /// Output gradient from the first pixel and the tile's first channel on.
     pub dy: &'a [T],
-    /// Elements of `dy` from one pixel to the next; rows follow each other without a gap.
+    /// Elements of `dy` from one row to the next, from one pixel to the next, and from one vector of channels to the next.
+    pub dy_row_step: usize,
     pub dy_step: usize,
+    pub dy_vector_step: usize,
     /// Output rows of the strip.
     pub rows: usize,
     /// Output pixels of a row.
@@ -147,7 +149,8 @@ pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECT
     }
     assert!(
         (job.rows - 1) * job.row_step + (job.columns - 1) * job.pixel_step + P <= job.source.len()
-            && (job.rows * job.columns - 1) * job.dy_step + block <= job.dy.len()
+            && (job.rows - 1) * job.dy_row_step + (job.columns - 1) * job.dy_step + (VECTORS - 1) * job.dy_vector_step + V::LANES
+                <= job.dy.len()
             && P * block <= job.gradient.len(),
         "a gradient tile lies inside its source, output gradient and result"
     );
@@ -156,13 +159,13 @@ pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECT
         // A strip is summed on its own and then added: two short sums are more exact than one long
         // one.
         let mut sums = [[V::splat(T::ZERO); VECTORS]; P];
-        let mut dy = job.dy.as_ptr();
         for y in 0..job.rows {
             let mut source = job.source.as_ptr().add(y * job.row_step);
+            let mut dy = job.dy.as_ptr().add(y * job.dy_row_step);
             for _ in 0..job.columns {
                 let mut row = [V::splat(T::ZERO); VECTORS];
                 for v in 0..VECTORS {
-                    row[v] = V::load(dy.add(v * V::LANES));
+                    row[v] = V::load(dy.add(v * job.dy_vector_step));
                 }
                 for p in 0..P {
                     let value = V::splat(*source.add(p));

@@ -1,0 +1,176 @@
+//! The weight gradient by register blocking: rows of (tap, input channel) against vectors of output
+//! channels.
+
+use rayon::prelude::*;
+
+use super::Panels;
+use super::kernels::KernelSet;
+use super::pass::{Pass, Taps};
+use super::tile::GradTile;
+use crate::Real;
+use crate::conv::ConvShape;
+use crate::conv::source::Source;
+
+/// Pixels that all taps pass over before the next ones: their source and their `dy` stay in the
+/// first cache.
+const SEGMENT_PIXELS: usize = 128;
+/// Elements of a gradient that stays in the second cache while pixels pass by; a larger one stays in
+/// registers, tile by tile, while several strips pass by.
+const CACHED_GRADIENT: usize = 1 << 16;
+
+/// See the module.
+pub(in crate::conv) struct WeightGradient<T: 'static> {
+    s: ConvShape,
+    source: Source,
+    dy: Source,
+    panels: Panels,
+    pass: Pass,
+    kernels: &'static KernelSet<T>,
+}
+
+/// A filled strip: the padded input, the padded output gradient, and where it begins.
+#[derive(Clone, Copy)]
+pub(in crate::conv) struct FilledStrip<'a, T> {
+    pub source: &'a [T],
+    pub dy: &'a [T],
+    /// Output rows.
+    pub rows: usize,
+}
+
+impl<T: Real> WeightGradient<T> {
+    /// `source` and `dy`: how the strips of both are padded.
+    pub fn new(s: &ConvShape, source: Source, dy: Source) -> Self {
+        let kernels = T::kernels();
+        let taps = Taps { first: 0, step: 1, count: s.kernel };
+        let pass = Pass {
+            taps_y: taps,
+            taps_x: taps,
+            dilation: s.dilation,
+            source_step: s.stride,
+            origin: (0, 0),
+            residue: (0, 0),
+            out_step: 1,
+        };
+        let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
+        Self { s: *s, source, dy, panels, pass, kernels }
+    }
+
+    fn panel_len(&self) -> usize {
+        self.pass.weight_rows(&self.source, self.panels.blocks) * self.panels.width
+    }
+
+    /// Elements of one sum.
+    pub fn len(&self) -> usize {
+        self.panel_len() * self.panels.count()
+    }
+
+    /// Strips that should be filled before one call of [`Self::add`].
+    pub fn strips_at_once(&self) -> usize {
+        const FILLED_ELEMENTS: usize = 1 << 18;
+        let strip = self.source.len() + self.dy.len();
+        if self.len() <= CACHED_GRADIENT { 1 } else { (FILLED_ELEMENTS / strip.max(1)).clamp(1, 16) }
+    }
+
+    /// Appends the runs that [`Self::add`] is given.
+    pub fn push_runs(&self, runs: &mut Vec<usize>) {
+        self.pass.push_runs(&self.source, self.panels.blocks, runs);
+    }
+
+    /// Adds the gradient of some strips. A segment of pixels is summed on its own and then added: two short sums are more exact
+    /// than one long one.
+    pub fn add<'a>(
+        &self,
+        runs: &[usize],
+        strips: impl Iterator<Item = FilledStrip<'a, T>> + Clone,
+        gradient: &mut [T],
+    ) {
+        let columns = self.s.out_width();
+        let flat = self.s.stride == 1 && self.source.padded_width == columns && self.dy.padded_width == columns;
+        let segment = (SEGMENT_PIXELS / columns).max(1);
+        let segments = strips.flat_map(|strip| (0..strip.rows).step_by(segment).map(move |top| (strip, top)));
+        let cell = |strip: &FilledStrip<'a, T>, top: usize, cell: &Cell, gradient: &mut [T]| {
+            let (source, dy) = (&self.source, &self.dy);
+            let rows = segment.min(strip.rows - top);
+            let first = cell.first;
+            let block = first / dy.block;
+            let dy_at = dy.at(block, dy.before + top, dy.before) + first % dy.block;
+            let source_at = source.at(self.panels.first_block(first), top * self.s.stride, 0);
+            let (rows, columns) = if flat { (1, rows * columns) } else { (rows, columns) };
+            let job = GradTile {
+                source: &strip.source[source_at + cell.run + cell.done..],
+                row_step: self.s.stride * source.row_len(),
+                pixel_step: self.s.stride * source.block,
+                dy: &strip.dy[dy_at..],
+                dy_row_step: dy.row_len(),
+                dy_step: dy.block,
+                dy_vector_step: if self.kernels.lanes < dy.block { self.kernels.lanes } else { dy.block_len() },
+                rows,
+                columns,
+                gradient: &mut gradient[cell.at..cell.at + cell.count * self.panels.width],
+            };
+            self.kernels.run_grad(cell.count, self.panels.vectors, job);
+        };
+        if self.len() <= CACHED_GRADIENT {
+            for (strip, top) in segments {
+                self.cells(runs, |c| cell(&strip, top, &c, gradient));
+            }
+        } else {
+            self.cells(runs, |c| segments.clone().for_each(|(strip, top)| cell(&strip, top, &c, gradient)));
+        }
+    }
+
+    /// Calls `visit` for every tile of the gradient, in the order in which they lie there.
+    fn cells(&self, runs: &[usize], mut visit: impl FnMut(Cell)) {
+        let run_len = self.pass.run_len(&self.source);
+        let sizes = self.kernels.rows[self.panels.vectors - 1];
+        let mut at = 0;
+        for first in self.panels.firsts() {
+            for &run in runs {
+                let mut done = 0;
+                while done < run_len {
+                    let fits = sizes.iter().find(|&&size| size <= run_len - done);
+                    let count = *fits.expect("every path has a gradient tile of one row");
+                    visit(Cell { first, run, done, count, at });
+                    done += count;
+                    at += count * self.panels.width;
+                }
+            }
+        }
+    }
+
+    /// Adds the partial sums in their order and puts them into PyTorch's layout, overwriting.
+    pub fn finish(&self, partials: &[T], dweight: &mut [T]) {
+        let (panels, block) = (&self.panels, self.source.block);
+        let taps = self.s.kernel * self.s.kernel;
+        let (len, panel_len, patch) = (self.len(), self.panel_len(), self.s.patch_len());
+        dweight.par_chunks_mut(panels.width * patch).enumerate().for_each(|(panel, dweight)| {
+            let first = panel * panels.width;
+            let first_block = panels.first_block(first);
+            for (row, at) in (panel * panel_len..).step_by(panels.width).take(panel_len / panels.width).enumerate() {
+                let (c, tap, b) = (row % block, row / block % taps, row / block / taps);
+                let channel = (first_block + b) * block + c;
+                for (o, filter) in dweight.chunks_exact_mut(patch).enumerate() {
+                    if channel < self.source.channels
+                        && let Some(inner) = panels.in_group(first + o, channel)
+                    {
+                        let sum = partials.chunks_exact(len).fold(T::ZERO, |sum, partial| sum + partial[at + o]);
+                        filter[inner * taps + tap] = sum;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// One tile of the gradient.
+struct Cell {
+    /// First output channel of its panel.
+    first: usize,
+    /// Where its run begins in the source, and how far into the run it is.
+    run: usize,
+    done: usize,
+    /// Rows.
+    count: usize,
+    /// Where it lies.
+    at: usize,
+}
