@@ -3,7 +3,7 @@
 //! Sizes are per image. A pass is simulated node by node; a buffer goes back to the pool after its last reader, and the pool
 //! is the same for every pass, as no two of them run at once.
 
-use crate::graph::{Graph, IMAGE, Node, Value};
+use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Place {
     Tape(usize),
     /// A buffer of the arena.
     Arena(usize),
+    /// Nowhere: those who read it work it out from this node's convolution.
+    Lazy(usize),
 }
 
 /// A pass from the image to the features.
@@ -23,8 +25,19 @@ pub(crate) struct ForwardPass {
     pub(crate) values: Vec<Place>,
     /// Place of each node's convolution output; `Place::Image` where there is no convolution.
     pub(crate) convs: Vec<Place>,
-    /// A second buffer like it, for the tangent's other half.
-    pub(crate) seconds: Vec<Place>,
+}
+
+/// What becomes of a node's incoming gradient for its residual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResidualGradient {
+    /// There is no residual.
+    None,
+    /// The buffer itself becomes the residual's gradient.
+    Handed,
+    /// It is copied.
+    Copied,
+    /// It is added to what is there.
+    Added,
 }
 
 /// The pass from the features to the parameters.
@@ -32,11 +45,13 @@ pub(crate) struct ForwardPass {
 pub(crate) struct BackwardPass {
     /// Arena buffer of every value's gradient; the image has none.
     pub(crate) values: Vec<Option<usize>>,
-    /// Arena buffer of the gradient of each node's convolution output.
-    pub(crate) convs: Vec<Option<usize>>,
-    /// For each node, in the order in which it writes gradients (residual, then the convolution's input; else the order of
-    /// its inputs): whether another consumer has written there already.
+    /// For each node and each input (a residual not counted): whether another consumer has written its gradient already.
     pub(crate) accumulate: Vec<Vec<bool>>,
+    /// For each node.
+    pub(crate) residuals: Vec<ResidualGradient>,
+    /// For each node: whether its convolution is the last to add to the gradient of its input, and another node's batch norm
+    /// awaits that: the other node.
+    pub(crate) finishes: Vec<Option<usize>>,
 }
 
 /// All passes, and the sizes of their buffers per image.
@@ -54,9 +69,9 @@ impl Plan {
     pub(crate) fn new(graph: &Graph) -> Self {
         let mut tape = Vec::new();
         let mut pool = Pool::default();
-        let forward = forward_pass(graph, &mut pool, &mut Some(&mut tape), false);
-        let infer = forward_pass(graph, &mut pool, &mut None, false);
-        let tangent = forward_pass(graph, &mut pool, &mut None, true);
+        let forward = forward_pass(graph, &mut pool, &mut Some(&mut tape));
+        let infer = forward_pass(graph, &mut pool, &mut None);
+        let tangent = forward_pass(graph, &mut pool, &mut None);
         let backward = backward_pass(graph, &mut pool);
         Self { tape, arena: pool.sizes, forward, infer, tangent, backward }
     }
@@ -98,6 +113,25 @@ impl Pool {
     }
 }
 
+/// The convolution, batch norm and ReLU that make a value, and which node that is.
+fn producer(graph: &Graph, value: Value) -> Option<(usize, &ConvNorm)> {
+    graph.nodes.iter().enumerate().find_map(|(at, node)| match node {
+        Node::ConvNorm(n) if n.output == value => Some((at, n)),
+        _ => None,
+    })
+}
+
+/// Whether those who read the value work it out on the way: a batch norm without residual that only convolutions read.
+fn is_lazy(graph: &Graph, value: Value) -> bool {
+    let only_convolutions = || {
+        graph.nodes.iter().filter(|node| node.inputs().contains(&value)).all(|node| match node {
+            Node::ConvNorm(n) => n.residual != Some(value),
+            _ => false,
+        })
+    };
+    value != graph.output && producer(graph, value).is_some_and(|(_, n)| n.residual.is_none()) && only_convolutions()
+}
+
 /// What the backward pass reads again: inputs of convolutions, and outputs that tell where the ReLU let through.
 fn is_kept(graph: &Graph, value: Value) -> bool {
     value == graph.output
@@ -107,11 +141,7 @@ fn is_kept(graph: &Graph, value: Value) -> bool {
             .any(|node| matches!(node, Node::ConvNorm(n) if n.input == value || (n.output == value && n.relu)))
 }
 
-fn conv_len(graph: &Graph, node: &Node) -> Option<usize> {
-    matches!(node, Node::ConvNorm(_)).then(|| graph.len(node.output(), 1))
-}
-
-fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize>>, second: bool) -> ForwardPass {
+fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize>>) -> ForwardPass {
     pool.restart();
     let mut last_reader = vec![0; graph.values.len()];
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -120,7 +150,7 @@ fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize
     last_reader[graph.output.0] = graph.nodes.len();
 
     let mut values = vec![Place::Image; graph.values.len()];
-    let (mut convs, mut seconds) = (Vec::new(), Vec::new());
+    let mut convs = Vec::new();
     for (at, node) in graph.nodes.iter().enumerate() {
         let mut place = |size: usize, kept: bool| match tape.as_mut().filter(|_| kept) {
             Some(tape) => {
@@ -129,22 +159,31 @@ fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize
             }
             None => Place::Arena(pool.take(size)),
         };
-        let conv = conv_len(graph, node).map_or(Place::Image, |size| place(size, true));
-        let other = conv_len(graph, node).filter(|_| second).map_or(Place::Image, |size| place(size, true));
-        values[node.output().0] = place(graph.len(node.output(), 1), is_kept(graph, node.output()));
+        let (output, len) = (node.output(), graph.len(node.output(), 1));
+        let lazy = is_lazy(graph, output);
+        let conv = if matches!(node, Node::ConvNorm(_)) { place(len, true) } else { Place::Image };
+        values[output.0] = if lazy { Place::Lazy(at) } else { place(len, is_kept(graph, output)) };
         convs.push(conv);
-        seconds.push(other);
-        let mut done: Vec<Place> =
-            node.inputs().iter().filter(|v| last_reader[v.0] == at).map(|v| values[v.0]).collect();
-        done.dedup(); // one value may enter a node twice
-        done.extend([conv, other]);
+        let mut done: Vec<Place> = Vec::new();
+        for input in node.inputs().into_iter().filter(|input| last_reader[input.0] == at) {
+            let place = match values[input.0] {
+                Place::Lazy(node) => convs[node],
+                place => place,
+            };
+            if !done.contains(&place) {
+                done.push(place); // one value may enter a node twice
+            }
+        }
+        if !lazy {
+            done.push(conv);
+        }
         for place in done {
             if let Place::Arena(slot) = place {
                 pool.give(slot);
             }
         }
     }
-    ForwardPass { values, convs, seconds }
+    ForwardPass { values, convs }
 }
 
 fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
@@ -152,9 +191,11 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
     let nodes = graph.nodes.len();
     let mut pass = BackwardPass {
         values: vec![None; graph.values.len()],
-        convs: vec![None; nodes],
         accumulate: vec![Vec::new(); nodes],
+        residuals: vec![ResidualGradient::None; nodes],
+        finishes: vec![None; nodes],
     };
+    let first_reader = |value: Value| graph.nodes.iter().position(|node| node.inputs().contains(&value));
     pass.values[graph.output.0] = Some(pool.take(graph.len(graph.output, 1)));
     for (at, node) in graph.nodes.iter().enumerate().rev() {
         let incoming = pass.values[node.output().0].expect("every value leads to the features");
@@ -167,15 +208,29 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
         };
         match node {
             Node::ConvNorm(n) => {
-                // The order of the engine: batch norm and residual, then the incoming gradient is free, then the convolution.
-                let conv = pool.take(graph.len(n.output, 1));
-                pass.convs[at] = Some(conv);
                 if let Some(residual) = n.residual {
-                    contribute(&mut pass, pool, residual);
+                    pass.residuals[at] = match pass.values[residual.0] {
+                        Some(_) => ResidualGradient::Added,
+                        // The convolution still reads what it would write to.
+                        None if residual == n.input => ResidualGradient::Copied,
+                        None => ResidualGradient::Handed,
+                    };
+                    match pass.residuals[at] {
+                        ResidualGradient::Handed => pass.values[residual.0] = Some(incoming),
+                        ResidualGradient::Copied => {
+                            pass.values[residual.0] = Some(pool.take(graph.len(residual, 1)));
+                        }
+                        ResidualGradient::None | ResidualGradient::Added => {}
+                    }
                 }
-                pool.give(incoming);
                 contribute(&mut pass, pool, n.input);
-                pool.give(conv);
+                // In the order of this pass the first reader comes last.
+                if first_reader(n.input) == Some(at) {
+                    pass.finishes[at] = producer(graph, n.input).map(|(node, _)| node);
+                }
+                if pass.residuals[at] != ResidualGradient::Handed {
+                    pool.give(incoming);
+                }
             }
             _ => {
                 node.inputs().into_iter().for_each(|input| contribute(&mut pass, pool, input));
@@ -205,11 +260,26 @@ mod tests {
     }
 
     #[test]
-    fn a_block_keeps_two_activations() {
+    fn a_residual_block_keeps_three_activations() {
         let (graph, plan) = plan(32);
         let convolutions = graph.nodes.iter().filter(|node| matches!(node, Node::ConvNorm(_))).count();
         assert_eq!(convolutions, 31);
-        assert_eq!(plan.tape.len(), 2 * convolutions + 1, "conv output and block output each, and the features");
+        // Every convolution's output, the stem's and each block's own output, and the features.
+        assert_eq!(plan.tape.len(), convolutions + 16 + 1);
+    }
+
+    #[test]
+    fn every_gradient_has_one_end() {
+        let (graph, plan) = plan(14);
+        for (at, node) in graph.nodes.iter().enumerate() {
+            let Node::ConvNorm(n) = node else { continue };
+            // In this family a convolution comes first among the readers of what a batch norm makes, but for the last block.
+            let by = plan.backward.finishes.iter().filter(|by| **by == Some(at)).count();
+            let pooled = graph.nodes.iter().any(|node| matches!(node, Node::GlobalPool { input, .. } if *input == n.output));
+            assert_eq!(by, usize::from(!pooled), "node {at}");
+        }
+        let handed = plan.backward.residuals.iter().filter(|r| **r == ResidualGradient::Handed).count();
+        assert_eq!(handed, 6, "no residual's gradient is copied");
     }
 
     #[test]
@@ -224,12 +294,15 @@ mod tests {
         let (graph, plan) = plan(14);
         for pass in [&plan.forward, &plan.infer, &plan.tangent] {
             for (at, node) in graph.nodes.iter().enumerate() {
-                let written = [pass.convs[at], pass.seconds[at], pass.values[node.output().0]];
+                let stored = |place: Place| match place {
+                    Place::Lazy(node) => pass.convs[node],
+                    place => place,
+                };
+                let written = [pass.convs[at], pass.values[node.output().0]];
                 for input in node.inputs() {
-                    assert!(input == IMAGE || !written.contains(&pass.values[input.0]), "node {at}");
+                    assert!(input == IMAGE || !written.contains(&stored(pass.values[input.0])), "node {at}");
                 }
-                let distinct: Vec<Place> = written.into_iter().filter(|&p| p != Place::Image).collect();
-                assert!((1..distinct.len()).all(|i| !distinct[..i].contains(&distinct[i])), "node {at}");
+                assert!(written[0] == Place::Image || written[0] != written[1], "node {at}");
             }
         }
     }

@@ -26,13 +26,13 @@ mod softmax;
 
 pub use conv::{
     ConvShape, InputGradient, Mask, NormRest, Operand, Tally, ThroughNorm, Workspace, conv2d, conv2d_backward,
-    conv2d_backward_input, conv2d_backward_weight, conv2d_fused,
+    conv2d_backward_input, conv2d_backward_weight, conv2d_fused, tally_rows,
 };
 pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
 pub use norm::{
-    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, inverse_std,
+    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent, inverse_std,
     update_running,
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};

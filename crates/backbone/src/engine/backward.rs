@@ -1,14 +1,14 @@
 //! From a gradient of the features to the gradient of all parameters. The image gets none.
 
 use longtail_ops::{
-    PoolShape, Real, ShortcutShape, Workspace, batch_norm_backward, conv2d_backward_input, conv2d_backward_weight,
-    global_avg_pool_backward, max_pool_backward, option_a_shortcut_backward,
+    InputGradient, Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, axpy,
+    conv2d_backward, global_avg_pool_backward, max_pool_backward, option_a_shortcut_backward, tally_rows,
 };
 
 use super::buffers::Buffers;
-use super::tape::Tape;
+use super::tape::{Coefficients, Sums, Tape};
 use crate::graph::{ConvNorm, Graph, Node, Value};
-use crate::plan::Plan;
+use crate::plan::{Plan, ResidualGradient};
 
 /// What one node's step needs besides the node.
 struct Step<'a, T> {
@@ -17,6 +17,7 @@ struct Step<'a, T> {
     params: &'a [T],
     tape: &'a Tape<T>,
     arena: &'a mut Buffers<T>,
+    coefficients: &'a mut Coefficients<T>,
     workspace: &'a mut Workspace<T>,
 }
 
@@ -28,9 +29,10 @@ pub(super) fn run<T: Real>(
     features_gradient: &[T],
     grad: &mut [T],
     arena: &mut Buffers<T>,
+    coefficients: &mut Coefficients<T>,
     workspace: &mut Workspace<T>,
 ) {
-    let mut step = Step { graph, plan, params, tape, arena, workspace };
+    let mut step = Step { graph, plan, params, tape, arena, coefficients, workspace };
     let mut start = step.take(graph.output);
     start[..features_gradient.len()].copy_from_slice(features_gradient);
     step.put(graph.output, start);
@@ -66,43 +68,68 @@ impl<T: Real> Step<'_, T> {
     }
 
     fn conv_norm(&mut self, at: usize, n: &ConvNorm, grad: &mut [T]) {
-        let (batch, len) = (self.tape.batch, self.len(n.output));
-        let (weight, gamma, _) = n.split(self.params);
+        let (graph, plan, tape) = (self.graph, self.plan, self.tape);
+        let (batch, channels) = (tape.batch, n.channels.clone());
+        let (weight, ..) = n.split(self.params);
         let (dweight, dgamma, dbeta) = n.split_mut(grad);
-        let accumulate = &self.plan.backward.accumulate[at];
-        let conv_slot = self.plan.backward.convs[at].expect("a convolution has a buffer for its gradient");
-        let mut dconv = self.arena.take(conv_slot);
-
-        let mut residual = n.residual.map(|r| (self.take(r), self.len(r), accumulate[0]));
-        let statistics = &self.tape.statistics;
-        batch_norm_backward(
-            &n.norm_shape(batch),
-            self.tape.get(self.plan.forward.convs[at], len),
-            n.relu.then(|| self.tape.get(self.plan.forward.values[n.output.0], len)),
-            &statistics.mean[n.channels.clone()],
-            &statistics.inv_std[n.channels.clone()],
-            gamma,
-            self.get(n.output),
-            &mut dconv[..len],
-            dgamma,
-            dbeta,
-            residual.as_mut().map(|(buffer, len, add)| (&mut buffer[..*len], *add)),
-            self.tape.batch_stats,
-        );
-        if let (Some(value), Some((buffer, ..))) = (n.residual, residual) {
-            self.put(value, buffer);
+        if !plan.backward.finishes.contains(&Some(at)) {
+            let (mut incoming, len) = (self.take(n.output), self.len(n.output));
+            tally_rows(n.conv.out_channels, &mut incoming[..len], tally(graph, plan, tape, at, &mut self.coefficients.sums));
+            self.put(n.output, incoming);
         }
 
-        let shape = n.conv_shape(batch);
-        let input = self.tape.get(self.plan.forward.values[n.input.0], self.len(n.input));
-        conv2d_backward_weight(&shape, input, &dconv[..len], dweight, self.workspace);
-        if self.plan.backward.values[n.input.0].is_some() {
-            let add = accumulate[accumulate.len() - 1];
-            let (mut dinput, input_len) = (self.take(n.input), self.len(n.input));
-            conv2d_backward_input(&shape, &dconv[..len], weight, &mut dinput[..input_len], add, self.workspace);
+        // From here on the incoming gradient is shut where the ReLU was, and its sums are known.
+        let (statistics, rows) = (&tape.statistics, T::from_usize(n.norm_shape(batch).rows));
+        let Coefficients { sums, slope, offset } = &mut *self.coefficients;
+        for (c, at) in channels.clone().enumerate() {
+            let (scale, inv_std) = (statistics.scale[at], statistics.inv_std[at]);
+            dbeta[c] = sums.sum[at];
+            dgamma[c] = sums.product[at] * inv_std;
+            slope[at] = -(scale * inv_std * dgamma[c]) / rows;
+            offset[at] = -(scale * dbeta[c]) / rows;
+        }
+        let incoming_slot = self.slot(n.output);
+        if let Some(residual) = n.residual {
+            let how = plan.backward.residuals[at];
+            if matches!(how, ResidualGradient::Copied | ResidualGradient::Added) {
+                let mut buffer = self.take(residual);
+                let (to, from) = (&mut buffer[..graph.len(residual, batch)], self.get(n.output));
+                match how {
+                    ResidualGradient::Added => axpy(to, T::ONE, from),
+                    _ => to.copy_from_slice(from),
+                }
+                self.put(residual, buffer);
+            }
+        }
+
+        let wanted = plan.backward.values[n.input.0].is_some();
+        let mut dinput = if wanted { self.take(n.input) } else { Vec::new() };
+        let Coefficients { sums, slope, offset } = &mut *self.coefficients;
+        let rest = NormRest {
+            slope: &slope[channels.clone()],
+            centre: &statistics.mean[channels.clone()],
+            offset: &offset[channels.clone()],
+        };
+        let dy = Operand::Through {
+            v: &self.arena.get(incoming_slot)[..graph.len(n.output, batch)],
+            x: tape.conv(graph, plan, at),
+            map: ThroughNorm { scale: &statistics.scale[channels], rest: tape.batch_stats.then_some(rest) },
+            relu: None,
+        };
+        let input = wanted.then(|| InputGradient {
+            weight,
+            dx: &mut dinput[..graph.len(n.input, batch)],
+            accumulate: plan.backward.accumulate[at][0],
+            tally: match plan.backward.finishes[at] {
+                Some(producer) => tally(graph, plan, tape, producer, sums),
+                None => Tally::None,
+            },
+        });
+        let weight = Some((tape.operand(graph, plan, n.input), dweight));
+        conv2d_backward(&n.conv_shape(batch), dy, weight, input, self.workspace);
+        if wanted {
             self.put(n.input, dinput);
         }
-        self.arena.put(conv_slot, dconv);
     }
 
     fn linear(&mut self, at: usize, node: &Node) {
@@ -141,6 +168,30 @@ impl<T: Real> Step<'_, T> {
             }
             self.put(input, buffer);
         }
+    }
+}
+
+/// The sums that the batch norm of a node's backward pass needs, over the gradient of the node's output.
+fn tally<'a, T: Real>(
+    graph: &Graph,
+    plan: &Plan,
+    tape: &'a Tape<T>,
+    node: usize,
+    sums: &'a mut Sums<T>,
+) -> Tally<'a, T> {
+    let n = graph.conv_norm(node);
+    let (statistics, channels) = (&tape.statistics, n.channels.clone());
+    let mask = match n.residual {
+        _ if !n.relu => Mask::Open,
+        None => Mask::Normalized { scale: &statistics.scale[channels.clone()], shift: &statistics.shift[channels.clone()] },
+        Some(_) => Mask::Output(tape.get(plan.forward.values[n.output.0], graph.len(n.output, tape.batch))),
+    };
+    Tally::Products {
+        x: tape.conv(graph, plan, node),
+        centre: &statistics.mean[channels.clone()],
+        mask,
+        sum: &mut sums.sum[channels.clone()],
+        product: &mut sums.product[channels],
     }
 }
 

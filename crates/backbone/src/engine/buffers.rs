@@ -60,12 +60,13 @@ impl<T: Real> Memory<'_, T> {
             Place::Image => &self.images[..len],
             Place::Tape(slot) => &self.tape.get(slot)[..len],
             Place::Arena(slot) => &self.arena.get(slot)[..len],
+            Place::Lazy(_) => unreachable!("the value lies nowhere"),
         }
     }
 
     pub(crate) fn take(&mut self, place: Place) -> Vec<T> {
         match place {
-            Place::Image => unreachable!("no pass writes to the image"),
+            Place::Image | Place::Lazy(_) => unreachable!("no pass writes there"),
             Place::Tape(slot) => self.tape.take(slot),
             Place::Arena(slot) => self.arena.take(slot),
         }
@@ -73,7 +74,7 @@ impl<T: Real> Memory<'_, T> {
 
     pub(crate) fn put(&mut self, place: Place, buffer: Vec<T>) {
         match place {
-            Place::Image => unreachable!("no pass writes to the image"),
+            Place::Image | Place::Lazy(_) => unreachable!("no pass writes there"),
             Place::Tape(slot) => self.tape.put(slot, buffer),
             Place::Arena(slot) => self.arena.put(slot, buffer),
         }

@@ -2,15 +2,15 @@
 //! features under running statistics are the same bits either way.
 
 use longtail_ops::{
-    PoolShape, Real, ShortcutShape, Workspace, batch_norm_apply, batch_norm_statistics, conv2d, global_avg_pool,
+    Operand, PoolShape, Real, ShortcutShape, Tally, Workspace, batch_norm_apply, conv2d_fused, global_avg_pool,
     inverse_std, max_pool, option_a_shortcut, update_running,
 };
 
 use super::buffers::Memory;
 use super::tape::Statistics;
 use super::{NORM_EPSILON, NORM_MOMENTUM};
-use crate::graph::{ConvNorm, Graph, Node};
-use crate::plan::ForwardPass;
+use crate::graph::{ConvNorm, Graph, Node, Value};
+use crate::plan::{ForwardPass, Place};
 
 /// Where batch norms take mean and variance from.
 pub(super) enum Source<'a, T> {
@@ -33,20 +33,22 @@ pub(super) fn run<T: Real>(
 ) {
     for (at, node) in graph.nodes.iter().enumerate() {
         let len = |value| graph.len(value, batch);
+        if let Node::ConvNorm(n) = node {
+            convolve(graph, pass, at, n, params, &mut source, batch, memory, statistics, workspace);
+            if pass.values[n.output.0] == Place::Lazy(at) {
+                continue;
+            }
+        }
         let target = pass.values[node.output().0];
         let mut out = memory.take(target);
         let y = &mut out[..len(node.output())];
         match node {
             Node::ConvNorm(n) => {
-                let (weight, gamma, beta) = n.split(params);
-                let mut conv = memory.take(pass.convs[at]);
-                let x = &mut conv[..y.len()];
-                conv2d(&n.conv_shape(batch), memory.get(pass.values[n.input.0], len(n.input)), weight, x, workspace);
-                normalizers(n, x, batch, &mut source, statistics);
+                let (_, gamma, beta) = n.split(params);
+                let x = memory.get(pass.convs[at], y.len());
                 let (mean, inv_std) = (&statistics.mean[n.channels.clone()], &statistics.inv_std[n.channels.clone()]);
                 let residual = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
                 batch_norm_apply(&n.norm_shape(batch), x, mean, inv_std, gamma, beta, residual, n.relu, y);
-                memory.put(pass.convs[at], conv);
             }
             Node::Shortcut { input, shape, .. } => {
                 let shape = ShortcutShape { batch, ..*shape };
@@ -76,15 +78,31 @@ pub(super) fn run<T: Real>(
     }
 }
 
-/// Fills in the mean and 1/σ that this batch norm uses, and lets running statistics follow the batch where asked.
-fn normalizers<T: Real>(
+/// The convolution, and what its batch norm goes by: mean and variance come out of the convolution on the way.
+fn convolve<T: Real>(
+    graph: &Graph,
+    pass: &ForwardPass,
+    at: usize,
     n: &ConvNorm,
-    x: &[T],
-    batch: usize,
+    params: &[T],
     source: &mut Source<'_, T>,
+    batch: usize,
+    memory: &mut Memory<'_, T>,
     statistics: &mut Statistics<T>,
+    workspace: &mut Workspace<T>,
 ) {
-    let Statistics { mean, var, inv_std } = statistics;
+    let (weight, gamma, beta) = n.split(params);
+    let mut conv = memory.take(pass.convs[at]);
+    let x = &mut conv[..graph.len(n.output, batch)];
+    let Statistics { mean, var, inv_std, scale, shift } = statistics;
+    let tally = match source {
+        Source::Batch(_) => Tally::Moments { mean: &mut mean[n.channels.clone()], var: &mut var[n.channels.clone()] },
+        Source::Running(_) => Tally::None,
+    };
+    let input = operand(graph, pass, n.input, batch, memory, scale, shift);
+    conv2d_fused(&n.conv_shape(batch), &[(input, weight)], x, tally, workspace);
+    memory.put(pass.convs[at], conv);
+
     let (mean, var) = (&mut mean[n.channels.clone()], &mut var[n.channels.clone()]);
     let channels = mean.len();
     match source {
@@ -93,16 +111,38 @@ fn normalizers<T: Real>(
             mean.copy_from_slice(running_mean);
             var.copy_from_slice(running_var);
         }
-        Source::Batch(running) => {
-            let shape = n.norm_shape(batch);
-            batch_norm_statistics(&shape, x, mean, var);
-            if let Some(running) = running {
-                let (running_mean, running_var) = running[n.running.clone()].split_at_mut(channels);
-                update_running(running_mean, running_var, mean, var, shape.rows, NORM_MOMENTUM);
-            }
+        Source::Batch(Some(running)) => {
+            let (running_mean, running_var) = running[n.running.clone()].split_at_mut(channels);
+            update_running(running_mean, running_var, mean, var, n.norm_shape(batch).rows, NORM_MOMENTUM);
         }
+        Source::Batch(None) => {}
     }
     inverse_std(var, NORM_EPSILON, &mut inv_std[n.channels.clone()]);
+    for (c, at) in n.channels.clone().enumerate() {
+        scale[at] = gamma[c] * inv_std[at];
+        shift[at] = beta[c] - mean[c] * inv_std[at] * gamma[c];
+    }
+}
+
+/// How a convolution reads a value of this pass.
+fn operand<'a, T: Real>(
+    graph: &Graph,
+    pass: &ForwardPass,
+    value: Value,
+    batch: usize,
+    memory: &'a Memory<'_, T>,
+    scale: &'a [T],
+    shift: &'a [T],
+) -> Operand<'a, T> {
+    let len = graph.len(value, batch);
+    match pass.values[value.0] {
+        Place::Lazy(node) => {
+            let n = graph.conv_norm(node);
+            let (scale, shift) = (&scale[n.channels.clone()], &shift[n.channels.clone()]);
+            Operand::Normalized { x: memory.get(pass.convs[node], len), scale, shift, relu: n.relu }
+        }
+        place => Operand::Stored(memory.get(place, len)),
+    }
 }
 
 /// Copies one input's channels to their place among the output's `width` channels.

@@ -1,18 +1,18 @@
 //! The derivative of the features along a direction of the parameters, read off a tape.
 //!
 //! A convolution's tangent is `conv(ẋ, w) + conv(x, ẇ)`; batch norm's has the tangents of the batch's mean and variance in it;
-//! the ReLU lets through where it did, a max pool what it did; all else is linear.
+//! the ReLU lets through where it did; all else is linear.
 
 use longtail_ops::{
-    PoolShape, Real, ShortcutShape, Workspace, axpy, batch_norm_jvp, conv2d, global_avg_pool, max_pool_tangent,
-    option_a_shortcut,
+    Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, batch_norm_tangent,
+    conv2d_fused, global_avg_pool, max_pool_tangent, option_a_shortcut,
 };
 
 use super::buffers::Memory;
 use super::forward::concat_part;
-use super::tape::Tape;
-use crate::graph::{Graph, IMAGE, Node};
-use crate::plan::{ForwardPass, Plan};
+use super::tape::{Coefficients, Statistics, Tape};
+use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
+use crate::plan::{ForwardPass, Place, Plan};
 
 pub(super) fn run<T: Real>(
     graph: &Graph,
@@ -21,52 +21,31 @@ pub(super) fn run<T: Real>(
     direction: &[T],
     tape: &Tape<T>,
     memory: &mut Memory<'_, T>,
+    coefficients: &mut Coefficients<T>,
     workspace: &mut Workspace<T>,
 ) {
     let batch = tape.batch;
     let pass: &ForwardPass = &plan.tangent;
     for (at, node) in graph.nodes.iter().enumerate() {
         let len = |value| graph.len(value, batch);
+        if let Node::ConvNorm(n) = node {
+            convolve(graph, plan, at, n, params, direction, tape, memory, coefficients, workspace);
+            if pass.values[n.output.0] == Place::Lazy(at) {
+                continue;
+            }
+        }
         let target = pass.values[node.output().0];
         let mut out = memory.take(target);
         let y_dot = &mut out[..len(node.output())];
         match node {
             Node::ConvNorm(n) => {
-                let (weight, gamma, _) = n.split(params);
-                let (weight_dot, gamma_dot, beta_dot) = n.split(direction);
-                let shape = n.conv_shape(batch);
-                let mut conv = memory.take(pass.convs[at]);
-                let x_dot = &mut conv[..y_dot.len()];
-                let input = tape.get(plan.forward.values[n.input.0], len(n.input));
-                conv2d(&shape, input, weight_dot, x_dot, workspace);
-                if n.input != IMAGE {
-                    let mut second = memory.take(pass.seconds[at]);
-                    let part = &mut second[..x_dot.len()];
-                    conv2d(&shape, memory.get(pass.values[n.input.0], len(n.input)), weight, part, workspace);
-                    axpy(x_dot, T::ONE, part);
-                    memory.put(pass.seconds[at], second);
-                }
-                let x = tape.get(plan.forward.convs[at], len(n.output));
-                let y = n.relu.then(|| tape.get(plan.forward.values[n.output.0], len(n.output)));
-                let (mean, inv_std) =
-                    (&tape.statistics.mean[n.channels.clone()], &tape.statistics.inv_std[n.channels.clone()]);
+                let x = tape.conv(graph, plan, at);
+                let y = n.relu.then(|| tape.get(plan.forward.values[n.output.0], y_dot.len()));
+                let x_dot = memory.get(pass.convs[at], y_dot.len());
                 let residual_dot = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
-                let shape = n.norm_shape(batch);
-                batch_norm_jvp(
-                    &shape,
-                    x,
-                    x_dot,
-                    mean,
-                    inv_std,
-                    gamma,
-                    gamma_dot,
-                    beta_dot,
-                    residual_dot,
-                    y,
-                    y_dot,
-                    tape.batch_stats,
-                );
-                memory.put(pass.convs[at], conv);
+                let ThroughNorm { scale, rest } = map(n, tape, &coefficients.slope, &coefficients.offset);
+                let rest = rest.expect("a tangent always hangs on x");
+                batch_norm_tangent(&n.norm_shape(batch), x, x_dot, scale, &rest, residual_dot, y, y_dot);
             }
             Node::Shortcut { input, shape, .. } => {
                 let shape = ShortcutShape { batch, ..*shape };
@@ -93,5 +72,96 @@ pub(super) fn run<T: Real>(
             }
         }
         memory.put(target, out);
+    }
+}
+
+/// The convolution's tangent, and the coefficients of its way through the batch norm.
+///
+/// With `x̂' = inv_std·(ẋ − mean(ẋ) − x̂·mean(x̂·ẋ))` on the batch's statistics, else `inv_std·ẋ`, the batch norm's tangent is
+/// `γ·x̂' + γ̇·x̂ + β̇`.
+fn convolve<T: Real>(
+    graph: &Graph,
+    plan: &Plan,
+    at: usize,
+    n: &ConvNorm,
+    params: &[T],
+    direction: &[T],
+    tape: &Tape<T>,
+    memory: &mut Memory<'_, T>,
+    coefficients: &mut Coefficients<T>,
+    workspace: &mut Workspace<T>,
+) {
+    let (weight, ..) = n.split(params);
+    let (weight_dot, gamma_dot, beta_dot) = n.split(direction);
+    let (pass, statistics, channels) = (&plan.tangent, &tape.statistics, n.channels.clone());
+    let mut conv = memory.take(pass.convs[at]);
+    let x_dot = &mut conv[..graph.len(n.output, tape.batch)];
+    let Coefficients { sums, slope, offset } = coefficients;
+    let tally = match tape.batch_stats {
+        true => Tally::Products {
+            x: tape.conv(graph, plan, at),
+            centre: &statistics.mean[channels.clone()],
+            mask: Mask::Open,
+            sum: &mut sums.sum[channels.clone()],
+            product: &mut sums.product[channels.clone()],
+        },
+        false => Tally::None,
+    };
+    let shape = n.conv_shape(tape.batch);
+    let primal = (tape.operand(graph, plan, n.input), weight_dot);
+    if n.input == IMAGE {
+        conv2d_fused(&shape, &[primal], x_dot, tally, workspace);
+    } else {
+        let tangent = operand(graph, plan, n.input, tape, memory, slope, offset);
+        conv2d_fused(&shape, &[primal, (tangent, weight)], x_dot, tally, workspace);
+    }
+    memory.put(pass.convs[at], conv);
+
+    let rows = T::from_usize(n.norm_shape(tape.batch).rows);
+    for (c, at) in channels.enumerate() {
+        let (scale, inv_std) = (statistics.scale[at], statistics.inv_std[at]);
+        slope[at] = gamma_dot[c] * inv_std;
+        offset[at] = beta_dot[c];
+        if tape.batch_stats {
+            slope[at] -= scale * inv_std * inv_std * (sums.product[at] / rows);
+            offset[at] -= scale * (sums.sum[at] / rows);
+        }
+    }
+}
+
+/// How a tangent goes through the batch norm of a node whose coefficients are known.
+fn map<'a, T: Real>(n: &ConvNorm, tape: &'a Tape<T>, slope: &'a [T], offset: &'a [T]) -> ThroughNorm<'a, T> {
+    let channels = n.channels.clone();
+    let rest = NormRest {
+        slope: &slope[channels.clone()],
+        centre: &tape.statistics.mean[channels.clone()],
+        offset: &offset[channels.clone()],
+    };
+    ThroughNorm { scale: &tape.statistics.scale[channels], rest: Some(rest) }
+}
+
+/// How a convolution reads the tangent of a value.
+fn operand<'a, T: Real>(
+    graph: &Graph,
+    plan: &Plan,
+    value: Value,
+    tape: &'a Tape<T>,
+    memory: &'a Memory<'_, T>,
+    slope: &'a [T],
+    offset: &'a [T],
+) -> Operand<'a, T> {
+    let (pass, len) = (&plan.tangent, graph.len(value, tape.batch));
+    match pass.values[value.0] {
+        Place::Lazy(node) => {
+            let n = graph.conv_norm(node);
+            let Statistics { scale, shift, .. } = &tape.statistics;
+            Operand::Through {
+                v: memory.get(pass.convs[node], len),
+                x: tape.conv(graph, plan, node),
+                map: map(n, tape, slope, offset),
+                relu: n.relu.then(|| (&scale[n.channels.clone()], &shift[n.channels.clone()])),
+            }
+        }
+        place => Operand::Stored(memory.get(place, len)),
     }
 }

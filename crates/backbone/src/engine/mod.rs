@@ -16,7 +16,7 @@ use crate::params::ParamIndex;
 use crate::plan::Plan;
 use buffers::{Buffers, Memory};
 use forward::Source;
-use tape::{Origin, Statistics};
+use tape::{Coefficients, Origin, Statistics};
 
 pub use tape::Tape;
 
@@ -50,6 +50,7 @@ pub struct Network<T: Real> {
     plan: Plan,
     arena: Buffers<T>,
     workspace: Workspace<T>,
+    coefficients: Coefficients<T>,
     /// Of the inference pass; training keeps its own on the tape.
     statistics: Statistics<T>,
     /// Likewise.
@@ -71,6 +72,7 @@ impl<T: Real> Network<T> {
             plan,
             arena: Buffers::default(),
             workspace: Workspace::default(),
+            coefficients: Coefficients::default(),
             statistics: Statistics::default(),
             winners: Vec::new(),
         })
@@ -199,8 +201,9 @@ impl<T: Real> Network<T> {
         self.check_params("grad", grad.len())?;
         self.check_features("dfeatures", dfeatures.len(), tape.batch)?;
         self.arena.reserve(&self.plan.arena, tape.batch);
-        let (arena, workspace) = (&mut self.arena, &mut self.workspace);
-        backward::run(&self.graph, &self.plan, params, tape, dfeatures, grad, arena, workspace);
+        self.coefficients.reserve(self.graph.norm_channels);
+        let (arena, coefficients, workspace) = (&mut self.arena, &mut self.coefficients, &mut self.workspace);
+        backward::run(&self.graph, &self.plan, params, tape, dfeatures, grad, arena, coefficients, workspace);
         Ok(())
     }
 
@@ -228,7 +231,9 @@ impl<T: Real> Network<T> {
         self.arena.reserve(&self.plan.arena, tape.batch);
         let mut no_tape = Buffers::default();
         let mut memory = Memory { images: &[], tape: &mut no_tape, arena: &mut self.arena };
-        jvp::run(&self.graph, &self.plan, params, direction, tape, &mut memory, &mut self.workspace);
+        self.coefficients.reserve(self.graph.norm_channels);
+        let (coefficients, workspace) = (&mut self.coefficients, &mut self.workspace);
+        jvp::run(&self.graph, &self.plan, params, direction, tape, &mut memory, coefficients, workspace);
         features_dot.copy_from_slice(memory.get(self.plan.tangent.values[self.graph.output.0], features_dot.len()));
         Ok(())
     }
@@ -237,7 +242,7 @@ impl<T: Real> Network<T> {
     /// the convolutions' packed weights.
     pub fn memory_bytes(&self, n: usize) -> usize {
         let activations = n * (self.plan.elements_per_image() + self.image.len());
-        (activations + 6 * self.graph.norm_channels) * size_of::<T>() + n * self.graph.winners
+        (activations + 14 * self.graph.norm_channels) * size_of::<T>() + n * self.graph.winners
     }
 
     fn origin(&self) -> Origin {

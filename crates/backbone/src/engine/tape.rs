@@ -1,30 +1,33 @@
 //! What a forward pass leaves for the passes after it.
 
-use longtail_ops::Real;
+use longtail_ops::{Operand, Real};
 
 use super::buffers::Buffers;
 use crate::arch::Architecture;
-use crate::graph::Graph;
+use crate::graph::{Graph, Value};
 use crate::image::ImageShape;
 use crate::plan::{Place, Plan};
 
-/// Mean, variance and 1/√(variance + ε) of every channel of every batch norm, as used.
+/// Mean, variance, 1/√(variance + ε), and the scale and shift that they make with γ and β, of every channel of every batch norm,
+/// as used.
 #[derive(Debug)]
 pub(crate) struct Statistics<T> {
     pub(crate) mean: Vec<T>,
     pub(crate) var: Vec<T>,
     pub(crate) inv_std: Vec<T>,
+    pub(crate) scale: Vec<T>,
+    pub(crate) shift: Vec<T>,
 }
 
 impl<T> Default for Statistics<T> {
     fn default() -> Self {
-        Self { mean: Vec::new(), var: Vec::new(), inv_std: Vec::new() }
+        Self { mean: Vec::new(), var: Vec::new(), inv_std: Vec::new(), scale: Vec::new(), shift: Vec::new() }
     }
 }
 
 impl<T: Real> Statistics<T> {
     pub(crate) fn reserve(&mut self, channels: usize) {
-        for vector in [&mut self.mean, &mut self.var, &mut self.inv_std] {
+        for vector in [&mut self.mean, &mut self.var, &mut self.inv_std, &mut self.scale, &mut self.shift] {
             vector.resize(channels, T::ZERO);
         }
     }
@@ -37,7 +40,7 @@ pub(crate) struct Origin {
     pub(crate) image: ImageShape,
 }
 
-/// The activations of one forward pass: two for each block, and the batch statistics.
+/// The activations of one forward pass: at most two for each convolution with its batch norm, and the batch statistics.
 ///
 /// A tape belongs to no network in particular: any network of the same architecture and image size can fill or read it, and
 /// its memory is reused from pass to pass. `backward` and `jvp` only read it, in any order and as often as wanted.
@@ -86,7 +89,8 @@ impl<T: Real> Tape<T> {
 
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
-        let vectors = [&self.images, &self.statistics.mean, &self.statistics.var, &self.statistics.inv_std];
+        let Statistics { mean, var, inv_std, scale, shift } = &self.statistics;
+        let vectors = [&self.images, mean, var, inv_std, scale, shift];
         self.buffers.bytes()
             + self.winners.capacity()
             + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
@@ -119,7 +123,55 @@ impl<T: Real> Tape<T> {
         match place {
             Place::Image => &self.images[..len],
             Place::Tape(slot) => &self.buffers.get(slot)[..len],
-            Place::Arena(_) => unreachable!("what a later pass reads lies on the tape"),
+            Place::Arena(_) | Place::Lazy(_) => unreachable!("what a later pass reads lies on the tape"),
+        }
+    }
+
+    /// The output of a node's convolution.
+    pub(super) fn conv(&self, graph: &Graph, plan: &Plan, node: usize) -> &[T] {
+        self.get(plan.forward.convs[node], graph.len(graph.conv_norm(node).output, self.batch))
+    }
+
+    /// How a convolution reads a value of the forward pass.
+    pub(super) fn operand(&self, graph: &Graph, plan: &Plan, value: Value) -> Operand<'_, T> {
+        match plan.forward.values[value.0] {
+            Place::Lazy(node) => {
+                let n = graph.conv_norm(node);
+                let (scale, shift) = (&self.statistics.scale[n.channels.clone()], &self.statistics.shift[n.channels.clone()]);
+                Operand::Normalized { x: self.conv(graph, plan, node), scale, shift, relu: n.relu }
+            }
+            place => Operand::Stored(self.get(place, graph.len(value, self.batch))),
+        }
+    }
+}
+
+/// Numbers for every channel of every batch norm that the backward pass and the tangent work with.
+#[derive(Debug)]
+pub(super) struct Coefficients<T> {
+    pub(super) sums: Sums<T>,
+    /// Of the map through the batch norm; see [`longtail_ops::NormRest`].
+    pub(super) slope: Vec<T>,
+    pub(super) offset: Vec<T>,
+}
+
+/// `Σ v` and `Σ v·(x − mean)` for a gradient or tangent v.
+#[derive(Debug)]
+pub(super) struct Sums<T> {
+    pub(super) sum: Vec<T>,
+    pub(super) product: Vec<T>,
+}
+
+impl<T> Default for Coefficients<T> {
+    fn default() -> Self {
+        let sums = Sums { sum: Vec::new(), product: Vec::new() };
+        Self { sums, slope: Vec::new(), offset: Vec::new() }
+    }
+}
+
+impl<T: Real> Coefficients<T> {
+    pub(super) fn reserve(&mut self, channels: usize) {
+        for vector in [&mut self.sums.sum, &mut self.sums.product, &mut self.slope, &mut self.offset] {
+            vector.resize(channels, T::ZERO);
         }
     }
 }

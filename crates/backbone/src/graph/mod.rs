@@ -129,6 +129,14 @@ impl Graph {
         batch * self.shape(value).len()
     }
 
+    /// The node of that number, which must be a convolution with its batch norm.
+    pub(crate) fn conv_norm(&self, node: usize) -> &ConvNorm {
+        match &self.nodes[node] {
+            Node::ConvNorm(n) => n,
+            other => unreachable!("node {node} is no convolution: {other:?}"),
+        }
+    }
+
     pub(crate) fn feature_dim(&self) -> usize {
         self.shape(self.output).len()
     }

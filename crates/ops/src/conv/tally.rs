@@ -1,6 +1,8 @@
 //! Sums over what a convolution has just written, taken while it is still in cache.
 
 use crate::norm::{fill_tile, fold_tile};
+use rayon::prelude::*;
+
 use crate::Real;
 use crate::scratch::with_scratch;
 use crate::simd::{Kernel, dispatch, multiply_add};
@@ -112,6 +114,23 @@ impl<'a, T: Real> Tally<'a, T> {
             }
         }
     }
+}
+
+/// The sums of a [`Tally`] over `v`, `(rows, channels)`, which no convolution has just written. A mask shuts `v` in place.
+///
+/// # Panics
+/// When a length does not fit.
+pub fn tally_rows<T: Real>(channels: usize, v: &mut [T], tally: Tally<'_, T>) {
+    assert!(channels > 0 && v.len().is_multiple_of(channels), "tally_rows: {} elements of {channels} channels", v.len());
+    tally.check(v.len(), channels);
+    let (block, len) = (tile_len(channels) * (8192 / tile_len(channels)).max(1), v.len());
+    let sums = tally.input();
+    with_scratch(len.div_ceil(block) * 2 * channels, |partials| {
+        partials.par_chunks_mut(2 * channels).zip(v.par_chunks_mut(block)).enumerate().for_each(|(i, (partial, v))| {
+            sums.run(v, i * block, channels, partial);
+        });
+        tally.finish(partials, |i| block.min(len - i * block) / channels);
+    });
 }
 
 /// Mean and biased variance of all blocks from each block's mean and summed squared deviations: Chan's formula in f64, in the

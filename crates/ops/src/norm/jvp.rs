@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::{BatchNormShape, fill_tile, fold_tile, sum_blocks};
 use crate::Real;
+use crate::conv::NormRest;
 use crate::scratch::with_scratch;
 use crate::simd::{Kernel, dispatch, multiply_add};
 
@@ -80,6 +81,53 @@ pub fn batch_norm_jvp<T: Real>(
                 relu_y,
                 y_dot,
             });
+        });
+    });
+}
+
+/// `ẏ = scale·ẋ + slope·(x − centre) + offset + residual_dot`, zero where the ReLU's output `relu_y` is not positive: the
+/// tangent of a batch norm whose coefficients are known.
+///
+/// # Shapes
+/// - `x`, `x_dot`, `residual_dot`, `relu_y` (given exactly when there was a ReLU), `y_dot`: `(rows, channels)`
+/// # Panics
+/// When a length does not fit.
+pub fn batch_norm_tangent<T: Real>(
+    s: &BatchNormShape,
+    x: &[T],
+    x_dot: &[T],
+    scale: &[T],
+    rest: &NormRest<'_, T>,
+    residual_dot: Option<&[T]>,
+    relu_y: Option<&[T]>,
+    y_dot: &mut [T],
+) {
+    s.check(
+        "batch_norm_tangent",
+        &[
+            ("x", x.len()),
+            ("x_dot", x_dot.len()),
+            ("residual_dot", residual_dot.map_or(s.len(), <[T]>::len)),
+            ("relu_y", relu_y.map_or(s.len(), <[T]>::len)),
+            ("y_dot", y_dot.len()),
+        ],
+        &[("scale", scale.len()), ("slope", rest.slope.len()), ("centre", rest.centre.len()), ("offset", rest.offset.len())],
+    );
+    let (tile_len, block) = (s.tile_len(), s.block_len());
+    with_scratch(4 * tile_len, |tiles| {
+        let mut parts = tiles.chunks_exact_mut(tile_len);
+        let mut tile = |values: &[T]| {
+            let part = parts.next().expect("four tiles");
+            fill_tile(part, s.channels, |c| values[c]);
+            &*part
+        };
+        let (scale, centre, slope, offset) = (tile(scale), tile(rest.centre), tile(rest.slope), tile(rest.offset));
+        y_dot.par_chunks_mut(block).enumerate().for_each(|(i, y_dot)| {
+            let at = i * block..i * block + y_dot.len();
+            let residual_dot = residual_dot.map(|r| &r[at.clone()]);
+            let relu_y = relu_y.map(|y| &y[at.clone()]);
+            let x = &x[at.clone()];
+            dispatch(Tangent { x, x_dot: &x_dot[at], scale, centre, slope, offset, residual_dot, relu_y, y_dot });
         });
     });
 }
