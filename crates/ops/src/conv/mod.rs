@@ -8,9 +8,11 @@
 mod direct;
 mod im2col;
 mod shape;
+mod winograd;
 
 pub(crate) use direct::DirectKernels;
 pub use shape::ConvShape;
+pub(crate) use winograd::WinogradKernels;
 
 use crate::Real;
 

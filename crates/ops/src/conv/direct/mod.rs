@@ -9,7 +9,7 @@ mod kernels;
 mod pass;
 mod source;
 mod tile;
-mod vector;
+pub(in crate::conv) mod vector;
 mod weight;
 
 pub use kernels::DirectKernels;
