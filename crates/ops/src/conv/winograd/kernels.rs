@@ -176,7 +176,7 @@ impl<T: Real> Product<T> {
     /// the pointers must reach `TILES` tiles.
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn run<V: Lanes<T>, const TILES: usize>(self) {
+    unsafe fn run<V: Lanes<T>, const TILES: usize>(&self) {
         // SAFETY: the caller vouches for instructions and pointers.
         unsafe {
             let mut sums = [[V::splat(T::ZERO); SIDE]; TILES];
@@ -201,10 +201,6 @@ impl<T: Real> Product<T> {
                 for x in 0..2 {
                     let upper = self.partial.add((t * 4 + x) * V::LANES);
                     let lower = self.partial.add((t * 4 + 2 + x) * V::LANES);
-                    let finish = |value: V, to: *mut T| {
-                        let to = to.add(self.channel);
-                        if self.accumulate { V::load(to).add(value).store(to) } else { value.store(to) }
-                    };
                     match self.row {
                         1 => pair[x].store(upper),
                         2 => {
@@ -212,11 +208,23 @@ impl<T: Real> Product<T> {
                             before.add(pair[x]).store(upper);
                             before.sub(pair[x]).store(lower);
                         }
-                        0 => finish(V::load(upper).add(pair[x]), to[x]),
-                        _ => finish(V::load(lower).sub(pair[x]), to[2 + x]),
+                        0 => self.finish(V::load(upper).add(pair[x]), to[x]),
+                        _ => self.finish(V::load(lower).sub(pair[x]), to[2 + x]),
                     }
                 }
             }
+        }
+    }
+
+    /// # Safety
+    /// As [`Product::run`]; `pixel` must have the channels of this product.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn finish<V: Lanes<T>>(&self, value: V, pixel: *mut T) {
+        // SAFETY: the caller vouches for instructions and pointer.
+        unsafe {
+            let to = pixel.add(self.channel);
+            if self.accumulate { V::load(to).add(value).store(to) } else { value.store(to) }
         }
     }
 }

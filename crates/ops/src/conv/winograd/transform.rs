@@ -24,18 +24,24 @@ pub(super) struct Chunk {
     pub count: usize,
 }
 
+/// Tiles of a chunk that stand side by side in one row of the strip.
+struct Stretch {
+    row: usize,
+    column: usize,
+    /// From the chunk's first tile on.
+    index: usize,
+    length: usize,
+}
+
 impl Chunk {
-    /// Calls `visit(row, column, index, length)` for each stretch of tiles in one row; `index`
-    /// counts from the chunk's first tile.
-    #[inline(always)]
-    fn stretches(self, mut visit: impl FnMut(usize, usize, usize, usize)) {
+    fn stretches(self) -> impl Iterator<Item = Stretch> {
         let mut index = 0;
-        while index < self.count {
+        std::iter::from_fn(move || {
             let (row, column) = ((self.first + index) / self.columns, (self.first + index) % self.columns);
             let length = (self.columns - column).min(self.count - index);
-            visit(row, column, index, length);
             index += length;
-        }
+            (length > 0).then_some(Stretch { row, column, index: index - length, length })
+        })
     }
 }
 
@@ -45,6 +51,29 @@ impl Chunk {
 unsafe fn input_axis<T: Real, V: Lanes<T>>([a, b, c, d]: [V; SIDE]) -> [V; SIDE] {
     // SAFETY: the caller vouches for the instructions of `V`.
     unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
+}
+
+/// `Bᵀ` times the column of four pixels from `pixel` on.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn input_column<T: Real, V: Lanes<T>>(pixel: *const T, row_step: usize) -> [V; SIDE] {
+    // SAFETY: the caller vouches for the instructions of `V` and for four pixels.
+    unsafe {
+        input_axis::<T, V>([
+            V::load(pixel),
+            V::load(pixel.add(row_step)),
+            V::load(pixel.add(2 * row_step)),
+            V::load(pixel.add(3 * row_step)),
+        ])
+    }
+}
+
+/// `A` times one column of two, its last sign turned to plus.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn gradient_axis<T: Real, V: Lanes<T>>(a: V, b: V) -> [V; SIDE] {
+    // SAFETY: the caller vouches for the instructions of `V`.
+    unsafe { [a, a.add(b), a.sub(b), b] }
 }
 
 /// `Bᵀ d B` of every tile of the chunk, as (frequency row, block, tile, frequency column, channel).
@@ -63,7 +92,7 @@ pub(super) unsafe fn input_tiles<T: Real, V: Lanes<T>>(
 ) {
     let row_len = blocks * chunk.count * ROW;
     for block in 0..blocks {
-        chunk.stretches(|row, column, index, length| {
+        for Stretch { row, column, index, length } in chunk.stretches() {
             for lane in (0..BLOCK).step_by(V::LANES) {
                 // SAFETY: the caller vouches for the pixels of these tiles, rows 2·row .. 2·row + 4
                 // and columns 2·column .. 2·(column + length) + 2, and for the room in `values`.
@@ -71,19 +100,14 @@ pub(super) unsafe fn input_tiles<T: Real, V: Lanes<T>>(
                     let mut from = source.data.as_ptr().add(block * source.block_step + 2 * row * source.row_step);
                     from = from.add(2 * column * BLOCK + lane);
                     let mut to = values.add((block * chunk.count + index) * ROW + lane);
-                    let read = |x: usize| {
-                        let pixel = from.add(x * BLOCK);
-                        input_axis::<T, V>([
-                            V::load(pixel),
-                            V::load(pixel.add(source.row_step)),
-                            V::load(pixel.add(2 * source.row_step)),
-                            V::load(pixel.add(3 * source.row_step)),
-                        ])
-                    };
                     // Neighbouring tiles share two columns of input.
-                    let (mut a, mut b) = (read(0), read(1));
-                    for tile in 0..length {
-                        let (c, d) = (read(2 * tile + 2), read(2 * tile + 3));
+                    let step = source.row_step;
+                    let mut a = input_column::<T, V>(from, step);
+                    let mut b = input_column::<T, V>(from.add(BLOCK), step);
+                    for _ in 0..length {
+                        from = from.add(2 * BLOCK);
+                        let c = input_column::<T, V>(from, step);
+                        let d = input_column::<T, V>(from.add(BLOCK), step);
                         for r in 0..SIDE {
                             let frequencies = input_axis::<T, V>([a[r], b[r], c[r], d[r]]);
                             for x in 0..SIDE {
@@ -95,7 +119,7 @@ pub(super) unsafe fn input_tiles<T: Real, V: Lanes<T>>(
                     }
                 }
             }
-        });
+        }
     }
 }
 
@@ -114,7 +138,7 @@ pub(super) unsafe fn gradient_tiles<T: Real, V: Lanes<T>>(
 ) {
     let row_len = blocks * chunk.count * ROW;
     for block in 0..blocks {
-        chunk.stretches(|row, column, index, length| {
+        for Stretch { row, column, index, length } in chunk.stretches() {
             for lane in (0..BLOCK).step_by(V::LANES) {
                 // SAFETY: as in `input_tiles`.
                 unsafe {
@@ -122,11 +146,10 @@ pub(super) unsafe fn gradient_tiles<T: Real, V: Lanes<T>>(
                     from = from.add(2 * column * BLOCK + lane);
                     let mut to = values.add((block * chunk.count + index) * ROW + lane);
                     for _ in 0..length {
-                        let axis = |a: V, b: V| [a, a.add(b), a.sub(b), b];
-                        let left = axis(V::load(from), V::load(from.add(dy.row_step)));
-                        let right = axis(V::load(from.add(BLOCK)), V::load(from.add(dy.row_step + BLOCK)));
+                        let left = gradient_axis::<T, V>(V::load(from), V::load(from.add(dy.row_step)));
+                        let right = gradient_axis::<T, V>(V::load(from.add(BLOCK)), V::load(from.add(dy.row_step + BLOCK)));
                         for r in 0..SIDE {
-                            let frequencies = axis(left[r], right[r]);
+                            let frequencies = gradient_axis::<T, V>(left[r], right[r]);
                             for x in 0..SIDE {
                                 frequencies[x].store(to.add(r * row_len + x * BLOCK));
                             }
@@ -136,7 +159,7 @@ pub(super) unsafe fn gradient_tiles<T: Real, V: Lanes<T>>(
                     }
                 }
             }
-        });
+        }
     }
 }
 
