@@ -31,6 +31,7 @@ pub trait Real:
     + Sum
     + ScratchCell
     + crate::conv::DirectKernels
+    + crate::conv::WinogradKernels
     + 'static
 {
     /// 0

@@ -16,6 +16,7 @@ mod shape;
 mod source;
 mod strips;
 mod tally;
+mod winograd;
 
 pub use backward::{InputGradient, conv2d_backward};
 pub(crate) use direct::DirectKernels;
@@ -24,6 +25,7 @@ pub use operand::{NormRest, Operand, ThroughNorm};
 pub use shape::ConvShape;
 pub use tally::{Mask, Tally, tally_rows};
 pub(crate) use tally::{BlockMoments, merge_moments};
+pub(crate) use winograd::WinogradKernels;
 
 use crate::Real;
 

@@ -12,7 +12,7 @@ mod gradient;
 mod kernels;
 mod pass;
 mod tile;
-pub(super) mod vector;
+pub(in crate::conv) mod vector;
 
 pub(super) use correlation::Correlation;
 pub(super) use gradient::{FilledStrip, WeightGradient};
