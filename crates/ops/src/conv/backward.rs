@@ -59,7 +59,7 @@ pub fn conv2d_backward<T: Real>(
     let in_rows = (0..strips.count).map(|i| strips.strip(i).in_rows).max().unwrap_or(0);
     let forward = Correlation::<T>::forward(s, strips.rows);
     let back = Correlation::<T>::backward(s, strips.rows, in_rows);
-    let gradient = WeightGradient::<T>::new(s, forward.source, back.source);
+    let gradient = WeightGradient::<T>::new(s, forward.source, back.source, strips.count == 1 || strips.rows.is_multiple_of(2));
     let at_once = if weight.is_some() { gradient.strips_at_once() } else { 1 };
     let wanted = if weight.is_some() { strips.total().div_ceil(partial_sums(gradient.len())).next_multiple_of(at_once.min(strips.total())) } else { 1 };
     let per_task = strips.per_task(wanted);
@@ -85,8 +85,10 @@ pub fn conv2d_backward<T: Real>(
         if let Some(partial) = &mut partial {
             partial.fill(T::ZERO);
         }
-        with_scratch(at_once * (source_len + dy_len), |scratch| {
-            let (sources, dys) = scratch.split_at_mut(at_once * source_len);
+        let scratch_len = back.scratch_len().max(gradient.scratch_len(strips.rows));
+        with_scratch(at_once * (source_len + dy_len) + scratch_len, |scratch| {
+            let (sources, scratch) = scratch.split_at_mut(at_once * source_len);
+            let (dys, scratch) = scratch.split_at_mut(at_once * dy_len);
             let last = ((task + 1) * per_task).min(strips.total());
             let mut tallies = tallies.chunks_exact_mut(2 * s.in_channels);
             for first in (task * per_task..last).step_by(at_once) {
@@ -98,7 +100,7 @@ pub fn conv2d_backward<T: Real>(
                     dispatch(Fill { operand: &dy, source: &back.source, image: strip.image, first_row, padded });
                     if let Some(all) = dx.take() {
                         let (this, rest) = all.split_at_mut(strip.in_rows * in_row);
-                        back.run(padded, packed, runs, this, strip.in_rows, accumulate);
+                        back.run(padded, packed, runs, this, strip.in_rows, accumulate, scratch);
                         let at = (strip.image * s.height + strip.in_first) * in_row;
                         sums.run(this, at, s.in_channels, tallies.next().expect("a tally for every strip"));
                         dx = Some(rest);
@@ -115,7 +117,7 @@ pub fn conv2d_backward<T: Real>(
                         dy: &dys[slot * dy_len..(slot + 1) * dy_len],
                         rows: strips.strip(index).rows,
                     });
-                    gradient.add(weight_runs, filled, partial);
+                    gradient.add(weight_runs, filled, partial, scratch);
                 }
             }
         });
@@ -142,7 +144,7 @@ pub fn conv2d_backward<T: Real>(
         (None, false) => {}
     }
     if let Some(dweight) = &mut dweight {
-        gradient.finish(&*partials, dweight);
+        gradient.finish(partials, dweight);
     }
     tally.finish(&*tallies, |strip| strips.strip(strip).in_rows * s.width);
 }

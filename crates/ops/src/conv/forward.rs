@@ -53,7 +53,8 @@ pub fn conv2d_fused<T: Real>(
     let sums = tally.input();
     y.par_chunks_mut(task_len).zip(tallies.par_chunks_mut(per_task * 2 * channels)).enumerate().for_each(
         |(task, (mut y, tallies))| {
-            with_scratch(core.source.len(), |padded| {
+            with_scratch(core.source.len() + core.scratch_len(), |scratch| {
+                let (padded, scratch) = scratch.split_at_mut(core.source.len());
                 for (index, partial) in (task * per_task..).zip(tallies.chunks_exact_mut(2 * channels)) {
                     let strip = strips.strip(index);
                     let (this, rest) = y.split_at_mut(strip.rows * row);
@@ -61,7 +62,7 @@ pub fn conv2d_fused<T: Real>(
                     for (i, ((operand, _), packed)) in inputs.iter().zip(packed.chunks_exact(packed_len)).enumerate() {
                         let first_row = core.first_row(strip.first);
                         dispatch(Fill { operand, source: &core.source, image: strip.image, first_row, padded });
-                        core.run(padded, packed, runs, this, strip.rows, i > 0);
+                        core.run(padded, packed, runs, this, strip.rows, i > 0, scratch);
                     }
                     let at = (strip.image * s.out_height() + strip.first) * row;
                     sums.run(this, at, channels, partial);

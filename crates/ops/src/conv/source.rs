@@ -1,5 +1,7 @@
 //! The padded strip of an image that the microkernels read.
 
+use super::winograd::Blocked;
+
 /// A strip of an image with a border of zeros, its channels cut into blocks of at most 16: `(block,
 /// y, x, channel)`.
 ///
@@ -47,5 +49,17 @@ impl Source {
     /// Where an element of the padded strip lies.
     pub fn at(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.block_len() + y * self.row_len() + x * self.block
+    }
+
+    /// Grows the border until tiles of 2×2 pixels from `origin` on, and `more` pixels beyond the last of them, lie inside.
+    pub fn make_room(&mut self, origin: (usize, usize), tiles: (usize, usize), more: usize) {
+        self.padded_height = self.padded_height.max(origin.0 + 2 * tiles.0 + more);
+        self.padded_width = self.padded_width.max(origin.1 + 2 * tiles.1 + more);
+    }
+
+    /// The filled strip from a pixel on.
+    pub fn view<'a, T>(&self, padded: &'a [T], origin: (usize, usize)) -> Blocked<'a, T> {
+        let data = &padded[self.at(0, origin.0, origin.1)..];
+        Blocked { data, block_step: self.block_len(), row_step: self.row_len() }
     }
 }

@@ -13,6 +13,7 @@ use super::{Panels, channel_block};
 use crate::Real;
 use crate::conv::ConvShape;
 use crate::conv::source::{BLOCK, Source};
+use crate::conv::winograd::{Winograd, tiles};
 
 /// See the module.
 pub(in crate::conv) struct Correlation<T: 'static> {
@@ -23,6 +24,8 @@ pub(in crate::conv) struct Correlation<T: 'static> {
     panels: Panels,
     out_width: usize,
     kernels: &'static KernelSet<T>,
+    /// Takes the direct tiles' place where it is faster.
+    winograd: Option<Winograd>,
 }
 
 /// The taps along one axis that reach input pixels of one residue, and the output under the first of them.
@@ -38,7 +41,7 @@ impl<T: Real> Correlation<T> {
     /// `y` from `x`, `rows` output rows a strip.
     pub fn forward(s: &ConvShape, rows: usize) -> Self {
         let kernels = T::kernels();
-        let source = Source {
+        let mut source = Source {
             height: s.height,
             width: s.width,
             channels: s.in_channels,
@@ -48,7 +51,12 @@ impl<T: Real> Correlation<T> {
             padded_width: s.width + 2 * s.padding,
         };
         let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
-        Self { s: *s, backward: false, source, panels, out_width: s.out_width(), kernels }
+        let winograd = Winograd::pays(s).then(|| Winograd::new(s.in_channels, s.out_channels));
+        // The weight gradient may go by Winograd's tiles where this direction does not.
+        if Winograd::takes(s) {
+            source.make_room((0, 0), tiles(rows, s.out_width()), 2);
+        }
+        Self { s: *s, backward: false, source, panels, out_width: s.out_width(), kernels, winograd }
     }
 
     /// `dx` from `dy`, for strips of `rows` output rows and `in_rows` input rows.
@@ -61,7 +69,7 @@ impl<T: Real> Correlation<T> {
             let reach = axes().map(|(r, a)| (pixels(s, r, size) as isize + a.shift).max(a.span + 1));
             (before + reach.max().unwrap_or(0).max(out as isize)) as usize
         };
-        let source = Source {
+        let mut source = Source {
             height: s.out_height(),
             width: s.out_width(),
             channels: s.out_channels,
@@ -72,7 +80,24 @@ impl<T: Real> Correlation<T> {
             padded_width: padded(s.width, s.out_width()),
         };
         let panels = Panels::new(kernels.lanes, &source, s.in_channels, s.groups);
-        Self { s: *s, backward: true, source, panels, out_width: s.width, kernels }
+        if Winograd::takes(s) {
+            source.make_room((source.before, source.before), tiles(rows, s.out_width()), 0);
+        }
+        let winograd = Winograd::pays(s).then(|| Winograd::new(s.out_channels, s.in_channels));
+        let mut this = Self { s: *s, backward: true, source, panels, out_width: s.width, kernels, winograd };
+        if winograd.is_some() {
+            this.source.make_room(this.pass(0).origin, tiles(in_rows, s.width), 2);
+        }
+        this
+    }
+
+    /// Elements of scratch that [`Self::run`] asks for.
+    pub fn scratch_len(&self) -> usize {
+        let rows = self.source.padded_height;
+        self.winograd.map_or(0, |winograd| {
+            let tiles = tiles(rows, self.out_width);
+            winograd.scratch_len(tiles.0 * tiles.1)
+        })
     }
 
     /// The row of the source's image under the first row of a strip's source.
@@ -116,12 +141,22 @@ impl<T: Real> Correlation<T> {
 
     /// Elements of the packed weight.
     pub fn packed_len(&self) -> usize {
+        if let Some(winograd) = self.winograd {
+            return winograd.weight_len();
+        }
         let rows: usize = (0..self.passes()).map(|i| self.pass(i).weight_rows(&self.source, self.panels.blocks)).sum();
         rows * self.panels.width * self.panels.count()
     }
 
     /// Packs the weight, `(O, I/groups, k, k)`, for [`Self::run`], and appends the runs of all passes.
     pub fn pack(&self, weight: &[T], packed: &mut [T], runs: &mut Vec<usize>) {
+        if let Some(winograd) = self.winograd {
+            let inputs = self.s.in_channels;
+            return match self.backward {
+                false => winograd.pack(|o, i, tap| weight[(o * inputs + i) * 9 + tap], packed),
+                true => winograd.pack(|i, o, tap| weight[(o * inputs + i) * 9 + 8 - tap], packed),
+            };
+        }
         let mut rest = packed;
         for i in 0..self.passes() {
             let pass = self.pass(i);
@@ -174,7 +209,24 @@ impl<T: Real> Correlation<T> {
     }
 
     /// Correlates one filled strip. `out`: the strip's `rows` rows of all output channels, overwritten or added to.
-    pub fn run(&self, padded: &[T], packed: &[T], runs: &[usize], out: &mut [T], rows: usize, accumulate: bool) {
+    pub fn run(
+        &self,
+        padded: &[T],
+        packed: &[T],
+        runs: &[usize],
+        out: &mut [T],
+        rows: usize,
+        accumulate: bool,
+        scratch: &mut [T],
+    ) {
+        if let Some(winograd) = self.winograd {
+            let source = self.source.view(padded, self.pass(0).origin);
+            let columns = self.out_width;
+            let out_row = columns * self.panels.out_channels;
+            let tiles = tiles(rows, columns);
+            winograd.correlate(source, tiles, packed, out, out_row, rows, columns, accumulate, scratch);
+            return;
+        }
         let (panels, mut packed, mut runs) = (&self.panels, packed, runs);
         for i in 0..self.passes() {
             let pass = self.pass(i);

@@ -10,6 +10,8 @@ use super::tile::GradTile;
 use crate::Real;
 use crate::conv::ConvShape;
 use crate::conv::source::Source;
+use crate::conv::winograd::{Winograd, tiles};
+use crate::flat::axpy;
 
 /// Pixels that all taps pass over before the next ones: their source and their `dy` stay in the
 /// first cache.
@@ -26,6 +28,8 @@ pub(in crate::conv) struct WeightGradient<T: 'static> {
     panels: Panels,
     pass: Pass,
     kernels: &'static KernelSet<T>,
+    /// Takes the direct tiles' place where it is faster.
+    winograd: Option<Winograd>,
 }
 
 /// A filled strip: the padded input, the padded output gradient, and where it begins.
@@ -38,8 +42,9 @@ pub(in crate::conv) struct FilledStrip<'a, T> {
 }
 
 impl<T: Real> WeightGradient<T> {
-    /// `source` and `dy`: how the strips of both are padded.
-    pub fn new(s: &ConvShape, source: Source, dy: Source) -> Self {
+    /// `source` and `dy`: how the strips of both are padded. `even`: whether every strip but an image's last has an even
+    /// number of rows.
+    pub fn new(s: &ConvShape, source: Source, dy: Source, even: bool) -> Self {
         let kernels = T::kernels();
         let taps = Taps { first: 0, step: 1, count: s.kernel };
         let pass = Pass {
@@ -52,7 +57,9 @@ impl<T: Real> WeightGradient<T> {
             out_step: 1,
         };
         let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
-        Self { s: *s, source, dy, panels, pass, kernels }
+        // Half a tile at the end of a strip would see the next one's rows.
+        let winograd = (even && Winograd::pays(s)).then(|| Winograd::new(s.in_channels, s.out_channels));
+        Self { s: *s, source, dy, panels, pass, kernels, winograd }
     }
 
     fn panel_len(&self) -> usize {
@@ -61,14 +68,22 @@ impl<T: Real> WeightGradient<T> {
 
     /// Elements of one sum.
     pub fn len(&self) -> usize {
-        self.panel_len() * self.panels.count()
+        self.winograd.map_or_else(|| self.panel_len() * self.panels.count(), |winograd| winograd.gradient_len())
+    }
+
+    /// Elements of scratch that [`Self::add`] asks for, for strips of at most `rows` output rows.
+    pub fn scratch_len(&self, rows: usize) -> usize {
+        self.winograd.map_or(0, |winograd| {
+            let tiles = tiles(rows, self.s.out_width());
+            winograd.scratch_len(tiles.0 * tiles.1)
+        })
     }
 
     /// Strips that should be filled before one call of [`Self::add`].
     pub fn strips_at_once(&self) -> usize {
         const FILLED_ELEMENTS: usize = 1 << 18;
         let strip = self.source.len() + self.dy.len();
-        if self.len() <= CACHED_GRADIENT { 1 } else { (FILLED_ELEMENTS / strip.max(1)).clamp(1, 16) }
+        if self.winograd.is_some() || self.len() <= CACHED_GRADIENT { 1 } else { (FILLED_ELEMENTS / strip.max(1)).clamp(1, 16) }
     }
 
     /// Appends the runs that [`Self::add`] is given.
@@ -83,8 +98,17 @@ impl<T: Real> WeightGradient<T> {
         runs: &[usize],
         strips: impl Iterator<Item = FilledStrip<'a, T>> + Clone,
         gradient: &mut [T],
+        scratch: &mut [T],
     ) {
         let columns = self.s.out_width();
+        if let Some(winograd) = self.winograd {
+            for strip in strips {
+                let source = self.source.view(strip.source, (0, 0));
+                let dy = self.dy.view(strip.dy, (self.dy.before, self.dy.before));
+                winograd.add_gradient(source, dy, tiles(strip.rows, columns), gradient, scratch);
+            }
+            return;
+        }
         let flat = self.s.stride == 1 && self.source.padded_width == columns && self.dy.padded_width == columns;
         let segment = (SEGMENT_PIXELS / columns).max(1);
         let segments = strips.flat_map(|strip| (0..strip.rows).step_by(segment).map(move |top| (strip, top)));
@@ -139,7 +163,15 @@ impl<T: Real> WeightGradient<T> {
     }
 
     /// Adds the partial sums in their order and puts them into PyTorch's layout, overwriting.
-    pub fn finish(&self, partials: &[T], dweight: &mut [T]) {
+    pub fn finish(&self, partials: &mut [T], dweight: &mut [T]) {
+        if let Some(winograd) = self.winograd {
+            let (total, others) = partials.split_at_mut(self.len());
+            for partial in others.chunks_exact(total.len()) {
+                axpy(total, T::ONE, partial);
+            }
+            return winograd.finish_gradient(total, dweight);
+        }
+        let partials = &*partials;
         let (panels, block) = (&self.panels, self.source.block);
         let taps = self.s.kernel * self.s.kernel;
         let (len, panel_len, patch) = (self.len(), self.panel_len(), self.s.patch_len());

@@ -7,7 +7,6 @@
 //! that products never go through memory.
 //!
 //! An infinite or NaN input makes every output of its tile NaN.
-#![allow(dead_code)] // until a pass is sent here
 
 mod kernels;
 mod lanes;
@@ -55,7 +54,21 @@ pub(in crate::conv) struct Winograd {
     pub out_channels: usize,
 }
 
+/// The tiles of 2×2 pixels that cover so many rows and columns.
+pub(in crate::conv) fn tiles(rows: usize, columns: usize) -> (usize, usize) {
+    (rows.div_ceil(2), columns.div_ceil(2))
+}
+
 impl Winograd {
+    pub fn new(in_channels: usize, out_channels: usize) -> Self {
+        Self { in_channels, out_channels }
+    }
+
+    /// Whether it is faster than the direct kernels: up to where the transformed weight leaves the second cache.
+    pub fn pays(s: &ConvShape) -> bool {
+        Self::takes(s) && s.in_channels * s.out_channels <= 1 << 14
+    }
+
     /// Whether a shape is possible here at all.
     pub fn takes(s: &ConvShape) -> bool {
         s.kernel == 3
