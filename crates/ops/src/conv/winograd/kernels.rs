@@ -194,37 +194,65 @@ impl<T: Real> Product<T> {
                     weight = weight.add(ROW);
                 }
             }
+            let mut pairs = [[V::splat(T::ZERO); 2]; TILES];
             for t in 0..TILES {
                 let [a, b, c, d] = sums[t];
-                let pair = [a.add(b).add(c), b.sub(c).sub(d)];
-                let to = &*self.to.add(t);
-                for x in 0..2 {
-                    let upper = self.partial.add((t * 4 + x) * V::LANES);
-                    let lower = self.partial.add((t * 4 + 2 + x) * V::LANES);
-                    match self.row {
-                        1 => pair[x].store(upper),
-                        2 => {
-                            let before = V::load(upper);
-                            before.add(pair[x]).store(upper);
-                            before.sub(pair[x]).store(lower);
+                pairs[t] = [a.add(b).add(c), b.sub(c).sub(d)];
+            }
+            // Loops this short are unrolled, so that no sum has an address and all stay in registers.
+            let partial = self.partial;
+            match (self.row, self.accumulate) {
+                (1, _) => {
+                    for t in 0..TILES {
+                        pairs[t][0].store(partial.add(t * 4 * V::LANES));
+                        pairs[t][1].store(partial.add((t * 4 + 1) * V::LANES));
+                    }
+                }
+                (2, _) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let at = partial.add((t * 4 + x) * V::LANES);
+                            let before = V::load(at);
+                            before.add(pairs[t][x]).store(at);
+                            before.sub(pairs[t][x]).store(at.add(2 * V::LANES));
                         }
-                        0 => self.finish(V::load(upper).add(pair[x]), to[x]),
-                        _ => self.finish(V::load(lower).sub(pair[x]), to[2 + x]),
+                    }
+                }
+                (0, false) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let before = V::load(partial.add((t * 4 + x) * V::LANES));
+                            before.add(pairs[t][x]).store((*self.to.add(t))[x].add(self.channel));
+                        }
+                    }
+                }
+                (_, false) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let before = V::load(partial.add((t * 4 + 2 + x) * V::LANES));
+                            before.sub(pairs[t][x]).store((*self.to.add(t))[2 + x].add(self.channel));
+                        }
+                    }
+                }
+                (0, true) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let to = (*self.to.add(t))[x].add(self.channel);
+                            let before = V::load(partial.add((t * 4 + x) * V::LANES));
+                            V::load(to).add(before.add(pairs[t][x])).store(to);
+                        }
+                    }
+                }
+                (_, true) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let to = (*self.to.add(t))[2 + x].add(self.channel);
+                            let before = V::load(partial.add((t * 4 + 2 + x) * V::LANES));
+                            V::load(to).add(before.sub(pairs[t][x])).store(to);
+                        }
                     }
                 }
             }
-        }
-    }
-
-    /// # Safety
-    /// As [`Product::run`]; `pixel` must have the channels of this product.
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    unsafe fn finish<V: Lanes<T>>(&self, value: V, pixel: *mut T) {
-        // SAFETY: the caller vouches for instructions and pointer.
-        unsafe {
-            let to = pixel.add(self.channel);
-            if self.accumulate { V::load(to).add(value).store(to) } else { value.store(to) }
         }
     }
 }
