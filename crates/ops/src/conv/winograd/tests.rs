@@ -381,9 +381,18 @@ fn speed() {
             "{:<12} {:>24} {:>34} {:>24} {:>34}",
             "shape", "forward direct", "winograd core, +fill", "dw direct", "winograd core, +fill"
         );
-        for (channels, size, images) in
-            [(16, 32, 64), (32, 16, 64), (64, 8, 64), (64, 7, 64), (64, 56, 4), (128, 28, 8), (256, 14, 8), (512, 7, 8)]
-        {
+        for (channels, size, images) in [
+            (16, 32, 2),
+            (32, 16, 4),
+            (16, 32, 64),
+            (32, 16, 64),
+            (64, 8, 64),
+            (64, 7, 64),
+            (64, 56, 4),
+            (128, 28, 8),
+            (256, 14, 8),
+            (512, 7, 8),
+        ] {
             speed_of(case((size, size), (channels, channels), size), images);
         }
     });

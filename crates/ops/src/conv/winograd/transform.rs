@@ -25,16 +25,16 @@ pub(super) struct Chunk {
 }
 
 /// Tiles of a chunk that stand side by side in one row of the strip.
-struct Stretch {
-    row: usize,
-    column: usize,
+pub(super) struct Stretch {
+    pub row: usize,
+    pub column: usize,
     /// From the chunk's first tile on.
-    index: usize,
-    length: usize,
+    pub index: usize,
+    pub length: usize,
 }
 
 impl Chunk {
-    fn stretches(self) -> impl Iterator<Item = Stretch> {
+    pub fn stretches(self) -> impl Iterator<Item = Stretch> {
         let mut index = 0;
         std::iter::from_fn(move || {
             let (row, column) = ((self.first + index) / self.columns, (self.first + index) % self.columns);
