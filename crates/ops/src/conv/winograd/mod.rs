@@ -104,8 +104,7 @@ impl Winograd {
 
     /// Tiles taken at once: as equal shares of the strip as there are, `channels` of each in cache.
     fn chunk(&self, tiles: usize, channels: usize) -> usize {
-        let most =
-            (elements(CHUNK_ELEMENTS) / (SIDE * SIDE * channels)).clamp(most_chunk(16).min(16), most_chunk(MOST_CHUNK));
+        let most = (CHUNK_ELEMENTS / (SIDE * SIDE * channels)).clamp(16, MOST_CHUNK);
         tiles.max(1).div_ceil(tiles.max(1).div_ceil(most))
     }
 
