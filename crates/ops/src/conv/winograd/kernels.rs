@@ -1,7 +1,7 @@
 //! The loops over tiles, compiled for each path and element type.
 
 use super::lanes::Lanes;
-use super::transform::{Chunk, ROW, SIDE, gradient_tiles, input_tiles};
+use super::transform::{Chunk, ROW, SIDE, Stretch, gradient_tiles, input_tiles};
 use super::{BLOCK, Blocked, MOST_CHUNK};
 use crate::Real;
 use crate::conv::direct::vector::{Four, Vector};
@@ -97,14 +97,28 @@ unsafe fn correlate<T: Real, V: Lanes<T>, const MOST_TILES: usize>(job: Correlat
     for first in (0..total).step_by(job.chunk) {
         let count = job.chunk.min(total - first);
         let chunk = Chunk { columns: job.tiles.1, first, count };
-        for (t, to) in to[..count].iter_mut().enumerate() {
-            let (y, x) = (2 * ((first + t) / job.tiles.1), 2 * ((first + t) % job.tiles.1));
-            for (pixel, to) in to.iter_mut().enumerate() {
-                let (y, x) = (y + pixel / 2, x + pixel % 2);
-                let inside = y < job.rows && x < job.columns;
-                *to = if inside { out.wrapping_add(y * job.out_row + x * out_channels) } else { discard };
+        for Stretch { row, column, index, length } in chunk.stretches() {
+            let upper = out.wrapping_add(2 * row * job.out_row + 2 * column * out_channels);
+            let lower = if 2 * row + 1 < job.rows { upper.wrapping_add(job.out_row) } else { discard };
+            let upper = if 2 * row < job.rows { upper } else { discard };
+            let step = |pixel: *mut T| if pixel == discard { 0 } else { out_channels };
+            let (upper_step, lower_step) = (step(upper), step(lower));
+            for (t, to) in to[index..index + length].iter_mut().enumerate() {
+                let (upper, lower) = (upper.wrapping_add(2 * t * upper_step), lower.wrapping_add(2 * t * lower_step));
+                *to = [upper, upper.wrapping_add(upper_step), lower, lower.wrapping_add(lower_step)];
+            }
+            // Tiles from the first one that does not lie inside whole.
+            let whole = (job.columns / 2).saturating_sub(column).min(length);
+            for t in whole..length {
+                for x in 0..2 {
+                    if 2 * (column + t) + x >= job.columns {
+                        (to[index + t][x], to[index + t][2 + x]) = (discard, discard);
+                    }
+                }
             }
         }
+        let groups = count.div_ceil(MOST_TILES);
+        let (tiles_each, larger) = (count / groups, count % groups);
         // SAFETY: the job's source has every pixel of every tile, its values room for a chunk; its
         // packed weight has a row for every input channel and frequency of every block; `to` holds
         // pointers to pixels of the output and to `discard`, all `out_channels` long.
@@ -116,10 +130,9 @@ unsafe fn correlate<T: Real, V: Lanes<T>, const MOST_TILES: usize>(job: Correlat
                     let block = channel / BLOCK * SIDE + row;
                     let weight = job.packed.as_ptr().add(block * in_blocks * BLOCK * ROW + channel % BLOCK);
                     let values = values.add(row * in_blocks * count * ROW);
-                    let groups = count.div_ceil(MOST_TILES);
                     let mut done = 0;
                     for group in 0..groups {
-                        let size = (count - done).div_ceil(groups - group);
+                        let size = tiles_each + usize::from(group < larger);
                         let product = Product {
                             values: values.add(done * ROW).cast_const(),
                             block_step: count * ROW,
@@ -194,37 +207,65 @@ impl<T: Real> Product<T> {
                     weight = weight.add(ROW);
                 }
             }
+            let mut pairs = [[V::splat(T::ZERO); 2]; TILES];
             for t in 0..TILES {
                 let [a, b, c, d] = sums[t];
-                let pair = [a.add(b).add(c), b.sub(c).sub(d)];
-                let to = &*self.to.add(t);
-                for x in 0..2 {
-                    let upper = self.partial.add((t * 4 + x) * V::LANES);
-                    let lower = self.partial.add((t * 4 + 2 + x) * V::LANES);
-                    match self.row {
-                        1 => pair[x].store(upper),
-                        2 => {
-                            let before = V::load(upper);
-                            before.add(pair[x]).store(upper);
-                            before.sub(pair[x]).store(lower);
+                pairs[t] = [a.add(b).add(c), b.sub(c).sub(d)];
+            }
+            // Loops this short are unrolled, so that no sum has an address and all stay in registers.
+            let partial = self.partial;
+            match (self.row, self.accumulate) {
+                (1, _) => {
+                    for t in 0..TILES {
+                        pairs[t][0].store(partial.add(t * 4 * V::LANES));
+                        pairs[t][1].store(partial.add((t * 4 + 1) * V::LANES));
+                    }
+                }
+                (2, _) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let at = partial.add((t * 4 + x) * V::LANES);
+                            let before = V::load(at);
+                            before.add(pairs[t][x]).store(at);
+                            before.sub(pairs[t][x]).store(at.add(2 * V::LANES));
                         }
-                        0 => self.finish(V::load(upper).add(pair[x]), to[x]),
-                        _ => self.finish(V::load(lower).sub(pair[x]), to[2 + x]),
+                    }
+                }
+                (0, false) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let before = V::load(partial.add((t * 4 + x) * V::LANES));
+                            before.add(pairs[t][x]).store((*self.to.add(t))[x].add(self.channel));
+                        }
+                    }
+                }
+                (_, false) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let before = V::load(partial.add((t * 4 + 2 + x) * V::LANES));
+                            before.sub(pairs[t][x]).store((*self.to.add(t))[2 + x].add(self.channel));
+                        }
+                    }
+                }
+                (0, true) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let to = (*self.to.add(t))[x].add(self.channel);
+                            let before = V::load(partial.add((t * 4 + x) * V::LANES));
+                            V::load(to).add(before.add(pairs[t][x])).store(to);
+                        }
+                    }
+                }
+                (_, true) => {
+                    for t in 0..TILES {
+                        for x in 0..2 {
+                            let to = (*self.to.add(t))[2 + x].add(self.channel);
+                            let before = V::load(partial.add((t * 4 + 2 + x) * V::LANES));
+                            V::load(to).add(before.sub(pairs[t][x])).store(to);
+                        }
                     }
                 }
             }
-        }
-    }
-
-    /// # Safety
-    /// As [`Product::run`]; `pixel` must have the channels of this product.
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    unsafe fn finish<V: Lanes<T>>(&self, value: V, pixel: *mut T) {
-        // SAFETY: the caller vouches for instructions and pointer.
-        unsafe {
-            let to = pixel.add(self.channel);
-            if self.accumulate { V::load(to).add(value).store(to) } else { value.store(to) }
         }
     }
 }

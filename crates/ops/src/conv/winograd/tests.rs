@@ -127,7 +127,14 @@ impl Case {
         }
     }
 
-    fn correlate<T: Real>(&self, source: Blocked<'_, T>, packed: &[T], out: &mut [T], accumulate: bool, scratch: &mut [T]) {
+    fn correlate<T: Real>(
+        &self,
+        source: Blocked<'_, T>,
+        packed: &[T],
+        out: &mut [T],
+        accumulate: bool,
+        scratch: &mut [T],
+    ) {
         let out_row = self.width * self.core.out_channels;
         for (top, rows) in self.strips() {
             let strip = Blocked { data: &source.data[2 * top * source.row_step..], ..source };
@@ -165,7 +172,13 @@ impl Case {
         let flipped = self.flipped();
         flipped.core.pack(|i, o, tap| w[(o * self.core.in_channels + i) * 9 + 8 - tap], &mut packed);
         let (data, block_step, row_step) = self.block(dy, self.core.out_channels, 1);
-        flipped.correlate(Blocked { data: &data, block_step, row_step }, &packed, dx, false, &mut self.flipped().scratch());
+        flipped.correlate(
+            Blocked { data: &data, block_step, row_step },
+            &packed,
+            dx,
+            false,
+            &mut self.flipped().scratch(),
+        );
     }
 
     fn backward_weight<T: Real>(&self, x: &[T], dy: &[T], dw: &mut [T]) {
@@ -364,10 +377,22 @@ fn f32_errors_stay_small() {
 fn speed() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread pool");
     pool.install(|| {
-        println!("{:<12} {:>24} {:>34} {:>24} {:>34}", "shape", "forward direct", "winograd core, +fill", "dw direct", "winograd core, +fill");
-        for (channels, size, images) in
-            [(16, 32, 64), (32, 16, 64), (64, 8, 64), (64, 7, 64), (64, 56, 4), (128, 28, 8), (256, 14, 8), (512, 7, 8)]
-        {
+        println!(
+            "{:<12} {:>24} {:>34} {:>24} {:>34}",
+            "shape", "forward direct", "winograd core, +fill", "dw direct", "winograd core, +fill"
+        );
+        for (channels, size, images) in [
+            (16, 32, 2),
+            (32, 16, 4),
+            (16, 32, 64),
+            (32, 16, 64),
+            (64, 8, 64),
+            (64, 7, 64),
+            (64, 56, 4),
+            (128, 28, 8),
+            (256, 14, 8),
+            (512, 7, 8),
+        ] {
             speed_of(case((size, size), (channels, channels), size), images);
         }
     });
@@ -399,7 +424,8 @@ fn speed_of(case: Case, images: usize) {
     let mut scratch = vec![0f32; 0];
     let scratch = crate::scratch::aligned(&mut scratch, case.scratch::<f32>().len());
     let (mut a, mut b) = (Vec::new(), Vec::new());
-    let (align_x, align_dy) = (crate::scratch::aligned(&mut a, sources.len()), crate::scratch::aligned(&mut b, dys.len()));
+    let (align_x, align_dy) =
+        (crate::scratch::aligned(&mut a, sources.len()), crate::scratch::aligned(&mut b, dys.len()));
     align_x.copy_from_slice(&sources);
     align_dy.copy_from_slice(&dys);
     let pack = |packed: &mut [f32]| core.pack(|o, i, tap| w[(o * channels + i) * 9 + tap], packed);
@@ -453,5 +479,11 @@ fn speed_of(case: Case, images: usize) {
     };
     let micros = |i: usize| best[i] * 1e6;
     let size = case.width;
-    println!("{channels:>3} @{size:<3} {} | {} | pack {:.0} us, finish {:.0} us", show(0), show(3), micros(6), micros(7));
+    println!(
+        "{channels:>3} @{size:<3} {} | {} | pack {:.0} us, finish {:.0} us",
+        show(0),
+        show(3),
+        micros(6),
+        micros(7)
+    );
 }

@@ -25,16 +25,16 @@ pub(super) struct Chunk {
 }
 
 /// Tiles of a chunk that stand side by side in one row of the strip.
-struct Stretch {
-    row: usize,
-    column: usize,
+pub(super) struct Stretch {
+    pub row: usize,
+    pub column: usize,
     /// From the chunk's first tile on.
-    index: usize,
-    length: usize,
+    pub index: usize,
+    pub length: usize,
 }
 
 impl Chunk {
-    fn stretches(self) -> impl Iterator<Item = Stretch> {
+    pub fn stretches(self) -> impl Iterator<Item = Stretch> {
         let mut index = 0;
         std::iter::from_fn(move || {
             let (row, column) = ((self.first + index) / self.columns, (self.first + index) % self.columns);
@@ -147,7 +147,8 @@ pub(super) unsafe fn gradient_tiles<T: Real, V: Lanes<T>>(
                     let mut to = values.add((block * chunk.count + index) * ROW + lane);
                     for _ in 0..length {
                         let left = gradient_axis::<T, V>(V::load(from), V::load(from.add(dy.row_step)));
-                        let right = gradient_axis::<T, V>(V::load(from.add(BLOCK)), V::load(from.add(dy.row_step + BLOCK)));
+                        let right =
+                            gradient_axis::<T, V>(V::load(from.add(BLOCK)), V::load(from.add(dy.row_step + BLOCK)));
                         for r in 0..SIDE {
                             let frequencies = gradient_axis::<T, V>(left[r], right[r]);
                             for x in 0..SIDE {
@@ -172,7 +173,8 @@ pub(super) fn weight<T: Real>(taps: &[[T; BLOCK]; 9]) -> [[T; BLOCK]; SIDE * SID
             let even = half * (a + c);
             [a, even + half * b, even - half * b, c]
         };
-        let columns: [[T; SIDE]; 3] = std::array::from_fn(|x| axis([taps[x][lane], taps[3 + x][lane], taps[6 + x][lane]]));
+        let columns: [[T; SIDE]; 3] =
+            std::array::from_fn(|x| axis([taps[x][lane], taps[3 + x][lane], taps[6 + x][lane]]));
         for r in 0..SIDE {
             let row = axis([columns[0][r], columns[1][r], columns[2][r]]);
             for x in 0..SIDE {
@@ -193,9 +195,8 @@ pub(super) fn weight_gradient<T: Real>(frequencies: &[[T; BLOCK]; SIDE * SIDE]) 
             let even = half * (b + c);
             [a + even, half * (b - c), even - d]
         };
-        let columns: [[T; 3]; SIDE] = std::array::from_fn(|x| {
-            axis(std::array::from_fn(|r| frequencies[r * SIDE + x][lane]))
-        });
+        let columns: [[T; 3]; SIDE] =
+            std::array::from_fn(|x| axis(std::array::from_fn(|r| frequencies[r * SIDE + x][lane])));
         for ky in 0..3 {
             let row = axis(std::array::from_fn(|x| columns[x][ky]));
             for kx in 0..3 {
