@@ -115,10 +115,14 @@ impl Winograd {
         });
     }
 
-    /// Tiles taken at once: as equal shares of the strip as there are, `channels` of each in cache.
+    /// Most tiles taken at once: `channels` of each stay in cache.
+    fn most(&self, tiles: usize, channels: usize) -> usize {
+        (CHUNK_ELEMENTS / (SIDE * SIDE * channels)).clamp(16, MOST_CHUNK).min(tiles.max(1))
+    }
+
+    /// Tiles taken at once: as equal shares of the strip as there are.
     fn chunk(&self, tiles: usize, channels: usize) -> usize {
-        let most = (CHUNK_ELEMENTS / (SIDE * SIDE * channels)).clamp(16, MOST_CHUNK);
-        tiles.max(1).div_ceil(tiles.max(1).div_ceil(most))
+        tiles.max(1).div_ceil(tiles.max(1).div_ceil(self.most(tiles, channels)))
     }
 
     fn correlate_chunk(&self, tiles: usize) -> usize {
@@ -129,11 +133,11 @@ impl Winograd {
         self.chunk(tiles, self.in_channels + self.out_channels)
     }
 
-    /// Elements of scratch that a strip of `tiles` tiles asks for, in either function.
+    /// Elements of scratch that a strip of at most `tiles` tiles asks for, in either function.
     pub fn scratch_len(&self, tiles: usize) -> usize {
-        let correlate = self.correlate_chunk(tiles) * (SIDE * SIDE * self.in_channels + ROW) + self.out_channels;
-        let gradient = self.gradient_chunk(tiles) * SIDE * SIDE * (self.in_channels + self.out_channels);
-        correlate.max(gradient)
+        let correlate = self.most(tiles, self.in_channels) * (SIDE * SIDE * self.in_channels + ROW) + self.out_channels;
+        let both = self.in_channels + self.out_channels;
+        correlate.max(self.most(tiles, both) * SIDE * SIDE * both)
     }
 
     /// One strip of the correlation of a padded source with a packed weight.
