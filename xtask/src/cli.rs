@@ -208,11 +208,16 @@ pub struct DataCheckArgs {
 Examples:
   cargo xtask test --setup --yes
   cargo xtask test -- -p longtail-ops            arguments after -- go to cargo test, in place of --workspace
-  cargo xtask test -- -p longtail-tests -- rules")]
+  cargo xtask test -- -p longtail-tests -- rules
+  cargo xtask test --asan                        reads and writes out of bounds in the crates with `unsafe`
+  cargo xtask test --asan -- -p longtail-ops --test convolution")]
 pub struct TestArgs {
+    /// Only the tests of the crates with `unsafe`, under AddressSanitizer (x86-64 Linux, a toolchain from rustup)
+    #[arg(long)]
+    pub asan: bool,
     #[command(flatten)]
     pub setup: SetupArgs,
-    /// Arguments for `cargo test` in place of `--workspace`
+    /// Arguments for `cargo test` in place of `--workspace`, or of the crates with `unsafe`
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     pub cargo: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: parses, finds the root, and hands over to one file a verb. Order and words only, no mathematics.
 
+mod asan;
 mod bench;
 mod binaries;
 mod child;

@@ -1,4 +1,5 @@
-//! `test`: every test of the workspace, the end-to-end ones included, in release (one profile, so candle is built once).
+//! `test`: every test of the workspace, the end-to-end ones included, in release (one profile, so candle is built once);
+//! or, with `--asan`, those of the crates with `unsafe`, under AddressSanitizer.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -10,12 +11,14 @@ use crate::binaries::PREBUILT_VARIABLE;
 use crate::child::run_tool;
 use crate::cli::TestArgs;
 use crate::setup::{self, Need};
-use crate::{binaries, timings};
+use crate::{asan, binaries, timings};
 
 pub fn run(root: &Path, arguments: &TestArgs) -> Result<ExitCode> {
     setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
     let started = Instant::now();
-    let passed = if arguments.cargo.is_empty() {
+    let passed = if arguments.asan {
+        asan::test(root, &arguments.cargo)?
+    } else if arguments.cargo.is_empty() {
         // Cargo builds the stage binaries for their own crates' tests. The end-to-end tests take those: built again for
         // them, with the dependency features of a plain build, candle would be compiled a second time.
         let ours = std::env::current_exe().context("cannot tell where this program lies")?;

@@ -19,6 +19,7 @@ mod philox;
 mod pool;
 mod random;
 mod real;
+mod resize;
 mod scratch;
 mod shortcut;
 mod simd;
@@ -44,6 +45,7 @@ pub use pool::{
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
+pub use resize::{ResizeShape, resize_bilinear, resize_bilinear_backward};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]
 pub use simd::set_simd_path;

@@ -124,7 +124,8 @@ impl PoolShape {
 
 /// Maximum of each window. `argmax` remembers the winner's place in its window (`ky·kernel + kx`).
 ///
-/// Of equal values the first in row order wins; a NaN wins over every number, as in PyTorch.
+/// As in PyTorch 2.15: of equal values the first in row order wins, a NaN wins over every number, and of several NaNs the
+/// last wins. The border never wins, not even over minus infinity.
 ///
 /// # Shapes
 /// - `x`: `(N, H, W, C)` - `y`, `argmax`: `(N, H', W', C)`, overwritten
@@ -139,7 +140,7 @@ pub fn max_pool<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], argmax: &mut [u8])
                 for (nth, (place, from)) in s.window(oy, ox).enumerate() {
                     let place = place as u8;
                     for ((y, best), &v) in y.iter_mut().zip(argmax.iter_mut()).zip(&x[from * c..(from + 1) * c]) {
-                        if nth == 0 || v > *y || (v.is_nan() && !y.is_nan()) {
+                        if nth == 0 || v > *y || v.is_nan() {
                             *y = v;
                             *best = place;
                         }
