@@ -72,6 +72,11 @@ fn and_neighbours(must: &[bool], (height, width, channels): (usize, usize, usize
     may
 }
 
+/// `may`, and the other channels of the same pixel.
+fn and_groups(may: &[bool], channels: usize) -> Vec<bool> {
+    may.chunks(channels).flat_map(|pixel| vec![pixel.contains(&true); channels]).collect()
+}
+
 /// `must`, and every tap of the same pair of channels.
 fn and_taps(must: &[bool], taps: usize) -> Vec<bool> {
     must.chunks(taps).flat_map(|pair| vec![pair.contains(&true); taps]).collect()
@@ -122,8 +127,11 @@ fn check_convolutions<T: Real>() {
             let clean = convolve::<T>(&s, &x, &w, &dy, &mut ws);
             for case in &cases {
                 let found = convolve::<T>(&s, &case.x, &w, &case.dy, &mut ws);
-                let may_y = and_neighbours(&case.y, (s.out_height(), s.out_width(), s.out_channels));
-                let may_dx = and_neighbours(&case.dx, (s.height, s.width, s.in_channels));
+                let mut may_y = and_neighbours(&case.y, (s.out_height(), s.out_width(), s.out_channels));
+                let mut may_dx = and_neighbours(&case.dx, (s.height, s.width, s.in_channels));
+                if s.groups > 1 {
+                    (may_y, may_dx) = (and_groups(&may_y, s.out_channels), and_groups(&may_dx, s.in_channels));
+                }
                 let may_dw = and_taps(&case.dw, s.kernel * s.kernel);
                 let what = |name: &str| format!("{name}, {path:?}, {s:?}, {}", case.name);
                 check(&what("y"), &found[0], &clean[0], &case.y, &may_y);

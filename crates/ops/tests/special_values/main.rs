@@ -3,8 +3,8 @@
 //!
 //! What a special value must reach is what a plain f64 loop says. A convolution may spoil more, since a Winograd kernel works
 //! out 2×2 outputs at once from sums over the whole patch: neighbours (of any alignment, so at most one pixel away) in the
-//! same image and channel; for the weight's gradient, the other taps of the same pair of channels. Never fewer, and everything
-//! else keeps its bits.
+//! same image and channel; for the weight's gradient, the other taps of the same pair of channels. And groups that share a block
+//! of channels are worked out as one with zeros between them. Never fewer, and everything else keeps its bits.
 
 #[path = "../common/mod.rs"]
 mod common;

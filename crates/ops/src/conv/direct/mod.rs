@@ -5,7 +5,8 @@
 //!
 //! Output channels are cut into *panels* of one or two vectors. A grouped convolution is a dense one
 //! whose panels read only the blocks of 16 channels that their groups lie in; where a block holds
-//! more than one group, the packed weight has zeros.
+//! more than one group, the packed weight has zeros (so that a NaN reaches the other groups of its
+//! block).
 
 mod correlation;
 mod gradient;
