@@ -71,8 +71,7 @@ pub fn norm(case: &Case) -> Result<Repetition> {
     let zeros = Tensor::zeros(channels, candle_core::DType::F32, &Device::Cpu)?;
     let ones = zeros.ones_like()?;
     let (gamma, beta) = (Var::from_tensor(&ones)?, Var::from_tensor(&zeros)?);
-    let norm =
-        BatchNorm::new(channels, zeros, ones, gamma.as_tensor().clone(), beta.as_tensor().clone(), 1e-5)?;
+    let norm = BatchNorm::new(channels, zeros, ones, gamma.as_tensor().clone(), beta.as_tensor().clone(), 1e-5)?;
     if case.kind == "norm-forward" {
         return Ok(Box::new(move || timed(|| norm.forward_t(&x.as_detached_tensor(), true).map(drop))));
     }

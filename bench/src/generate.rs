@@ -58,7 +58,8 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
             let sampler = LowRankSampler::new(&model, &laws, &plan, [epoch, 0])?;
             let order = (0, "speed/order", u64::from(epoch));
             let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, None, order);
-            let rows: usize = batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
+            let rows: usize =
+                batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
             anyhow::ensure!(rows >= plan.len(), "{rows} rows of {}", plan.len());
             Ok(())
         })?;
