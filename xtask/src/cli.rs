@@ -226,7 +226,8 @@ Examples:
   cargo xtask bench ops --rows 3x3 --quick
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
 
-All sides of a row take turns in one run, so that a busy machine slows each; only one computes at a time.
+All sides of a row take turns in one run; only one computes at a time. Other programs slow PyTorch more than they slow us, so
+ratios that are to be quoted want an idle machine; the first line gives the load.
 ratio = peer / ours: above 1, ours is faster (or smaller). PyTorch is timed channels-last and contiguous; the faster one counts.
 Peak memory is the process's most less what it had at the start (PyTorch: after `import torch`), on Linux alone.")]
 pub struct BenchArgs {

@@ -21,8 +21,8 @@ pub fn describe(root: &Path, cores: usize) -> String {
 pub fn busy_warning() -> Option<String> {
     let load = load().filter(|load| *load > BUSY_LOAD)?;
     Some(format!(
-        "warning: the load average is {load:.2}: other programs ran a moment ago. All sides take turns and suffer alike, \
-         but ratios are steadier on an idle machine"
+        "warning: the load average is {load:.2}: other programs ran a moment ago. Taking turns evens that out only in part: \
+         PyTorch's threads wait for the last one and lose more to other programs than ours, so its ratios come out too high"
     ))
 }
 
