@@ -226,10 +226,11 @@ Examples:
   cargo xtask bench ops --rows 3x3 --quick
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
 
-All sides of a row take turns in one run; only one computes at a time. Other programs slow PyTorch more than they slow us, so
-ratios that are to be quoted want an idle machine; the first line gives the load.
-ratio = peer / ours: above 1, ours is faster (or smaller). PyTorch is timed channels-last and contiguous; the faster one counts.
-Peak memory is the process's most less what it had at the start (PyTorch: after `import torch`), on Linux alone.")]
+All sides of a row take turns in one run; only one computes at a time. Other programs slow
+PyTorch more than they slow us: ratios that are to be quoted want an idle machine.
+ratio = peer / ours: above 1, ours is faster, or smaller. PyTorch runs channels-last and
+contiguous; the faster one counts. Peak memory is the process's most less what it had at
+the start (PyTorch: after `import torch`), on Linux alone.")]
 pub struct BenchArgs {
     /// Which groups; all when left out
     pub groups: Vec<BenchGroup>,

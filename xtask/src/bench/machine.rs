@@ -8,22 +8,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const BUSY_LOAD: f64 = 0.5;
 
 /// One line for the table's head.
-pub fn describe(root: &Path, cores: usize) -> String {
-    let mut parts = vec![format!("{}, {cores} cores", processor()), today()];
+pub fn describe(root: &Path, cores: usize, load: Option<f64>) -> String {
+    let mut parts = vec![format!("{}, {}", processor(), count(cores, "core")), today()];
     parts.extend(commit(root).map(|commit| format!("commit {commit}")));
-    if let Some(load) = load() {
+    if let Some(load) = load {
         parts.push(format!("load average {load:.2} at the start"));
     }
     parts.join("; ")
 }
 
-/// A warning, if the machine was busy during the last minute.
-pub fn busy_warning() -> Option<String> {
-    let load = load().filter(|load| *load > BUSY_LOAD)?;
+/// A warning, if the machine was busy.
+pub fn busy_warning(load: Option<f64>) -> Option<String> {
+    let load = load.filter(|load| *load > BUSY_LOAD)?;
     Some(format!(
         "warning: the load average is {load:.2}: other programs ran a moment ago. Taking turns evens that out only in part: \
          PyTorch's threads wait for the last one and lose more to other programs than ours, so its ratios come out too high"
     ))
+}
+
+/// `1 thread`, `2 threads`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn processor() -> String {
@@ -32,7 +37,8 @@ fn processor() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-fn load() -> Option<f64> {
+/// The load average of the last minute, where the system tells.
+pub fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 

@@ -25,6 +25,7 @@ const FULL_SECS: f64 = 30.0;
 const QUICK_SECS: f64 = 2.0;
 
 pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
+    let load = machine::load(); // before the build, which makes one of its own
     let rows = chosen(rows::all(), arguments)?;
     let torch = match &arguments.python {
         Some(python) => Some(torch(root, python)?),
@@ -47,9 +48,9 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     };
     let row_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0) + ", peak memory".len();
     let table = Table { json: arguments.json };
-    table.print(&machine::describe(root, cores));
+    table.print(&machine::describe(root, cores, load));
     table.print(&format!("f32; median (range) of {} repetitions in turn, fewer for slow sides", effort.repeats));
-    machine::busy_warning().iter().for_each(|warning| table.print(warning));
+    machine::busy_warning(load).iter().for_each(|warning| table.print(warning));
     table.print(&outcome::heading(row_width));
 
     let jobs = |threads: usize| rows.iter().filter(move |row| row.threads == Threads::Each || threads == most);
@@ -59,7 +60,8 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         let mut workers = Workers::new(worker, torch.as_ref(), threads);
         for row in jobs(threads) {
             done += 1;
-            let progress = Progress::start(format!("[{done}/{total}] {}, {threads} threads", row.name));
+            let progress =
+                Progress::start(format!("[{done}/{total}] {}, {}", row.name, machine::count(threads, "thread")));
             let result = workers.measure(row, effort, |round, rounds| progress.round(round, rounds))?;
             progress.end();
             match result {
@@ -130,7 +132,7 @@ impl Table {
         if self.json { eprintln!("{line}") } else { println!("{line}") }
     }
 
-    fn object(&self, object: &serde_json::Value) {
+    fn object(&self, object: &str) {
         if self.json {
             println!("{object}");
         }
