@@ -94,7 +94,8 @@ fn candle_stays_out_of_the_crates_that_do_no_tensor_mathematics() {
 
 #[test]
 fn versions_stand_in_the_root_manifest_alone() {
-    let members = ORDER.iter().map(|name| format!("crates/{name}")).chain(["xtask".to_owned(), "tests".to_owned()]);
+    let members =
+        ORDER.iter().map(|name| format!("crates/{name}")).chain(["bench", "xtask", "tests"].map(str::to_owned));
     for folder in members {
         for line in manifest(&folder).lines() {
             let pinned = line.contains("version = \"") || line.trim_start().starts_with("path = \"../");
@@ -195,7 +196,7 @@ fn the_architecture_page_names_every_crate_and_folder() {
         assert!(ORDER.contains(&name.as_str()), "crates/{name} has no place in the order of this test");
         assert!(page.contains(&format!("| `{name}` |")), "ARCHITECTURE.md does not list `{name}`");
     }
-    for folder in ["xtask/", "tests/", "pipelines/", "data/", "crates/"] {
+    for folder in ["xtask/", "bench/", "tests/", "pipelines/", "data/", "crates/"] {
         assert!(page.contains(&format!("`{folder}`")), "ARCHITECTURE.md does not name `{folder}`");
     }
 }

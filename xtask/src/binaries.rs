@@ -42,7 +42,7 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
     if let Some(folder) = std::env::var_os(PREBUILT_VARIABLE) {
         return Ok(prebuilt(Path::new(&folder)));
     }
-    eprintln!("building the stage binaries (the first time takes some minutes) …");
+    eprintln!("building (the first time takes some minutes) …");
     let mut command = Command::new(cargo());
     command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
     for package in packages {
@@ -63,7 +63,7 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
         return Err(Interrupted.into());
     }
     if !status.success() {
-        return Err(anyhow!("the stage binaries do not build"))
+        return Err(anyhow!("the programs do not build"))
             .hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
     }
     Ok(Binaries(found))

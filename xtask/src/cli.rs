@@ -40,7 +40,7 @@ pub enum Verb {
     Data(DataVerb),
     /// Run every test
     Test(TestArgs),
-    /// Run the speed examples
+    /// Time ours against candle and PyTorch
     Bench(BenchArgs),
 }
 
@@ -225,21 +225,48 @@ pub struct TestArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench
-  cargo xtask bench ops step")]
+  cargo xtask bench                                            ours against candle
+  cargo xtask bench --python python3                           and against the torch of that Python
+  cargo xtask bench step mpcl --python python3 --threads 2
+  cargo xtask bench ops --rows 3x3 --quick
+  cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
+
+All sides of a row take turns in one run; only one computes at a time. Other programs slow
+PyTorch more than they slow us: ratios that are to be quoted want an idle machine.
+ratio = peer / ours: above 1, ours is faster, or smaller. PyTorch runs channels-last and
+contiguous; the faster one counts. Peak memory is the process's most less what it had at
+the start (PyTorch: after `import torch`), on Linux alone.")]
 pub struct BenchArgs {
     /// Which groups; all when left out
     pub groups: Vec<BenchGroup>,
+    /// A Python that has torch; without it, PyTorch is left out
+    #[arg(long, value_name = "PROGRAM")]
+    pub python: Option<PathBuf>,
+    /// Numbers of threads; 1 and all cores when left out. The largest networks are timed at the largest alone
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub threads: Vec<u32>,
+    /// Only rows whose name holds this text; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub rows: Vec<String>,
+    /// Times a row is run on each side; a slow side fewer
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: u32,
+    /// Once or twice each, on all cores: whether it works, not how fast it is
+    #[arg(long)]
+    pub quick: bool,
+    /// Print one JSON object a line on stdout; the table goes to stderr
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub setup: SetupArgs,
 }
 
-/// A group of speed examples.
+/// A group of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum BenchGroup {
     /// Kernels
     Ops,
-    /// A training step of a network
+    /// A training step of a network, and its features
     Step,
     /// The bi-level step
     Mpcl,

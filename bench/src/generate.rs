@@ -1,0 +1,79 @@
+//! Our feature generation: one epoch of balanced, shuffled rows by MPFA's law.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use longtail_classifier::ClassifierError;
+use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
+use longtail_classifier::generate::{
+    BalancedEpoch, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
+    normalize_rows, tukey_rows,
+};
+use longtail_ops::philox_normals;
+use longtail_recipe::ClassifierRecipe;
+
+use crate::case::{Case, Repetition, timed};
+
+const BATCH: usize = 128;
+const RECIPE: &str = "recipe: speed\ndata: {dataset: cifar100}\n\
+    representations: {ce: {method: {ce: {}}, backbone: {resnet: 32}}}\nclassifiers: {mpfa: {mpfa: {}}}\n";
+
+/// Rows of each class: exponential from `largest` to `smallest`.
+fn class_counts(classes: usize, largest: usize, smallest: usize) -> Vec<usize> {
+    let factor = smallest as f64 / largest as f64;
+    let place = |class: usize| class as f64 / classes.saturating_sub(1).max(1) as f64;
+    (0..classes).map(|class| (largest as f64 * factor.powf(place(class))).round() as usize).collect()
+}
+
+/// Seconds are of 1000 generated rows. The real rows of the epoch and its shuffle are in them; what is computed once from the
+/// real rows (means, factors, neighbours) is not.
+pub fn mpfa(case: &Case) -> Result<Repetition> {
+    let (classes, dim) = (case.number("classes")?, case.number("dim")?);
+    let counts = class_counts(classes, case.number("largest")?, case.number("smallest")?);
+    let labels: Vec<u32> = counts.iter().enumerate().flat_map(|(class, &n)| vec![class as u32; n]).collect();
+    let mut features = vec![0f32; labels.len() * dim];
+    philox_normals([1, 2], 0, 0, &mut features);
+    for (row, &label) in features.chunks_exact_mut(dim).zip(&labels) {
+        for (at, value) in row.iter_mut().enumerate() {
+            *value = value.abs() + 0.3 * ((label as usize * 31 + at * 17) % 7) as f32;
+        }
+    }
+    let recipe = longtail_recipe::read_str(RECIPE, "speed.yaml", &[])?;
+    let ClassifierRecipe::Mpfa(mpfa) = recipe.classifier("mpfa")? else { bail!("the recipe above names mpfa") };
+    let plain = ClassStore::new(&features, &labels, classes, dim)?.try_map(|rows, dim| {
+        normalize_rows(rows, dim);
+        Ok::<(), ClassifierError>(())
+    })?;
+    let base = plain.try_map(|rows, dim| tukey_rows(rows, dim, mpfa.tukey, mpfa.tukey_renorm))?;
+    let means = scale_prototypes(&plain.means(), &plain, mpfa.proto_scale, mpfa.proto_clamp)?;
+    let factors = ClassFactors::new(Arc::new(plain), means.clone())?;
+    let laws = Calibration::new(mpfa, &base, &means, &factors).laws(&vec![0.4; classes]);
+    let model = FeatureModel { base, means, factors };
+    let plan = RowPlan::new(&counts, mpfa.tail, mpfa.count, Remainder::Distinct, 0, "speed", 0);
+    let memory = EpochMemory::new(&model, laws.bytes(), plan.len(), BATCH, rayon::current_num_threads());
+    let mut epoch = 0u32;
+    Ok(Box::new(move || {
+        epoch += 1;
+        let secs = timed(|| {
+            let sampler = LowRankSampler::new(&model, &laws, &plan, [epoch, 0])?;
+            let order = (0, "speed/order", u64::from(epoch));
+            let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, None, order);
+            let rows: usize =
+                batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
+            anyhow::ensure!(rows >= plan.len(), "{rows} rows of {}", plan.len());
+            Ok(())
+        })?;
+        Ok(secs * 1000.0 / plan.len() as f64)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::class_counts;
+
+    #[test]
+    fn class_counts_fall_from_the_largest_to_the_smallest() {
+        assert_eq!(class_counts(3, 400, 4), [400, 40, 4]);
+        assert_eq!(class_counts(1, 400, 4), [400]);
+    }
+}

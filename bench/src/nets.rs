@@ -1,0 +1,108 @@
+//! Our networks: a training step, plain or bi-level, and the features of a batch.
+
+use anyhow::{Context, Result};
+use longtail_backbone::{Architecture, ImageShape};
+use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
+use longtail_representation::meta_network::MetaNetwork;
+use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
+use longtail_representation::prototypes::PrototypeSettings;
+use longtail_representation::{Model, RepresentationError};
+use longtail_training::{AdamSettings, ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
+
+use crate::case::{Absent, Case, Repetition, timed};
+use crate::ops::noise;
+
+/// The same batch whenever one is asked for: reading images is not what is timed.
+struct OneBatch(LabelledImages<f32>);
+
+impl MetaBatches<f32> for OneBatch {
+    fn batch(&self, _index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The case's network with a linear head.
+fn model(case: &Case) -> Result<Model<f32>> {
+    let (name, size) = (case.word("net")?, case.number("size")?);
+    let image = ImageShape { height: size, width: size, channels: 3 };
+    let architecture: Architecture = name.parse().map_err(|_| Absent(format!("this build has no network `{name}`")))?;
+    let model = Model::new(&architecture, image, HeadForm::Linear, case.number("classes")?, 0)?;
+    // `resnet50` may mean the 50-layer network for small images.
+    let (found, asked) = (model.network.feature_dim(), case.number("features")?);
+    if found != asked {
+        return Err(Absent(format!("this build's `{name}` has {found} features, not {asked}")).into());
+    }
+    Ok(model)
+}
+
+fn batch(case: &Case, purpose: &str) -> Result<LabelledImages<f32>> {
+    let (n, size, classes) = (case.number("batch")?, case.number("size")?, case.number("classes")?);
+    Ok(LabelledImages {
+        images: noise(purpose, n * size * size * 3),
+        labels: (0..n).map(|index| (index % classes) as u32).collect(),
+    })
+}
+
+/// Forward, backward and update: cross-entropy (`step`), or the bi-level step with an equal meta batch (`mpcl`).
+pub fn step(case: &Case) -> Result<Repetition> {
+    let mut model = model(case)?;
+    let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
+    let mut optimizer = Sgd::new(sgd, model.weights.len(), None);
+    // Every step timed is one of epoch 0; the bi-level part begins there, or after it.
+    let first_epoch = usize::from(case.kind == "step");
+    let settings = mpcl_settings(first_epoch, case.number("classes")?, model.network.feature_dim());
+    let meta = OneBatch(batch(case, "bench/meta-images")?);
+    let mut method = Mpcl::new(settings, Some(Box::new(meta)), 0)?;
+    let train = batch(case, "bench/images")?;
+    let mut meter = EpochMeter::default();
+    let mut steps = 0;
+    Ok(Box::new(move || {
+        let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
+        steps += 1;
+        timed(|| method.step(&mut model, &mut optimizer, &train, &at, &mut meter))
+    }))
+}
+
+fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> MpclSettings {
+    MpclSettings {
+        loss: ClassificationLoss::cross_entropy(),
+        meta_loss: ClassificationLoss::cross_entropy(),
+        use_meta: true,
+        lambda: 0.5,
+        lambda_ramp_epochs: 0,
+        tau: 0.07,
+        first_epoch,
+        pc_warm: false,
+        prototypes: PrototypeSettings {
+            momentum: vec![0.999; classes],
+            per_sample: true,
+            on_sphere: true,
+            debias: false,
+        },
+        ema_after_tth: true,
+        network: MetaNetwork::new(feature_dim, 0, true, 180.0),
+        theta_optimizer: MetaOptimizer::Adam,
+        meta_lr: 1e-4,
+        follow_schedule: true,
+        adam: AdamSettings::default(),
+        proximity: 0.0,
+        meta_every: 1,
+        scale: MetaScale::Unit,
+        virtual_step: VirtualStep::Sgd,
+        jvp: Jvp::Forward,
+        meta_bn: MetaBn::Batch,
+    }
+}
+
+/// Features of a batch under running statistics.
+pub fn infer(case: &Case) -> Result<Repetition> {
+    let mut model = model(case)?;
+    let n = case.number("batch")?;
+    let images = batch(case, "bench/images")?.images;
+    let mut features = vec![0f32; n * model.network.feature_dim()];
+    let backbone = model.backbone_len();
+    Ok(Box::new(move || {
+        let Model { network, weights, running, .. } = &mut model;
+        timed(|| network.infer(&weights[..backbone], running, &images, n, &mut features)).context("inference")
+    }))
+}
