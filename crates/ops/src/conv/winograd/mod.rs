@@ -8,6 +8,8 @@
 //!
 //! An infinite or NaN input makes every output of its tile NaN.
 
+mod correlate;
+mod gradient;
 mod kernels;
 mod lanes;
 #[cfg(test)]
@@ -18,7 +20,8 @@ pub use kernels::WinogradKernels;
 
 use rayon::prelude::*;
 
-use self::kernels::{AddGradient, Correlate};
+use self::correlate::Correlate;
+use self::gradient::AddGradient;
 use self::transform::{ROW, SIDE};
 use super::ConvShape;
 use crate::Real;

@@ -377,24 +377,24 @@ fn f32_errors_stay_small() {
 fn speed() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread pool");
     pool.install(|| {
-        println!(
-            "{:<12} {:>24} {:>34} {:>24} {:>34}",
-            "shape", "forward direct", "winograd core, +fill", "dw direct", "winograd core, +fill"
-        );
-        for (channels, size, images) in [
-            (16, 32, 2),
-            (32, 16, 4),
-            (16, 32, 64),
-            (32, 16, 64),
-            (64, 8, 64),
-            (64, 7, 64),
-            (64, 56, 4),
-            (128, 28, 8),
-            (256, 14, 8),
-            (512, 7, 8),
-        ] {
-            speed_of(case((size, size), (channels, channels), size), images);
-        }
+        on_each_path(|path| {
+            println!("{path:?}: forward: direct -> core, core and fill | weight gradient: the same");
+            for (channels, size, images) in [
+                (16, 32, 2),
+                (32, 16, 4),
+                (64, 8, 8),
+                (16, 32, 64),
+                (32, 16, 64),
+                (64, 8, 64),
+                (64, 7, 64),
+                (64, 56, 4),
+                (128, 28, 8),
+                (256, 14, 8),
+                (512, 7, 8),
+            ] {
+                speed_of(case((size, size), (channels, channels), size), images);
+            }
+        });
     });
 }
 
@@ -480,7 +480,7 @@ fn speed_of(case: Case, images: usize) {
     let micros = |i: usize| best[i] * 1e6;
     let size = case.width;
     println!(
-        "{channels:>3} @{size:<3} {} | {} | pack {:.0} us, finish {:.0} us",
+        "{channels:>3} @{size:<3} x{images:<3} {} | {} | pack {:.0} us, finish {:.0} us",
         show(0),
         show(3),
         micros(6),
