@@ -51,7 +51,7 @@ impl<T: Real> Correlation<T> {
             padded_width: s.width + 2 * s.padding,
         };
         let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
-        let winograd = Winograd::pays(s).then(|| Winograd::new(s.in_channels, s.out_channels));
+        let winograd = Winograd::pays::<T>(s).then(|| Winograd::new(s.in_channels, s.out_channels));
         // The weight gradient may go by Winograd's tiles where this direction does not.
         if Winograd::takes(s) {
             source.make_room((0, 0), tiles(rows, s.out_width()), 2);
@@ -83,7 +83,7 @@ impl<T: Real> Correlation<T> {
         if Winograd::takes(s) {
             source.make_room((source.before, source.before), tiles(rows, s.out_width()), 0);
         }
-        let winograd = Winograd::pays(s).then(|| Winograd::new(s.out_channels, s.in_channels));
+        let winograd = Winograd::pays::<T>(s).then(|| Winograd::new(s.out_channels, s.in_channels));
         let mut this = Self { s: *s, backward: true, source, panels, out_width: s.width, kernels, winograd };
         if winograd.is_some() {
             this.source.make_room(this.pass(0).origin, tiles(in_rows, s.width), 2);

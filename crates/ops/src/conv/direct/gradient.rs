@@ -58,7 +58,7 @@ impl<T: Real> WeightGradient<T> {
         };
         let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
         // Half a tile at the end of a strip would see the next one's rows.
-        let winograd = (even && Winograd::pays(s)).then(|| Winograd::new(s.in_channels, s.out_channels));
+        let winograd = (even && Winograd::pays_for_weight(s)).then(|| Winograd::new(s.in_channels, s.out_channels));
         Self { s: *s, source, dy, panels, pass, kernels, winograd }
     }
 

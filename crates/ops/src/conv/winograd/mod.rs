@@ -25,6 +25,7 @@ use self::gradient::AddGradient;
 use self::transform::{ROW, SIDE};
 use super::ConvShape;
 use crate::Real;
+use crate::simd::{SimdPath, simd_path};
 
 /// Channels of a block.
 const BLOCK: usize = 16;
@@ -67,9 +68,18 @@ impl Winograd {
         Self { in_channels, out_channels }
     }
 
-    /// Whether it is faster than the direct kernels: up to where the transformed weight leaves the second cache.
-    pub fn pays(s: &ConvShape) -> bool {
-        Self::takes(s) && s.in_channels * s.out_channels <= 1 << 14
+    /// Whether its weight gradient is faster than the direct one: on all but the smallest images, where tiles reach far beyond
+    /// the border (measured: docs/kernels.md).
+    pub fn pays_for_weight(s: &ConvShape) -> bool {
+        Self::takes(s) && s.height.min(s.width) >= 4
+    }
+
+    /// Whether its correlation is faster than the direct one. A transformed weight that leaves the caches is read again for
+    /// every image, which only the widest vectors make up for.
+    pub fn pays<T: Real>(s: &ConvShape) -> bool {
+        const CACHED_BYTES: usize = 8 << 20;
+        let weight = SIDE * SIDE * s.in_channels * s.out_channels * size_of::<T>();
+        Self::pays_for_weight(s) && (weight <= CACHED_BYTES || simd_path() == SimdPath::Avx512)
     }
 
     /// Whether a shape is possible here at all.
