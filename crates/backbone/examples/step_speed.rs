@@ -1,6 +1,6 @@
 //! Times the passes of a few networks and prints images per second.
 //!
-//! `cargo run --release -p longtail-backbone --example step_speed -- [--threads N] [--repeats R]`
+//! `cargo run --release -p longtail-backbone --example step_speed -- [--threads N] [--repeats R] [NETWORK]`
 
 use std::time::Instant;
 
@@ -25,6 +25,9 @@ fn main() {
         "network", "forward", "backward", "jvp", "infer", "step images/s", "MiB"
     );
     for (name, side, channels, batch) in CASES {
+        if CASES.iter().any(|case| arguments.contains(&case.0.to_owned())) && !arguments.contains(&name.to_owned()) {
+            continue;
+        }
         time(name, ImageShape { height: side, width: side, channels }, batch, repeats);
     }
 }

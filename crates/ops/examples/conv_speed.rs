@@ -1,4 +1,4 @@
-//! Times the convolutions of ResNet-32 at batch 128: `cargo run --release -p longtail-ops --example
+//! Times the convolutions of ResNet-32 at batch 128 and of the ImageNet ResNets at batch 8: `cargo run --release -p longtail-ops --example
 //! conv_speed [threads]`.
 //!
 //! Prints the best of several runs in milliseconds and, in brackets, GFLOP/s over all threads.
@@ -35,26 +35,42 @@ fn main() {
 }
 
 fn convolutions() {
-    println!("{:<24} {:>16} {:>16} {:>16}", "shape", "forward", "input gradient", "weight gradient");
-    for (channels, size, kernel, stride) in [
-        ((16, 16), 32, 3, 1),
-        ((32, 32), 16, 3, 1),
-        ((64, 64), 8, 3, 1),
-        ((16, 32), 32, 3, 2),
-        ((32, 64), 16, 3, 2),
-        ((3, 16), 32, 3, 1),
-        ((1, 16), 28, 3, 1),
-        ((16, 16), 28, 3, 1),
-        ((32, 32), 14, 3, 1),
-        ((64, 64), 7, 3, 1),
-        ((64, 64), 16, 1, 1),
-        ((64, 256), 28, 1, 1),
-        ((256, 64), 28, 1, 1),
-        ((256, 512), 14, 1, 2),
-        ((512, 512), 7, 1, 1),
-    ] {
+    println!("{:<28} {:>16} {:>16} {:>16}", "shape", "forward", "input gradient", "weight gradient");
+    let cifar = [
+        ((16, 16), 32, 3, 1, 1),
+        ((32, 32), 16, 3, 1, 1),
+        ((64, 64), 8, 3, 1, 1),
+        ((16, 32), 32, 3, 2, 1),
+        ((32, 64), 16, 3, 2, 1),
+        ((3, 16), 32, 3, 1, 1),
+        ((1, 16), 28, 3, 1, 1),
+    ];
+    // Of ResNet-50 and ResNeXt-50 32×4d.
+    let imagenet = [
+        ((3, 64), 224, 7, 2, 1),
+        ((64, 64), 56, 1, 1, 1),
+        ((64, 64), 56, 3, 1, 1),
+        ((64, 256), 56, 1, 1, 1),
+        ((256, 64), 56, 1, 1, 1),
+        ((128, 128), 56, 3, 2, 1),
+        ((256, 512), 56, 1, 2, 1),
+        ((512, 128), 28, 1, 1, 1),
+        ((128, 512), 28, 1, 1, 1),
+        ((256, 1024), 14, 1, 1, 1),
+        ((1024, 256), 14, 1, 1, 1),
+        ((512, 2048), 7, 1, 1, 1),
+        ((2048, 512), 7, 1, 1, 1),
+        ((512, 512), 7, 3, 1, 1),
+        ((128, 128), 56, 3, 1, 32),
+        ((256, 256), 56, 3, 2, 32),
+        ((256, 256), 28, 3, 1, 32),
+        ((512, 512), 14, 3, 1, 32),
+        ((1024, 1024), 7, 3, 1, 32),
+    ];
+    let all = cifar.map(|shape| (128, shape)).into_iter().chain(imagenet.map(|shape| (8, shape)));
+    for (batch, (channels, size, kernel, stride, groups)) in all {
         let s = ConvShape {
-            batch: 128,
+            batch,
             height: size,
             width: size,
             in_channels: channels.0,
@@ -63,7 +79,7 @@ fn convolutions() {
             stride,
             padding: kernel / 2,
             dilation: 1,
-            groups: 1,
+            groups,
         };
         let (x, w, dy) = (vec![0.5f32; s.input_len()], vec![0.5f32; s.weight_len()], vec![0.5f32; s.output_len()]);
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
@@ -72,7 +88,7 @@ fn convolutions() {
         let forward = best_of(5, || conv2d(&s, &x, &w, &mut y, &mut ws));
         let input = best_of(5, || conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws));
         let weight = best_of(5, || conv2d_backward_weight(&s, &x, &dy, &mut dw, &mut ws));
-        let name = format!("{kernel}x{kernel} {}->{} @{size} /{stride}", channels.0, channels.1);
+        let name = format!("{kernel}x{kernel} {}->{} @{size} /{stride} g{groups}", channels.0, channels.1);
         println!("{name:<24} {:>16} {:>16} {:>16}", show(forward), show(input), show(weight));
     }
 }
