@@ -175,35 +175,34 @@ impl<T: Real> Correlation<T> {
     /// Packs one panel as rows of (source block, tap, source channel), in the order of the runs.
     fn pack_panel(&self, pass: &Pass, first: usize, weight: &[T], packed: &mut [T]) {
         let (panels, block, kernel) = (&self.panels, self.source.block, self.s.kernel);
-        let taps = pass.taps_y.count * pass.taps_x.count;
+        let (count, all_taps, patch) = (pass.taps_y.count * pass.taps_x.count, kernel * kernel, self.s.patch_len());
         let first_block = panels.first_block(first);
+        let outs = first..(first + panels.width).min(panels.out_channels);
         packed.fill(T::ZERO);
-        let (group_in, all_taps) = (self.s.group_in(), kernel * kernel);
         for b in 0..panels.blocks {
-            let part = &mut packed[b * taps * block * panels.width..];
-            let mut put = |c: usize, o: usize| {
-                let (channel, out) = ((first_block + b) * block + c, first + o);
-                if channel >= self.source.channels {
-                    return;
-                }
-                let Some(inner) = panels.in_group(out, channel) else { return };
-                // The weight's own indices: its output channel, and its input channel inside the group.
-                let (filter, input) =
-                    if self.backward { (channel, out % panels.group_out) } else { (out, inner) };
-                let from = &weight[(filter * group_in + input) * all_taps..][..all_taps];
-                let mut at = c * panels.width + o;
-                for ky in pass.taps_y.indices() {
-                    for kx in pass.taps_x.indices() {
-                        part[at] = from[ky * kernel + kx];
-                        at += block * panels.width;
+            let channels = (first_block + b) * block..((first_block + b + 1) * block).min(self.source.channels);
+            let part = &mut packed[b * count * block * panels.width..][..count * block * panels.width];
+            // The filter and the taps of a pair lie at `filter · patch + input · k²` in the weight. Loops go in the order of the
+            // weight in memory; the packed block is small enough for the first cache.
+            if self.backward {
+                for (c, filter) in channels.clone().enumerate() {
+                    let group = filter / panels.group_in * panels.group_out;
+                    let (from, to) = (outs.start.max(group), outs.end.min(group + panels.group_out));
+                    for out in from..to {
+                        let taps = &weight[filter * patch + (out - group) * all_taps..][..all_taps];
+                        put(pass, kernel, taps, &mut part[c * panels.width + out - first..], block * panels.width);
                     }
                 }
-            };
-            // The order in which the weight lies in memory.
-            if self.backward {
-                (0..block).for_each(|c| (0..panels.width).for_each(|o| put(c, o)));
             } else {
-                (0..panels.width).for_each(|o| (0..block).for_each(|c| put(c, o)));
+                for (o, filter) in outs.clone().enumerate() {
+                    let group = filter / panels.group_out * panels.group_in;
+                    let (from, to) = (channels.start.max(group), channels.end.min(group + panels.group_in));
+                    for channel in from..to {
+                        let taps = &weight[filter * patch + (channel - group) * all_taps..][..all_taps];
+                        let at = (channel - channels.start) * panels.width + o;
+                        put(pass, kernel, taps, &mut part[at..], block * panels.width);
+                    }
+                }
             }
         }
     }
@@ -292,6 +291,22 @@ impl<T: Real> Part<'_, T> {
                 };
                 kernels.run_tile(pixels, panels.vectors, job);
             }
+        }
+    }
+}
+
+/// Puts the taps of one filter and channel to every `step`-th place.
+#[inline(always)]
+fn put<T: Real>(pass: &Pass, kernel: usize, taps: &[T], to: &mut [T], step: usize) {
+    if let [tap] = taps {
+        to[0] = *tap;
+        return;
+    }
+    let mut at = 0;
+    for ky in pass.taps_y.indices() {
+        for kx in pass.taps_x.indices() {
+            to[at] = taps[ky * kernel + kx];
+            at += step;
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::conv::ConvShape;
 use crate::conv::source::Source;
 use crate::conv::winograd::{Winograd, tiles};
 use crate::flat::axpy;
+use crate::scratch::with_scratch;
 
 /// Pixels that all taps pass over before the next ones: their source and their `dy` stay in the
 /// first cache.
@@ -171,26 +172,36 @@ impl<T: Real> WeightGradient<T> {
             }
             return winograd.finish_gradient(total, dweight);
         }
-        let partials = &*partials;
-        let (panels, block) = (&self.panels, self.source.block);
-        let taps = self.s.kernel * self.s.kernel;
-        let (len, panel_len, patch) = (self.len(), self.panel_len(), self.s.patch_len());
-        dweight.par_chunks_mut(panels.width * patch).enumerate().for_each(|(panel, dweight)| {
-            let first = panel * panels.width;
-            let first_block = panels.first_block(first);
-            for (row, at) in (panel * panel_len..).step_by(panels.width).take(panel_len / panels.width).enumerate() {
-                let (c, tap, b) = (row % block, row / block % taps, row / block / taps);
-                let channel = (first_block + b) * block + c;
-                for (o, filter) in dweight.chunks_exact_mut(patch).enumerate() {
-                    if channel < self.source.channels
-                        && let Some(inner) = panels.in_group(first + o, channel)
-                    {
-                        let sum = partials.chunks_exact(len).fold(T::ZERO, |sum, partial| sum + partial[at + o]);
-                        filter[inner * taps + tap] = sum;
+        let (partials, len) = (&*partials, self.len());
+        let (panel_len, panel_weight) = (self.panel_len(), self.panels.width * self.s.patch_len());
+        dweight.par_chunks_mut(panel_weight).enumerate().for_each(|(panel, dweight)| {
+            with_scratch(panel_len, |total| {
+                let mut parts = partials.chunks_exact(len).map(|all| &all[panel * panel_len..(panel + 1) * panel_len]);
+                total.copy_from_slice(parts.next().expect("there is a sum, of nothing if need be"));
+                parts.for_each(|part| total.iter_mut().zip(part).for_each(|(sum, &v)| *sum += v));
+                self.unpack_panel(panel * self.panels.width, total, dweight);
+            });
+        });
+    }
+
+    /// Puts the rows of one panel into the filters from `first` on, in the order of the weight in memory.
+    fn unpack_panel(&self, first: usize, rows: &[T], dweight: &mut [T]) {
+        let (panels, block, taps) = (&self.panels, self.source.block, self.s.kernel * self.s.kernel);
+        let first_block = panels.first_block(first);
+        for b in 0..panels.blocks {
+            let channels = (first_block + b) * block..((first_block + b + 1) * block).min(self.source.channels);
+            let part = &rows[b * taps * block * panels.width..][..taps * block * panels.width];
+            for (o, filter) in dweight.chunks_exact_mut(self.s.patch_len()).enumerate() {
+                let group = (first + o) / panels.group_out * panels.group_in;
+                for channel in channels.start.max(group)..channels.end.min(group + panels.group_in) {
+                    let mut at = (channel - channels.start) * panels.width + o;
+                    for weight in &mut filter[(channel - group) * taps..(channel - group + 1) * taps] {
+                        *weight = part[at];
+                        at += block * panels.width;
                     }
                 }
             }
-        });
+        }
     }
 }
 

@@ -79,15 +79,9 @@ impl Panels {
     fn first_block(&self, first: usize) -> usize {
         self.span(first).start.min(self.source_blocks - self.blocks)
     }
-
-    /// The place of a source channel in its group where it is in the output channel's group.
-    fn in_group(&self, out: usize, source: usize) -> Option<usize> {
-        let from = out / self.group_out * self.group_in;
-        (out < self.out_channels).then(|| source.checked_sub(from)).flatten().filter(|&c| c < self.group_in)
-    }
 }
 
-/// A source with a border for a panel to read.
+/// Channels of a block of a source: 16, or all of them when there are fewer.
 fn channel_block(channels: usize) -> usize {
     channels.min(BLOCK)
 }
@@ -125,9 +119,9 @@ mod tests {
                 let first = out / panels.width * panels.width;
                 let start = panels.first_block(first) * panels.source_block;
                 let reads = start..start + panels.blocks * panels.source_block;
-                let own: Vec<usize> = (0..channels.0).filter(|&c| panels.in_group(out, c).is_some()).collect();
-                assert_eq!(own.len(), channels.0 / groups);
-                assert!(own.iter().all(|c| reads.contains(c)));
+                let group = out / (channels.1 / groups);
+                let mut own = group * channels.0 / groups..(group + 1) * channels.0 / groups;
+                assert!(own.all(|channel| reads.contains(&channel)), "{panels:?}, output channel {out}");
             }
         }
     }
