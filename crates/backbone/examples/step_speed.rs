@@ -8,7 +8,13 @@ use longtail_backbone::{ImageShape, Network, NormMode, Tape};
 use longtail_ops::{normal, stream};
 
 /// Name, rows = columns, channels, batch.
-const CASES: [(&str, usize, usize, usize); 5] = [("resnet32", 32, 3, 128), ("resnet14", 28, 1, 128), ("resnet8", 28, 1, 128), ("resnet50", 224, 3, 8), ("resnext50_32x4d", 224, 3, 8)];
+const CASES: [(&str, usize, usize, usize); 5] = [
+    ("resnet32", 32, 3, 128),
+    ("resnet14", 28, 1, 128),
+    ("resnet8", 28, 1, 128),
+    ("resnet50", 224, 3, 8),
+    ("resnext50_32x4d", 224, 3, 8),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -275,7 +275,8 @@ mod tests {
             let Node::ConvNorm(n) = node else { continue };
             // In this family a convolution comes first among the readers of what a batch norm makes, but for the last block.
             let by = plan.backward.finishes.iter().filter(|by| **by == Some(at)).count();
-            let pooled = graph.nodes.iter().any(|node| matches!(node, Node::GlobalPool { input, .. } if *input == n.output));
+            let pooled =
+                graph.nodes.iter().any(|node| matches!(node, Node::GlobalPool { input, .. } if *input == n.output));
             assert_eq!(by, usize::from(!pooled), "node {at}");
         }
         let handed = plan.backward.residuals.iter().filter(|r| **r == ResidualGradient::Handed).count();

@@ -33,8 +33,8 @@ pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
 pub use norm::{
-    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent, inverse_std,
-    update_running,
+    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent,
+    inverse_std, update_running,
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};

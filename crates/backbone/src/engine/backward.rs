@@ -74,7 +74,11 @@ impl<T: Real> Step<'_, T> {
         let (dweight, dgamma, dbeta) = n.split_mut(grad);
         if !plan.backward.finishes.contains(&Some(at)) {
             let (mut incoming, len) = (self.take(n.output), self.len(n.output));
-            tally_rows(n.conv.out_channels, &mut incoming[..len], tally(graph, plan, tape, at, &mut self.coefficients.sums));
+            tally_rows(
+                n.conv.out_channels,
+                &mut incoming[..len],
+                tally(graph, plan, tape, at, &mut self.coefficients.sums),
+            );
             self.put(n.output, incoming);
         }
 
@@ -183,7 +187,9 @@ fn tally<'a, T: Real>(
     let (statistics, channels) = (&tape.statistics, n.channels.clone());
     let mask = match n.residual {
         _ if !n.relu => Mask::Open,
-        None => Mask::Normalized { scale: &statistics.scale[channels.clone()], shift: &statistics.shift[channels.clone()] },
+        None => {
+            Mask::Normalized { scale: &statistics.scale[channels.clone()], shift: &statistics.shift[channels.clone()] }
+        }
         Some(_) => Mask::Output(tape.get(plan.forward.values[n.output.0], graph.len(n.output, tape.batch))),
     };
     Tally::Products {

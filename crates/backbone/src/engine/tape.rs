@@ -137,7 +137,8 @@ impl<T: Real> Tape<T> {
         match plan.forward.values[value.0] {
             Place::Lazy(node) => {
                 let n = graph.conv_norm(node);
-                let (scale, shift) = (&self.statistics.scale[n.channels.clone()], &self.statistics.shift[n.channels.clone()]);
+                let (scale, shift) =
+                    (&self.statistics.scale[n.channels.clone()], &self.statistics.shift[n.channels.clone()]);
                 Operand::Normalized { x: self.conv(graph, plan, node), scale, shift, relu: n.relu }
             }
             place => Operand::Stored(self.get(place, graph.len(value, self.batch))),

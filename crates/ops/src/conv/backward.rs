@@ -59,9 +59,14 @@ pub fn conv2d_backward<T: Real>(
     let in_rows = (0..strips.count).map(|i| strips.strip(i).in_rows).max().unwrap_or(0);
     let forward = Correlation::<T>::forward(s, strips.rows);
     let back = Correlation::<T>::backward(s, strips.rows, in_rows);
-    let gradient = WeightGradient::<T>::new(s, forward.source, back.source, strips.count == 1 || strips.rows.is_multiple_of(2));
+    let gradient =
+        WeightGradient::<T>::new(s, forward.source, back.source, strips.count == 1 || strips.rows.is_multiple_of(2));
     let at_once = if weight.is_some() { gradient.strips_at_once() } else { 1 };
-    let wanted = if weight.is_some() { strips.total().div_ceil(partial_sums(gradient.len())).next_multiple_of(at_once.min(strips.total())) } else { 1 };
+    let wanted = if weight.is_some() {
+        strips.total().div_ceil(partial_sums(gradient.len())).next_multiple_of(at_once.min(strips.total()))
+    } else {
+        1
+    };
     let per_task = strips.per_task(wanted);
     let tasks = strips.total().div_ceil(per_task);
 

@@ -23,8 +23,8 @@ pub(crate) use direct::DirectKernels;
 pub use forward::conv2d_fused;
 pub use operand::{NormRest, Operand, ThroughNorm};
 pub use shape::ConvShape;
-pub use tally::{Mask, Tally, tally_rows};
 pub(crate) use tally::{BlockMoments, merge_moments};
+pub use tally::{Mask, Tally, tally_rows};
 pub(crate) use winograd::WinogradKernels;
 
 use crate::Real;

@@ -120,9 +120,8 @@ impl<T: Real> Operand<'_, T> {
     #[inline(always)]
     fn row_of<const FUSED: bool, const C: usize>(&self, at: usize, step: usize, first: usize, row: &mut [T]) {
         let pixels = row.len() / C;
-        let load = |from: &[T], pixel: usize| -> [T; C] {
-            from[at + pixel * step..][..C].try_into().expect("C elements")
-        };
+        let load =
+            |from: &[T], pixel: usize| -> [T; C] { from[at + pixel * step..][..C].try_into().expect("C elements") };
         let vector = |from: &[T]| -> [T; C] { from[first..first + C].try_into().expect("C elements") };
         match *self {
             Self::Stored(v) => {

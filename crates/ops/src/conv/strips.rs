@@ -76,7 +76,10 @@ impl Strips {
     /// Output rows of a task of `strips`, and input rows.
     pub fn task_rows(&self, strips: usize) -> (usize, usize) {
         if self.even || self.batch == 1 {
-            (strips * self.rows.min(self.out_height), strips * if self.count == 1 { self.height } else { self.rows * self.stride })
+            (
+                strips * self.rows.min(self.out_height),
+                strips * if self.count == 1 { self.height } else { self.rows * self.stride },
+            )
         } else {
             let images = strips / self.count;
             (images * self.out_height, images * self.height)
@@ -118,13 +121,18 @@ mod tests {
 
     #[test]
     fn strips_cover_every_row_once() {
-        for (size, stride, row) in [(32, 1, 1), (56, 1, 7000), (57, 1, 9000), (56, 2, 20000), (57, 2, 20000), (5, 1, 1 << 20)] {
+        for (size, stride, row) in
+            [(32, 1, 1), (56, 1, 7000), (57, 1, 9000), (56, 2, 20000), (57, 2, 20000), (5, 1, 1 << 20)]
+        {
             let s = shape(3, size, stride);
             let strips = Strips::new(&s, row);
             let (mut out, mut input) = (0, 0);
             for index in 0..strips.total() {
                 let strip = strips.strip(index);
-                assert_eq!((strip.image * s.out_height() + strip.first, strip.image * s.height + strip.in_first), (out, input));
+                assert_eq!(
+                    (strip.image * s.out_height() + strip.first, strip.image * s.height + strip.in_first),
+                    (out, input)
+                );
                 assert!(strip.rows > 0 && strip.rows <= strips.rows);
                 out += strip.rows;
                 input += strip.in_rows;
@@ -142,6 +150,9 @@ mod tests {
 
     #[test]
     fn rows_are_even_divisors_where_possible() {
-        assert_eq!([(56, 13), (28, 20), (7, 5), (57, 20), (13, 5), (112, 3)].map(|(h, most)| strip_rows(h, most)), [8, 14, 4, 19, 4, 2]);
+        assert_eq!(
+            [(56, 13), (28, 20), (7, 5), (57, 20), (13, 5), (112, 3)].map(|(h, most)| strip_rows(h, most)),
+            [8, 14, 4, 19, 4, 2]
+        );
     }
 }

@@ -121,7 +121,11 @@ impl<'a, T: Real> Tally<'a, T> {
 /// # Panics
 /// When a length does not fit.
 pub fn tally_rows<T: Real>(channels: usize, v: &mut [T], tally: Tally<'_, T>) {
-    assert!(channels > 0 && v.len().is_multiple_of(channels), "tally_rows: {} elements of {channels} channels", v.len());
+    assert!(
+        channels > 0 && v.len().is_multiple_of(channels),
+        "tally_rows: {} elements of {channels} channels",
+        v.len()
+    );
     tally.check(v.len(), channels);
     let (block, len) = (tile_len(channels) * (8192 / tile_len(channels)).max(1), v.len());
     let sums = tally.input();

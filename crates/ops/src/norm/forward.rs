@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{BatchNormShape, fill_tile};
-use crate::conv::{BlockMoments, merge_moments};
 use crate::Real;
+use crate::conv::{BlockMoments, merge_moments};
 use crate::scratch::with_scratch;
 use crate::simd::{Kernel, dispatch, multiply_add};
 

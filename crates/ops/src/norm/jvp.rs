@@ -111,7 +111,12 @@ pub fn batch_norm_tangent<T: Real>(
             ("relu_y", relu_y.map_or(s.len(), <[T]>::len)),
             ("y_dot", y_dot.len()),
         ],
-        &[("scale", scale.len()), ("slope", rest.slope.len()), ("centre", rest.centre.len()), ("offset", rest.offset.len())],
+        &[
+            ("scale", scale.len()),
+            ("slope", rest.slope.len()),
+            ("centre", rest.centre.len()),
+            ("offset", rest.offset.len()),
+        ],
     );
     let (tile_len, block) = (s.tile_len(), s.block_len());
     with_scratch(4 * tile_len, |tiles| {

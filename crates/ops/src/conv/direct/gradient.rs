@@ -84,7 +84,11 @@ impl<T: Real> WeightGradient<T> {
     pub fn strips_at_once(&self) -> usize {
         const FILLED_ELEMENTS: usize = 1 << 18;
         let strip = self.source.len() + self.dy.len();
-        if self.winograd.is_some() || self.len() <= CACHED_GRADIENT { 1 } else { (FILLED_ELEMENTS / strip.max(1)).clamp(1, 16) }
+        if self.winograd.is_some() || self.len() <= CACHED_GRADIENT {
+            1
+        } else {
+            (FILLED_ELEMENTS / strip.max(1)).clamp(1, 16)
+        }
     }
 
     /// Appends the runs that [`Self::add`] is given.

@@ -110,9 +110,13 @@ mod tests {
 
     #[test]
     fn groups_read_only_their_blocks() {
-        for (lanes, channels, groups, blocks) in
-            [(16, (128, 128), 32, 1), (16, (1024, 1024), 32, 2), (8, (128, 128), 32, 1), (16, (64, 64), 1, 4), (16, (6, 6), 6, 1)]
-        {
+        for (lanes, channels, groups, blocks) in [
+            (16, (128, 128), 32, 1),
+            (16, (1024, 1024), 32, 2),
+            (8, (128, 128), 32, 1),
+            (16, (64, 64), 1, 4),
+            (16, (6, 6), 6, 1),
+        ] {
             let panels = panels(lanes, channels, groups);
             assert_eq!(panels.blocks, blocks, "{panels:?}");
             for out in 0..channels.1 {

@@ -149,7 +149,10 @@ pub(super) unsafe fn grad_tile<T: Real, V: Vector<T>, const P: usize, const VECT
     }
     assert!(
         (job.rows - 1) * job.row_step + (job.columns - 1) * job.pixel_step + P <= job.source.len()
-            && (job.rows - 1) * job.dy_row_step + (job.columns - 1) * job.dy_step + (VECTORS - 1) * job.dy_vector_step + V::LANES
+            && (job.rows - 1) * job.dy_row_step
+                + (job.columns - 1) * job.dy_step
+                + (VECTORS - 1) * job.dy_vector_step
+                + V::LANES
                 <= job.dy.len()
             && P * block <= job.gradient.len(),
         "a gradient tile lies inside its source, output gradient and result"
