@@ -71,6 +71,10 @@ impl Winograd {
     /// Whether its weight gradient is faster than the direct one: on all but the smallest images, where tiles reach far beyond
     /// the border (measured: docs/kernels.md).
     pub fn pays_for_weight(s: &ConvShape) -> bool {
+        #[cfg(test)]
+        if tests::DIRECT_ONLY.get() {
+            return false;
+        }
         Self::takes(s) && s.height.min(s.width) >= 4
     }
 

@@ -6,6 +6,11 @@ use super::*;
 use crate::conv::{Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 use crate::{SimdPath, available_simd_paths, normal, set_simd_path, stream};
 
+thread_local! {
+    /// Sends what this thread asks for to the direct tiles, to compare with.
+    pub(super) static DIRECT_ONLY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 fn normals(name: &str, len: usize) -> Vec<f64> {
     let mut rng = stream(0, name, 0, 0);
     (0..len).map(|_| normal(&mut rng)).collect()
@@ -349,6 +354,7 @@ fn f32_errors_stay_small() {
         let widen = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
         let (x, w, dy) = (widen(&x1), widen(&w1), widen(&dy1));
         let s = case.shape();
+        DIRECT_ONLY.set(true);
         let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
         let ws = &mut Workspace::default();
         conv2d(&s, &x, &w, &mut y, ws);
@@ -359,6 +365,7 @@ fn f32_errors_stay_small() {
         conv2d(&s, &x1, &w1, &mut fy, ws);
         conv2d_backward_input(&s, &dy1, &w1, &mut fdx, false, ws);
         conv2d_backward_weight(&s, &x1, &dy1, &mut fdw, ws);
+        DIRECT_ONLY.set(false);
         let direct = [error(&fy, &y), error(&fdx, &dx), error(&fdw, &dw)];
         case.forward(&x1, &w1, &mut fy, false);
         case.backward_input(&dy1, &w1, &mut fdx);
@@ -368,122 +375,4 @@ fn f32_errors_stay_small() {
         println!("{channels} @{size}: y, dx, dw: winograd {}, direct {}", show(found), show(direct));
         assert!(found.iter().all(|&e| e < 1e-5), "{case:?}: {found:?}");
     }
-}
-
-/// GFLOP/s of one thread, direct products counted: `cargo test --release -p longtail-ops --lib
-/// winograd::tests::speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "takes the time of a processor"]
-fn speed() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread pool");
-    pool.install(|| {
-        on_each_path(|path| {
-            println!("{path:?}: forward: direct -> core, core and fill | weight gradient: the same");
-            for (channels, size, images) in [
-                (16, 32, 2),
-                (32, 16, 4),
-                (64, 8, 8),
-                (16, 32, 64),
-                (32, 16, 64),
-                (64, 8, 64),
-                (64, 7, 64),
-                (64, 56, 4),
-                (128, 28, 8),
-                (256, 14, 8),
-                (512, 7, 8),
-            ] {
-                speed_of(case((size, size), (channels, channels), size), images);
-            }
-        });
-    });
-}
-
-fn speed_of(case: Case, images: usize) {
-    let s = ConvShape { batch: images, ..case.shape() };
-    let (core, channels) = (case.core, case.core.in_channels);
-    let x = as_type::<f32>(&normals("x", s.input_len()));
-    let w = as_type::<f32>(&normals("w", s.weight_len()));
-    let (mut y, mut dw) = (x.clone(), w.clone());
-    let ws = &mut Workspace::default();
-    let blocked = |before: usize| {
-        let mut sources: Vec<f32> = Vec::new();
-        let mut steps = (0, 0);
-        for image in x.chunks_exact(case.input_len()) {
-            let (data, block_step, row_step) = case.block(image, channels, before);
-            sources.extend(&data);
-            steps = (block_step, row_step);
-        }
-        (sources, steps)
-    };
-    let ((sources, steps), (dys, dy_steps)) = (blocked(1), blocked(0));
-    let (source_len, dy_len) = (sources.len() / images, dys.len() / images);
-    let mut packed = vec![0f32; core.weight_len() + 32];
-    let packed = crate::scratch::aligned(&mut packed, core.weight_len());
-    let mut gradient = vec![0f32; core.gradient_len()];
-    let gradient = crate::scratch::aligned(&mut gradient, core.gradient_len());
-    let mut scratch = vec![0f32; 0];
-    let scratch = crate::scratch::aligned(&mut scratch, case.scratch::<f32>().len());
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    let (align_x, align_dy) =
-        (crate::scratch::aligned(&mut a, sources.len()), crate::scratch::aligned(&mut b, dys.len()));
-    align_x.copy_from_slice(&sources);
-    align_dy.copy_from_slice(&dys);
-    let pack = |packed: &mut [f32]| core.pack(|o, i, tap| w[(o * channels + i) * 9 + tap], packed);
-    pack(packed);
-    // The best of several interleaved runs: the machine is shared.
-    let mut best = [f64::INFINITY; 8];
-    for _ in 0..7 {
-        let mut time = |index: usize, task: &mut dyn FnMut()| {
-            let start = std::time::Instant::now();
-            task();
-            best[index] = best[index].min(start.elapsed().as_secs_f64());
-        };
-        time(0, &mut || conv2d(&s, &x, &w, &mut y, ws));
-        for fill in [false, true] {
-            time(1 + usize::from(fill), &mut || {
-                for (image, y) in y.chunks_exact_mut(case.output_len()).enumerate() {
-                    let data = &mut align_x[image * source_len..][..source_len];
-                    if fill {
-                        case.fill(&x[image * case.input_len()..][..case.input_len()], channels, 1, data);
-                    }
-                    let source = Blocked { data, block_step: steps.0, row_step: steps.1 };
-                    case.correlate(source, packed, y, false, scratch);
-                }
-            });
-        }
-        time(3, &mut || conv2d_backward_weight(&s, &x, &x, &mut dw, ws));
-        for fill in [false, true] {
-            time(4 + usize::from(fill), &mut || {
-                for image in 0..images {
-                    let data = &mut align_x[image * source_len..][..source_len];
-                    let dy = &mut align_dy[image * dy_len..][..dy_len];
-                    if fill {
-                        let from = &x[image * case.input_len()..][..case.input_len()];
-                        case.fill(from, channels, 1, data);
-                        case.fill(from, channels, 0, dy);
-                    }
-                    let source = Blocked { data, block_step: steps.0, row_step: steps.1 };
-                    let dy = Blocked { data: dy, block_step: dy_steps.0, row_step: dy_steps.1 };
-                    case.add_gradient(source, dy, gradient, scratch);
-                }
-            });
-        }
-        time(6, &mut || pack(packed));
-        time(7, &mut || core.finish_gradient(gradient, &mut dw));
-    }
-    let gflops = |secs: f64| s.flops() as f64 / secs / 1e9;
-    let show = |i: usize| {
-        let direct = gflops(best[i]);
-        let (alone, filled) = (gflops(best[i + 1]), gflops(best[i + 2]));
-        format!("{direct:6.0} -> {alone:6.0} ({:.2}x), {filled:6.0} ({:.2}x)", alone / direct, filled / direct)
-    };
-    let micros = |i: usize| best[i] * 1e6;
-    let size = case.width;
-    println!(
-        "{channels:>3} @{size:<3} x{images:<3} {} | {} | pack {:.0} us, finish {:.0} us",
-        show(0),
-        show(3),
-        micros(6),
-        micros(7)
-    );
 }
