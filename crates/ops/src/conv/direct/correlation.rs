@@ -113,16 +113,7 @@ impl<T: Real> Correlation<T> {
     fn pass(&self, index: usize) -> Pass {
         let s = &self.s;
         if !self.backward {
-            let taps = Taps { first: 0, step: 1, count: s.kernel };
-            return Pass {
-                taps_y: taps,
-                taps_x: taps,
-                dilation: s.dilation,
-                source_step: s.stride,
-                origin: (0, 0),
-                residue: (0, 0),
-                out_step: 1,
-            };
+            return Pass::forward(s);
         }
         let residue = (index / s.stride, index % s.stride);
         let (y, x) = (axis(s, residue.0), axis(s, residue.1));

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::Panels;
 use super::kernels::KernelSet;
-use super::pass::{Pass, Taps};
+use super::pass::Pass;
 use super::tile::GradTile;
 use crate::Real;
 use crate::conv::ConvShape;
@@ -47,20 +47,10 @@ impl<T: Real> WeightGradient<T> {
     /// number of rows.
     pub fn new(s: &ConvShape, source: Source, dy: Source, even: bool) -> Self {
         let kernels = T::kernels();
-        let taps = Taps { first: 0, step: 1, count: s.kernel };
-        let pass = Pass {
-            taps_y: taps,
-            taps_x: taps,
-            dilation: s.dilation,
-            source_step: s.stride,
-            origin: (0, 0),
-            residue: (0, 0),
-            out_step: 1,
-        };
         let panels = Panels::new(kernels.lanes, &source, s.out_channels, s.groups);
         // Half a tile at the end of a strip would see the next one's rows.
         let winograd = (even && Winograd::pays_for_weight(s)).then(|| Winograd::new(s.in_channels, s.out_channels));
-        Self { s: *s, source, dy, panels, pass, kernels, winograd }
+        Self { s: *s, source, dy, panels, pass: Pass::forward(s), kernels, winograd }
     }
 
     fn panel_len(&self) -> usize {

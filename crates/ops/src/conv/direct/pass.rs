@@ -1,5 +1,6 @@
 //! One correlation: which taps it takes, where it reads, where it writes.
 
+use crate::conv::ConvShape;
 use crate::conv::source::Source;
 
 /// Kernel rows or columns, as indices into the weight, in the order in which the source is read.
@@ -35,6 +36,20 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    /// The one pass of the forward direction.
+    pub fn forward(s: &ConvShape) -> Self {
+        let taps = Taps { first: 0, step: 1, count: s.kernel };
+        Self {
+            taps_y: taps,
+            taps_x: taps,
+            dilation: s.dilation,
+            source_step: s.stride,
+            origin: (0, 0),
+            residue: (0, 0),
+            out_step: 1,
+        }
+    }
+
     /// Appends where each run of consecutive source elements begins, for `blocks` blocks of channels. Taps of a kernel row are
     /// one run unless dilated.
     pub fn push_runs(&self, source: &Source, blocks: usize, runs: &mut Vec<usize>) {
