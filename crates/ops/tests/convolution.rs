@@ -3,30 +3,10 @@
 
 mod common;
 
-use common::{error, error_single, gradient, hold_path, inner, normals, on_each_path, single, with_threads};
+use common::{
+    error, error_single, gradient, hold_path, inner, normals, on_each_path, products, shape, single, with_threads,
+};
 use longtail_ops::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
-
-const fn shape(
-    batch: usize,
-    hw: (usize, usize),
-    channels: (usize, usize),
-    kernel: usize,
-    rest: [usize; 4],
-) -> ConvShape {
-    let [stride, padding, dilation, groups] = rest;
-    ConvShape {
-        batch,
-        height: hw.0,
-        width: hw.1,
-        in_channels: channels.0,
-        out_channels: channels.1,
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-    }
-}
 
 /// Usual and odd: widths that fit no tile, channels that fill no vector, residues without a tap,
 /// padding beyond the kernel.
@@ -54,35 +34,6 @@ const SHAPES: &[ConvShape] = &[
     shape(1, (1, 1), (3, 2), 3, [1, 1, 1, 1]),
     shape(0, (5, 5), (3, 4), 3, [1, 1, 1, 1]),
 ];
-
-/// Calls `visit(output index, input index, weight index)` for every product of the convolution.
-fn products(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
-    let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
-    let inside = |out: usize, tap: usize, size: usize| {
-        (out * s.stride + tap * s.dilation).checked_sub(s.padding).filter(|&at| at < size)
-    };
-    for n in 0..s.batch {
-        for oy in 0..s.out_height() {
-            for ox in 0..s.out_width() {
-                for ky in 0..s.kernel {
-                    for kx in 0..s.kernel {
-                        let (Some(iy), Some(ix)) = (inside(oy, ky, s.height), inside(ox, kx, s.width)) else {
-                            continue;
-                        };
-                        for o in 0..s.out_channels {
-                            for i in 0..group_in {
-                                let out = ((n * s.out_height() + oy) * s.out_width() + ox) * s.out_channels + o;
-                                let input =
-                                    ((n * s.height + iy) * s.width + ix) * s.in_channels + o / group_out * group_in + i;
-                                visit(out, input, ((o * group_in + i) * s.kernel + ky) * s.kernel + kx);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
 
 struct Case {
     x: Vec<f64>,

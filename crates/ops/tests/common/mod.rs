@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use longtail_ops::{SimdPath, available_simd_paths, normal, set_simd_path, stream};
+use longtail_ops::{ConvShape, SimdPath, available_simd_paths, normal, set_simd_path, stream};
 
 /// `len` standard normals, a function of `name` alone.
 pub fn normals(name: &str, len: usize) -> Vec<f64> {
@@ -82,4 +82,56 @@ pub fn hold_path() -> MutexGuard<'static, ()> {
 /// Runs `task` on a pool of `threads`.
 pub fn with_threads<R: Send>(threads: usize, task: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(task)
+}
+
+/// `rest`: stride, padding, dilation, groups.
+pub const fn shape(
+    batch: usize,
+    hw: (usize, usize),
+    channels: (usize, usize),
+    kernel: usize,
+    rest: [usize; 4],
+) -> ConvShape {
+    let [stride, padding, dilation, groups] = rest;
+    ConvShape {
+        batch,
+        height: hw.0,
+        width: hw.1,
+        in_channels: channels.0,
+        out_channels: channels.1,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+    }
+}
+
+/// Calls `visit(output index, input index, weight index)` for every product of the convolution.
+pub fn products(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
+    let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
+    let inside = |out: usize, tap: usize, size: usize| {
+        (out * s.stride + tap * s.dilation).checked_sub(s.padding).filter(|&at| at < size)
+    };
+    for n in 0..s.batch {
+        for oy in 0..s.out_height() {
+            for ox in 0..s.out_width() {
+                for ky in 0..s.kernel {
+                    for kx in 0..s.kernel {
+                        let (Some(iy), Some(ix)) = (inside(oy, ky, s.height), inside(ox, kx, s.width)) else {
+                            continue;
+                        };
+                        for o in 0..s.out_channels {
+                            for i in 0..group_in {
+                                let out = ((n * s.out_height() + oy) * s.out_width() + ox) * s.out_channels + o;
+                                let input =
+                                    ((n * s.height + iy) * s.width + ix) * s.in_channels + o / group_out * group_in + i;
+                                visit(out, input, ((o * group_in + i) * s.kernel + ky) * s.kernel + kx);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
