@@ -99,6 +99,34 @@ fn f32_agrees_with_the_naive_loop_on_every_path() {
     });
 }
 
+/// Winograd's sums in single precision, over as many images as a training step has.
+#[test]
+fn a_batch_in_single_precision_stays_exact() {
+    let s = shape(64, (32, 32), (16, 16), 3, [1, 1, 1, 1]);
+    let [x, w, dy] = [s.input_len(), s.weight_len(), s.output_len()].map(|len| normals("batch", len));
+    let [x_single, w_single, dy_single] = [&x, &w, &dy].map(|v| single(v));
+    // What the numbers in single precision stand for.
+    let [x, w, dy] = [&x_single, &w_single, &dy_single].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+    on_each_path(|path| {
+        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        let (mut y_single, mut dx_single, mut dw_single) = (single(&y), single(&dx), single(&dw));
+        let (mut ws, mut ws_single) = (Workspace::new(), Workspace::new());
+        conv2d(&s, &x, &w, &mut y, &mut ws);
+        conv2d(&s, &x_single, &w_single, &mut y_single, &mut ws_single);
+        conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws);
+        conv2d_backward_input(&s, &dy_single, &w_single, &mut dx_single, false, &mut ws_single);
+        conv2d_backward_weight(&s, &x, &dy, &mut dw, &mut ws);
+        conv2d_backward_weight(&s, &x_single, &dy_single, &mut dw_single, &mut ws_single);
+        for (what, found, expected) in [("y", &y_single, &y), ("dx", &dx_single, &dx), ("dw", &dw_single, &dw)] {
+            let difference: Vec<f64> = found.iter().zip(expected).map(|(&a, b)| f64::from(a) - b).collect();
+            let relative = (inner(&difference, &difference) / inner(expected, expected)).sqrt();
+            let worst = error_single(found, expected);
+            println!("{path:?}, {what}: relative error {relative:.1e}, worst of the largest {worst:.1e}");
+            assert!(relative < 1e-5 && worst < 1e-5, "{path:?}, {what}: {relative}, {worst}");
+        }
+    });
+}
+
 #[test]
 fn gradients_agree_with_central_differences() {
     for s in [shape(1, (5, 4), (3, 5), 3, [2, 1, 1, 1]), shape(1, (5, 5), (4, 4), 3, [1, 1, 1, 2])] {

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{error, error_single, gradient, inner, normals, on_each_path, products, shape, single, with_threads};
+use common::{error, gradient, inner, normals, on_each_path, products, shape, single, with_threads};
 use longtail_ops::{
     BatchNormShape, ConvShape, InputGradient, Mask, NormRest, Operand, Real, Tally, ThroughNorm, Workspace,
-    batch_norm_statistics, conv2d, conv2d_backward, conv2d_backward_input, conv2d_backward_weight, conv2d_fused,
-    inverse_std, tally_rows,
+    batch_norm_statistics, conv2d_backward, conv2d_backward_weight, conv2d_fused, inverse_std, tally_rows,
 };
 
 /// An image is one strip. The first two go by Winograd's tiles.
@@ -35,7 +34,7 @@ const LARGE: &[ConvShape] = &[
     shape(2, (67, 70), (48, 48), 3, [1, 1, 1, 12]),
     shape(2, (75, 66), (64, 16), 3, [1, 2, 2, 1]),
     shape(1, (97, 128), (3, 24), 7, [2, 3, 1, 1]),
-    // The last strip's output rows lie below every input row.
+    // The last rows of the output lie below every input row: a strip of them alone would have no input gradient.
     shape(1, (15, 61), (48, 32), 3, [1, 2, 1, 1]),
     shape(2, (15, 61), (48, 32), 3, [1, 2, 1, 1]),
 ];
@@ -132,6 +131,14 @@ fn input(name: &str, kind: Kind, s: &ConvShape) -> Parts<f64> {
 
 fn output(name: &str, kind: Kind, s: &ConvShape) -> Parts<f64> {
     Parts::new(name, kind, s.output_len(), s.out_channels)
+}
+
+/// A workspace full of what another convolution left: nothing of that may enter.
+fn used_workspace<T: Real>() -> Workspace<T> {
+    let (s, mut ws) = (shape(16, (8, 8), (64, 64), 3, [1, 1, 1, 1]), Workspace::new());
+    let (x, mut w) = (vec![T::ONE; s.input_len()], vec![T::ONE; s.weight_len()]);
+    conv2d_backward_weight(&s, &x, &x, &mut w, &mut ws);
+    ws
 }
 
 fn naive(s: &ConvShape, x: &[f64], w: &[f64]) -> Vec<f64> {
@@ -233,7 +240,7 @@ impl Sums {
             plain_sum[c] += *v;
             plain_product[c] += *v * (self.x[i] - centre[c]);
         }
-        assert_eq!(bits(&masked), bits(&plain), "{what}, {mask:?}: the tally does not mask its result");
+        assert!(bits(&masked) == bits(&plain), "{what}, {mask:?}: the tally does not mask its result");
         agree(&format!("{what}: sum"), &sum, &plain_sum);
         agree(&format!("{what}: products"), &product, &plain_product);
     }
@@ -253,7 +260,7 @@ fn tallies_of_a_result_equal_sums_over_it() {
             let mut again = vec![7.0; y.len()];
             let moments = Tally::Moments { mean: &mut mean, var: &mut var };
             conv2d_fused(s, &operand, &mut again, moments, &mut ws);
-            assert_eq!(bits(&again), bits(&y), "{what}: the tally changes the result");
+            assert!(bits(&again) == bits(&y), "{what}: the tally changes the result");
             let rows = BatchNormShape { rows: y.len() / s.out_channels, channels: s.out_channels };
             batch_norm_statistics(&rows, &y, &mut plain_mean, &mut plain_var);
             agree(&format!("{what}: mean"), &mean, &plain_mean);
@@ -321,10 +328,10 @@ fn both_gradients_equal_the_naive_ones() {
                     for mask in sums.masks() {
                         sums.check(&what, &alone_dx, mask, |dx, tally| {
                             dx.copy_from_slice(&start);
-                            let mut dw = vec![7.0; w.len()];
+                            let (mut dw, mut ws) = (vec![7.0; w.len()], used_workspace());
                             let input = InputGradient { weight: &w, dx, accumulate, tally };
                             conv2d_backward(s, dy.operand(), Some((x.operand(), &mut dw)), Some(input), &mut ws);
-                            assert_eq!(bits(&dw), bits(&alone_dw), "{what}: dweight alone has other bits");
+                            assert!(bits(&dw) == bits(&alone_dw), "{what}: dweight alone has other bits");
                         });
                     }
                 }
@@ -434,32 +441,4 @@ fn the_number_of_threads_changes_no_bit() {
             assert!(one == with_threads(2, run) && one == with_threads(3, run), "{path:?}, {s:?}");
         });
     }
-}
-
-/// Winograd's sums in single precision, over as many images as a training step has.
-#[test]
-fn a_batch_in_single_precision_stays_exact() {
-    let s = shape(64, (32, 32), (16, 16), 3, [1, 1, 1, 1]);
-    let [x, w, dy] = [s.input_len(), s.weight_len(), s.output_len()].map(|len| normals("batch", len));
-    let [x_single, w_single, dy_single] = [&x, &w, &dy].map(|v| single(v));
-    // What the numbers in single precision stand for.
-    let [x, w, dy] = [&x_single, &w_single, &dy_single].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
-    on_each_path(|path| {
-        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-        let (mut y_single, mut dx_single, mut dw_single) = (single(&y), single(&dx), single(&dw));
-        let (mut ws, mut ws_single) = (Workspace::new(), Workspace::new());
-        conv2d(&s, &x, &w, &mut y, &mut ws);
-        conv2d(&s, &x_single, &w_single, &mut y_single, &mut ws_single);
-        conv2d_backward_input(&s, &dy, &w, &mut dx, false, &mut ws);
-        conv2d_backward_input(&s, &dy_single, &w_single, &mut dx_single, false, &mut ws_single);
-        conv2d_backward_weight(&s, &x, &dy, &mut dw, &mut ws);
-        conv2d_backward_weight(&s, &x_single, &dy_single, &mut dw_single, &mut ws_single);
-        for (what, found, expected) in [("y", &y_single, &y), ("dx", &dx_single, &dx), ("dw", &dw_single, &dw)] {
-            let difference: Vec<f64> = found.iter().zip(expected).map(|(&a, b)| f64::from(a) - b).collect();
-            let relative = (inner(&difference, &difference) / inner(expected, expected)).sqrt();
-            let worst = error_single(found, expected);
-            println!("{path:?}, {what}: relative error {relative:.1e}, worst of the largest {worst:.1e}");
-            assert!(relative < 1e-5 && worst < 1e-5, "{path:?}, {what}: {relative}, {worst}");
-        }
-    });
 }

@@ -41,7 +41,11 @@ impl Strips {
         let most = (STRIP_ELEMENTS / row_elements.max(1)).max(1);
         // Input rows are shared out by their output rows, which works where those reach down to the last one.
         let divisible = height * s.stride >= s.height;
-        let rows = if most >= height || !divisible { height } else { strip_rows(height, most) };
+        let mut rows = if most >= height || !divisible { height } else { strip_rows(height, most) };
+        // With much padding the last rows may lie below the input; a strip of them alone would have no input rows.
+        if (height.div_ceil(rows) - 1) * rows * s.stride >= s.height {
+            rows = height;
+        }
         let count = height.div_ceil(rows);
         let even = count == 1 || (height.is_multiple_of(rows) && s.height == height * s.stride);
         Self { batch: s.batch, out_height: height, height: s.height, stride: s.stride, rows, count, even }
@@ -145,6 +149,15 @@ mod tests {
                 assert_eq!(next.image * s.out_height() + next.first, rows);
                 assert_eq!(next.image * s.height + next.in_first, in_rows);
             }
+        }
+    }
+
+    #[test]
+    fn no_strip_is_without_input_rows() {
+        for (padding, size, row) in [(2, 15, 7872), (3, 28, 16384), (2, 95, 7872), (1, 16, 20000)] {
+            let s = ConvShape { padding, ..shape(2, size, 1) };
+            let strips = Strips::new(&s, row);
+            assert!((0..strips.total()).all(|index| strips.strip(index).in_rows > 0), "{strips:?}");
         }
     }
 
