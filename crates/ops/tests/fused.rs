@@ -94,7 +94,8 @@ impl Parts<f64> {
             let y = x * relu_scale[c] + relu_shift[c];
             match self.kind {
                 Kind::Stored => v,
-                Kind::Normalized { relu } => if relu { y.max(0.0) } else { y },
+                Kind::Normalized { relu: true } => y.max(0.0),
+                Kind::Normalized { relu: false } => y,
                 Kind::Through { relu: true, .. } if y <= 0.0 => 0.0,
                 Kind::Through { rest: false, .. } => scale[c] * v,
                 Kind::Through { rest: true, .. } => scale[c] * v + slope[c] * (x - centre[c]) + offset[c],
