@@ -2,7 +2,7 @@
 
 use longtail_ops::{ConvShape, Real, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 
-use crate::common::{normals, on_each_path};
+use crate::common::{normals, on_each_path, products};
 use crate::{Unaligned, check, places, spoiled, with_special};
 
 /// Rows, columns, input channels, output channels, kernel, stride, padding, dilation, groups.
@@ -33,28 +33,6 @@ fn convolution(
     [height, width, in_channels, out_channels, kernel, stride, padding, dilation, groups]: [usize; 9],
 ) -> ConvShape {
     ConvShape { batch: 2, height, width, in_channels, out_channels, kernel, stride, padding, dilation, groups }
-}
-
-/// Calls `visit(output index, input index, weight index)` for every product of the convolution.
-fn products(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
-    let (group_in, group_out) = (s.in_channels / s.groups, s.out_channels / s.groups);
-    let inside = |out: usize, tap: usize, size: usize| {
-        (out * s.stride + tap * s.dilation).checked_sub(s.padding).filter(|&at| at < size)
-    };
-    let (rows, columns, taps) = (s.out_height(), s.out_width(), s.kernel * s.kernel);
-    for pixel in 0..s.batch * rows * columns {
-        let (n, oy, ox) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
-        for tap in 0..taps {
-            let (iy, ix) = (inside(oy, tap / s.kernel, s.height), inside(ox, tap % s.kernel, s.width));
-            let (Some(iy), Some(ix)) = (iy, ix) else { continue };
-            for o in 0..s.out_channels {
-                let input = ((n * s.height + iy) * s.width + ix) * s.in_channels + o / group_out * group_in;
-                for i in 0..group_in {
-                    visit(pixel * s.out_channels + o, input + i, (o * group_in + i) * taps + tap);
-                }
-            }
-        }
-    }
 }
 
 /// `must`, and its neighbours at most one pixel away in the same image and channel.
