@@ -9,21 +9,26 @@ use crate::plan::Job;
 const REPRESENTATION_BYTES: u64 = 40_000_000;
 /// Heads, metrics and figures.
 const SMALL_FILES_BYTES: u64 = 1_000_000;
-/// Of Fashion-MNIST and of CIFAR-100.
-const TEST_IMAGES: u64 = 10_000;
+/// Training and test images, and classes, of an unknown folder of photos: ILSVRC 2012's.
+const FOLDER: ([u64; 2], usize) = ([1_281_167, 50_000], 1000);
 
-/// At most this many images are in the long-tailed training set: the exponential profile, each class rounded up.
+/// At most this many images are in the long-tailed training set: the exponential profile, each class rounded up; or what a
+/// photo set's lists are published to hold.
 fn train_images(data: &DataRecipe) -> u64 {
-    let classes = data.dataset.num_classes();
-    let per_class = data.dataset.train_per_class() as u64;
+    let classes = data.dataset.num_classes().unwrap_or(FOLDER.1);
+    let (Some(per_class), Some(factor)) = (data.dataset.train_per_class(), data.imbalance_factor) else {
+        return data.dataset.published_images().unwrap_or(FOLDER.0)[0];
+    };
+    let per_class = per_class as u64;
     let largest = data.max_per_class.map_or(per_class, |cap| per_class.min(u64::from(cap))) as f64;
     let steps = classes.saturating_sub(1).max(1) as f64;
-    (0..classes).map(|class| (largest * data.imbalance_factor.powf(-(class as f64) / steps)) as u64 + 1).sum()
+    (0..classes).map(|class| (largest * factor.powf(-(class as f64) / steps)) as u64 + 1).sum()
 }
 
 /// Bytes that one job may write.
 pub fn disk_bytes(recipe: &Recipe, job: &Job) -> u64 {
-    let classes = recipe.data.dataset.num_classes() as u64;
+    let classes = recipe.data.dataset.num_classes().unwrap_or(FOLDER.1) as u64;
+    let test_images = recipe.data.dataset.published_images().unwrap_or(FOLDER.0)[1];
     let meta =
         if recipe.data.meta_source == MetaSource::None { 0 } else { classes * recipe.data.meta_per_class as u64 };
     match job.stage {
@@ -33,10 +38,10 @@ pub fn disk_bytes(recipe: &Recipe, job: &Job) -> u64 {
                 Some(Backbone::ResnetTwoHeaded(_)) => 128,
                 _ => 64,
             };
-            let rows = train_images(&recipe.data) * (1 + recipe.features.views as u64) + 2 * meta + TEST_IMAGES;
+            let rows = train_images(&recipe.data) * (1 + recipe.features.views as u64) + 2 * meta + test_images;
             rows * (4 * dim + 8)
         }
-        Stage::Classifier => (TEST_IMAGES + meta) * 4 * (classes + 2) + SMALL_FILES_BYTES,
+        Stage::Classifier => (test_images + meta) * 4 * (classes + 2) + SMALL_FILES_BYTES,
         Stage::Report => SMALL_FILES_BYTES,
     }
 }
