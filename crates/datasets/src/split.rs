@@ -185,7 +185,7 @@ mod tests {
     /// Images of one pixel whose labels go round: index i has label i mod K.
     fn source(num_classes: usize, train_per_class: usize, test_per_class: usize) -> DataSource {
         let set = |per_class: usize| ImageSet {
-            images: vec![0; num_classes * per_class],
+            images: vec![0; num_classes * per_class].into(),
             labels: (0..num_classes * per_class).map(|i| (i % num_classes) as u32).collect(),
             height: 1,
             width: 1,
@@ -193,7 +193,7 @@ mod tests {
             num_classes,
             class_names: (0..num_classes).map(|class| class.to_string()).collect(),
         };
-        DataSource { train: set(train_per_class), test: set(test_per_class), hash: "test".to_owned() }
+        DataSource { train: set(train_per_class), test: set(test_per_class), hash: "test".to_owned(), val_from: None }
     }
 
     fn spec(meta_source: MetaSource) -> SplitSpec {
