@@ -110,6 +110,11 @@ fn a_key_holds_what_its_stage_depends_on_and_no_more() {
         "3"
     ));
     assert!(same_stage1("features.views", "3"));
+    assert!(same_stage1(
+        "representation_defaults.activation_checkpointing",
+        "true"
+    ));
+    assert!(!same_stage1("representation_defaults.micro_batch", "8"));
     assert!(!same_stage1("seed", "1"));
     assert!(!same_stage1("data.meta_seed", "1"));
     assert!(!same_stage1(
@@ -156,6 +161,39 @@ fn the_control_does_not_depend_on_the_meta_network() {
         ("representations.mpcl.method.mpcl.meta_network.lr", "1"),
     ]);
     assert_eq!(part(good(&[empirical])), part(other));
+}
+
+#[test]
+fn a_photo_set_brings_its_own_network_and_augmentation() {
+    let text = |dataset: &str| {
+        GOOD.replace(
+            "  dataset: cifar100\n  imbalance_factor: 100\n",
+            &format!("  dataset: {dataset}\n"),
+        )
+    };
+    let of = |dataset: &str| {
+        let recipe =
+            read_str(&text(dataset), "small.yaml", &[]).unwrap_or_else(|error| panic!("{error}"));
+        let again = read_str(&recipe.to_yaml(), "recipe.yaml", &[])
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(recipe, again);
+        let ce = &recipe.representations["ce"];
+        (ce.backbone, ce.augmentation)
+    };
+    let jitter = Augmentation::RandomResizedCropJitter;
+    assert_eq!(of("imagenet_lt"), (Backbone::Resnext50, jitter));
+    assert_eq!(of("inaturalist2018"), (Backbone::Resnet50, jitter));
+    assert_eq!(of("image_folder"), (Backbone::Resnet50, jitter));
+    assert_eq!(
+        of("cifar100"),
+        (Backbone::CifarResnet(32), Augmentation::AutoaugmentCutout)
+    );
+    let widths = [
+        Backbone::Resnext50,
+        Backbone::CifarResnet(32),
+        Backbone::CifarResnetTwoHeaded(14),
+    ];
+    assert_eq!(widths.map(Backbone::feature_dim), [2048, 64, 128]);
 }
 
 #[test]
@@ -279,7 +317,9 @@ fn photo_sets_have_their_own_settings_and_nothing_is_drawn_from_them() {
         recipe
     );
 
-    let inat = photos("inaturalist2018", "  image_side: 64\n").unwrap().data;
+    let inat = photos("inaturalist2018", "  image_side: 64\n")
+        .unwrap()
+        .data;
     assert_eq!((inat.meta_per_class, inat.image_side()), (2, 64));
     assert_eq!(inat.photo.unwrap().resize_short, 73);
     assert_eq!(inat.normalize.std, [0.195, 0.194, 0.192]);
@@ -311,7 +351,10 @@ fn settings_of_the_other_kind_of_data_are_refused() {
         drawn.contains("photos.yaml:3:") && drawn.contains("long-tailed as it comes"),
         "{drawn}"
     );
-    assert!(drawn.contains("help: leave out `imbalance_factor`"), "{drawn}");
+    assert!(
+        drawn.contains("help: leave out `imbalance_factor`"),
+        "{drawn}"
+    );
     assert!(wrong("image_folder", "  subset_seed: 1").contains("leave out `subset_seed`"));
     let small = wrong("cifar100", "  decode: scaled");
     assert!(
