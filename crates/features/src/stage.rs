@@ -8,7 +8,7 @@ use anyhow::Context;
 use longtail_artifact::{
     Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, hash_file, progress, stage_specs,
 };
-use longtail_datasets::{DatasetError, EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
+use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
 use longtail_recipe::Recipe;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
-    let source = load(recipe.data.dataset, args.data.as_deref())
+    let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
     let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
@@ -115,7 +115,7 @@ fn plan<'a>(
     test: &Arc<ImageSet>,
 ) -> anyhow::Result<Vec<Dump<'a>>> {
     let batch_size = recipe.features.batch_size;
-    let evaluation = || EvalTransform::new(&recipe.data.normalize, train.shape());
+    let evaluation = || Transform::eval(&recipe.data, train.shape());
     let parts = [
         ("train", &split.train, train, false),
         ("meta", &split.meta, train, false),
@@ -131,7 +131,7 @@ fn plan<'a>(
     }
     let augmentation = recipe.representation(variant)?.augmentation;
     for view in 1..=recipe.features.views {
-        let transform = TrainTransform::new(augmentation, &recipe.data.normalize, train.shape())?;
+        let transform = Transform::train(augmentation, &recipe.data, train.shape())?;
         let transforms: Value = transform.describe();
         let loader = EvalLoader::augmented(
             Arc::clone(train),

@@ -32,7 +32,7 @@ pub struct PhotoSpec {
 }
 
 /// Stub.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ColorJitter;
 
 /// Stub.
