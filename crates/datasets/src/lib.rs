@@ -44,6 +44,7 @@ pub mod read;
 mod sampler;
 mod split;
 mod split_file;
+pub mod synthesize;
 pub mod transform;
 
 pub use counts::{ShotGroup, group_sizes, long_tailed_counts, shot_group};
