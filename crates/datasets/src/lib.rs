@@ -46,6 +46,7 @@ mod photo_files;
 pub mod read;
 mod sampler;
 mod split;
+pub mod synthesize;
 pub mod transform;
 
 pub use census::{BadPhoto, Census};

@@ -1,5 +1,7 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
+mod synthesize_command;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,6 +40,11 @@ enum Command {
   datasets check imagenet-lt --data ~/imagenet --images
   datasets check --recipe pipelines/fashion-mnist-lt.yaml --json")]
     Check(CheckArgs),
+    /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
+    #[command(after_help = "Examples:
+  datasets synthesize imagenet-lt --out data/imagenet-lt-tree
+  datasets synthesize inaturalist2018 --out tree --classes 12 --train-images 120 --side 48")]
+    Synthesize(synthesize_command::SynthesizeArgs),
 }
 
 #[derive(Args)]
@@ -61,8 +68,11 @@ struct CheckArgs {
 
 fn main() -> ExitCode {
     // clap prints help and errors itself, and leaves with 0 or 2.
-    let Cli { command: Command::Check(arguments) } = Cli::parse();
-    run_main(|| run(&arguments))
+    let Cli { command } = Cli::parse();
+    run_main(|| match command {
+        Command::Check(arguments) => run(&arguments),
+        Command::Synthesize(arguments) => synthesize_command::run(&arguments),
+    })
 }
 
 fn run(arguments: &CheckArgs) -> Result<ExitCode> {
