@@ -60,7 +60,8 @@ pub fn disk_bytes(recipe: &Recipe, job: &Job) -> u64 {
     match job.stage {
         Stage::Representation => representation_bytes(recipe, &job.variant, classes),
         Stage::Features => {
-            let dim = recipe.representations.get(&job.variant).map_or(64, |variant| variant.backbone.feature_dim() as u64);
+            let dim =
+                recipe.representations.get(&job.variant).map_or(64, |variant| variant.backbone.feature_dim() as u64);
             let rows = train_images(&recipe.data) * (1 + recipe.features.views as u64) + 2 * meta + test_images;
             rows * (4 * dim + 8)
         }

@@ -7,7 +7,12 @@ use longtail_datasets::synthesize::{Layout, Options, synthesize};
 
 fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_datasets"));
-    command.args(arguments).env_remove("LONGTAIL_DATA").current_dir(std::env::temp_dir()).output().expect("the binary runs")
+    command
+        .args(arguments)
+        .env_remove("LONGTAIL_DATA")
+        .current_dir(std::env::temp_dir())
+        .output()
+        .expect("the binary runs")
 }
 
 fn words(bytes: &[u8]) -> String {

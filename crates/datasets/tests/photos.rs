@@ -6,7 +6,9 @@ use std::sync::Arc;
 use longtail_artifact::RunLayout;
 use longtail_datasets::read::photos::{self, PhotoSource};
 use longtail_datasets::synthesize::{Layout, Options, synthesize};
-use longtail_datasets::{DataSource, DatasetError, EvalLoader, Loader, LoaderOptions, MetaLoader, Split, Transform, load_for};
+use longtail_datasets::{
+    DataSource, DatasetError, EvalLoader, Loader, LoaderOptions, MetaLoader, Split, Transform, load_for,
+};
 use longtail_recipe::{Augmentation, DataRecipe, Dataset, MetaAug, Sampler};
 
 const CLASSES: usize = 4;
@@ -14,8 +16,16 @@ const CLASSES: usize = 4;
 fn tree(layout: Layout) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("temporary folder");
     let out = folder.path().join("tree");
-    let options =
-        Options { layout, out, classes: CLASSES, train_images: 40, val_per_class: 5, test_per_class: 3, seed: 1, side: 24 };
+    let options = Options {
+        layout,
+        out,
+        classes: CLASSES,
+        train_images: 40,
+        val_per_class: 5,
+        test_per_class: 3,
+        seed: 1,
+        side: 24,
+    };
     synthesize(&options).expect("a tree");
     folder
 }
@@ -159,7 +169,9 @@ fn what_is_not_there_is_said_on_one_screen() {
     let empty = tempfile::tempdir().expect("temporary folder");
     let (message, hint) = error(Dataset::ImagenetLt, empty.path());
     assert_eq!(message, format!("ImageNet-LT: no files found; looked in `{}`", empty.path().display()));
-    for words in ["138 GB", "6.3 GB", "ImageNet_LT_train.txt", "DIR/train/n01440764", "data synthesize imagenet-lt", "2014"] {
+    for words in
+        ["138 GB", "6.3 GB", "ImageNet_LT_train.txt", "DIR/train/n01440764", "data synthesize imagenet-lt", "2014"]
+    {
         assert!(hint.contains(words), "{words}: {hint}");
     }
     assert!(hint.lines().count() < 24, "one screen");
@@ -196,7 +208,10 @@ fn lists_that_contradict_each_other_are_refused() {
     let first = train.lines().next().expect("a line");
     std::fs::write(list("val"), format!("{val}{first}\n")).expect("writing");
     let message = error(Dataset::ImagenetLt, &root).0;
-    assert!(message.contains("ImageNet_LT_val.txt`:21: ") && message.contains("is in another list too: line 1 of"), "{message}");
+    assert!(
+        message.contains("ImageNet_LT_val.txt`:21: ") && message.contains("is in another list too: line 1 of"),
+        "{message}"
+    );
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 9\n")).expect("writing");
     assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: the label is 9, and the training list ends at 3"));
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 1\n")).expect("writing");
@@ -265,7 +280,11 @@ fn a_bad_image_names_its_path_and_its_line() {
         loader.iter().find_map(Result::err).expect("a bad image")
     };
     let error = first_error(vec![0, 11, 4]);
-    let expected = format!("`{}` (line 12 of `{}`): ", broken.display(), folder.path().join("tree/ImageNet_LT_train.txt").display());
+    let expected = format!(
+        "`{}` (line 12 of `{}`): ",
+        broken.display(),
+        folder.path().join("tree/ImageNet_LT_train.txt").display()
+    );
     assert!(error.to_string().starts_with(&expected), "{error}");
     assert!(error.hint().expect("a hint").contains("on_bad_image=skip"));
     assert!(first_error(vec![0, 4, 11]).to_string().contains("(line 5 of "));

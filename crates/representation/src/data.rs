@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use longtail_backbone::ImageShape;
-use longtail_datasets::{
-    Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, Split, Transform,
-};
+use longtail_datasets::{Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, Split, Transform};
 use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, RepresentationRecipe};
 
 use crate::RepresentationError;

@@ -51,8 +51,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
     let device = args.device()?;
     let layout = RunLayout::new(&args.run);
-    let source =
-        with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
+    let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
     let split = Split::load_or_create_with(&layout, &recipe.data, &source, &|done, _| {
         if done % 64 == 0 {

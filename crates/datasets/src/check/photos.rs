@@ -134,7 +134,8 @@ pub fn check_photos(
             bad.extend(named.map(|&index| files.bad(index as usize, &"there is no such file").to_string()));
         }
         if let Some(decoded) = decoded {
-            let broken: Vec<_> = decoded.iter().filter(|bad| within(&bad.index) && !lost.contains(&bad.index)).collect();
+            let broken: Vec<_> =
+                decoded.iter().filter(|bad| within(&bad.index) && !lost.contains(&bad.index)).collect();
             list.bad = Some(broken.len());
             bad.extend(broken.iter().map(|bad| bad.error.clone()));
         }
@@ -177,7 +178,9 @@ fn default_recipe(dataset: Dataset) -> Result<DataRecipe, DatasetError> {
         dataset.name()
     );
     let recipe = longtail_recipe::read_str(&text, "defaults.yaml", &[]);
-    recipe.map(|recipe| recipe.data).map_err(|error| DatasetError::Config { what: "dataset", problem: error.to_string() })
+    recipe
+        .map(|recipe| recipe.data)
+        .map_err(|error| DatasetError::Config { what: "dataset", problem: error.to_string() })
 }
 
 fn archive(dataset: Dataset) -> &'static str {
@@ -293,10 +296,14 @@ impl std::fmt::Display for PhotoReport {
         for problem in &self.problems {
             writeln!(f, "  PROBLEM       {problem}")?;
         }
-        writeln!(f, "{}", match (self.ok, self.usable) {
-            (true, _) => "ok",
-            (false, true) => "not as published",
-            (false, false) => "not usable as it is: put the missing images in place, or set data.on_bad_image=skip",
-        })
+        writeln!(
+            f,
+            "{}",
+            match (self.ok, self.usable) {
+                (true, _) => "ok",
+                (false, true) => "not as published",
+                (false, false) => "not usable as it is: put the missing images in place, or set data.on_bad_image=skip",
+            }
+        )
     }
 }

@@ -87,7 +87,11 @@ impl EvalLoader {
             maker.batch(&draws)
         };
         let batches = self.num_batches();
-        BatchIter::new(Prefetch::new(Arc::new(make), first.min(batches)..batches, self.maker.depth(self.batch_size, self.prefetch)))
+        BatchIter::new(Prefetch::new(
+            Arc::new(make),
+            first.min(batches)..batches,
+            self.maker.depth(self.batch_size, self.prefetch),
+        ))
     }
 }
 

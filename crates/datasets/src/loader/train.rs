@@ -92,11 +92,8 @@ impl Loader {
         let batch_size = self.options.batch_size;
         let make = move |batch: usize| {
             let range = batch * batch_size..((batch + 1) * batch_size).min(order.len());
-            let draw = |i: usize| Draw {
-                index: indices[order[i] as usize],
-                epoch: epoch as u64,
-                occurrence: occurrences[i],
-            };
+            let draw =
+                |i: usize| Draw { index: indices[order[i] as usize], epoch: epoch as u64, occurrence: occurrences[i] };
             maker.batch(&range.map(draw).collect::<Vec<_>>())
         };
         let batches = self.batches_per_epoch();

@@ -7,10 +7,10 @@ use longtail_recipe::{DataRecipe, MetaSource, OnBadImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::DatasetError;
-use crate::image_set::{DataSource, ImageSet};
 use super::{ListedSpec, Skipped, Split, SplitSpec};
 use crate::census::Census;
+use crate::error::DatasetError;
+use crate::image_set::{DataSource, ImageSet};
 
 /// The metadata's list of photos that the census found bad.
 const SKIPPED: &str = "skipped";
@@ -148,10 +148,7 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
         }
     };
     let skipped = if source.val_from.is_some() {
-        Skipped {
-            train: indices("skipped_train", &source.train)?,
-            test: indices("skipped_test", &source.test)?,
-        }
+        Skipped { train: indices("skipped_train", &source.train)?, test: indices("skipped_test", &source.test)? }
     } else {
         Skipped::default()
     };

@@ -204,11 +204,8 @@ mod tests {
         assert_eq!(split.test, [0, 1, 2, 3, 4, 5]);
     }
 
-    const NUMPY: [[u32; 10]; 3] = [
-        [17, 7, 5, 6, 8, 2, 15, 14, 4, 11],
-        [9, 17, 7, 14, 8, 6, 13, 12, 3, 10],
-        [4, 9, 11, 0, 7, 18, 13, 16, 12, 2],
-    ];
+    const NUMPY: [[u32; 10]; 3] =
+        [[17, 7, 5, 6, 8, 2, 15, 14, 4, 11], [9, 17, 7, 14, 8, 6, 13, 12, 3, 10], [4, 9, 11, 0, 7, 18, 13, 16, 12, 2]];
 
     #[test]
     fn inaturalist_takes_two_of_each_class_and_keeps_them() {
@@ -227,7 +224,10 @@ mod tests {
         bad.sort_unstable();
         let split = draw(&spec(MetaFrom::ValidationList), Skipped { train: bad.clone(), test: vec![5] });
         let without = |indices: &[u32]| indices.iter().copied().filter(|i| !bad.contains(i)).collect::<Vec<_>>();
-        assert_eq!((split.train, split.meta, split.val), (without(&whole.train), without(&whole.meta), without(&whole.val)));
+        assert_eq!(
+            (split.train, split.meta, split.val),
+            (without(&whole.train), without(&whole.meta), without(&whole.val))
+        );
         assert_eq!((split.class_counts, split.test), (vec![5, 3, 2], vec![0, 1, 2, 3, 4]));
     }
 
@@ -236,9 +236,13 @@ mod tests {
         let balanced = ListedSpec { meta_source: MetaSource::LtBalancedDraws, ..spec(MetaFrom::ValidationList) };
         let split = draw(&balanced, Skipped::default());
         assert_eq!((&split.meta, split.val.len()), (&split.train, 60));
-        let none = ListedSpec { meta_source: MetaSource::None, max_per_class: Some(1), ..spec(MetaFrom::ValidationList) };
+        let none =
+            ListedSpec { meta_source: MetaSource::None, max_per_class: Some(1), ..spec(MetaFrom::ValidationList) };
         let split = draw(&none, Skipped::default());
-        assert_eq!((split.train, split.meta, split.val, split.test), (vec![0, 1, 3], vec![], vec![11, 31, 51], vec![0, 2, 4]));
+        assert_eq!(
+            (split.train, split.meta, split.val, split.test),
+            (vec![0, 1, 3], vec![], vec![11, 31, 51], vec![0, 2, 4])
+        );
     }
 
     #[test]

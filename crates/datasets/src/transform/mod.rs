@@ -15,8 +15,8 @@ use longtail_recipe::{Augmentation, Normalize};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-pub use choose::Transform;
 pub use autoaugment::{AutoAugment, Operation, SUB_POLICIES, SubPolicy, level};
+pub use choose::Transform;
 pub use crop_flip::{CropFlip, PAD};
 pub use cutout::{CUTOUT_SIDE, CutoutBox};
 pub use pixel_table::PixelTable;

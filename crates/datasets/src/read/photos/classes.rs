@@ -20,13 +20,16 @@ pub fn count(train: &Listing, others: &[&Listing]) -> Result<usize, DatasetError
         let last = train.labels.iter().rposition(|&label| label as usize == largest).unwrap_or(0);
         return Err(train.error(
             last,
-            format!("the label is {largest}, but no image of the list has label {gap}: labels are 0, 1, 2 … without a gap"),
+            format!(
+                "the label is {largest}, but no image of the list has label {gap}: labels are 0, 1, 2 … without a gap"
+            ),
         ));
     }
     for other in others {
         if let Some(index) = other.labels.iter().position(|&label| label as usize > largest) {
             let label = other.labels[index];
-            let problem = format!("the label is {label}, and the training list ends at {largest}: nothing is learned of it");
+            let problem =
+                format!("the label is {label}, and the training list ends at {largest}: nothing is learned of it");
             return Err(other.error(index, problem));
         }
     }

@@ -42,7 +42,9 @@ pub fn read_coco(path: &Path) -> Result<Listing, DatasetError> {
     let file = std::fs::File::open(path).map_err(|cause| DatasetError::Read { path: path.to_owned(), cause })?;
     let bad = |problem: String| DatasetError::List { file: path.to_owned(), line: None, problem };
     let coco: Coco = serde_json::from_reader(BufReader::with_capacity(1 << 20, file)).map_err(|error| {
-        bad(format!("expected `images` with `id` and `file_name`, and `annotations` with `image_id` and `category_id`: {error}"))
+        bad(format!(
+            "expected `images` with `id` and `file_name`, and `annotations` with `image_id` and `category_id`: {error}"
+        ))
     })?;
     let mut labels: HashMap<u64, i64> = HashMap::with_capacity(coco.annotations.len());
     for Annotation { image_id, category_id } in &coco.annotations {
@@ -53,7 +55,8 @@ pub fn read_coco(path: &Path) -> Result<Listing, DatasetError> {
     let mut listing = Listing::new(Origin::Json(path.to_owned()));
     for (number, image) in (1..).zip(&coco.images) {
         let bad = |problem: String| bad(format!("image {number}, id {}: {problem}", image.id));
-        let label = labels.remove(&image.id).ok_or_else(|| bad("has no annotation, or its id stands twice".to_owned()))?;
+        let label =
+            labels.remove(&image.id).ok_or_else(|| bad("has no annotation, or its id stands twice".to_owned()))?;
         let label = u32::try_from(label).ok().filter(|label| *label < 1_000_000);
         let label = label.ok_or_else(|| bad("its category_id is not from 0 to 999999".to_owned()))?;
         listing.push(check_path(&image.file_name).map_err(bad)?, label, number);
@@ -90,7 +93,10 @@ mod tests {
               "annotations": [{"id": 1, "image_id": 3, "category_id": 0}, {"id": 2, "image_id": 7, "category_id": 2}]}"#,
         )
         .expect("a good file");
-        assert_eq!(listing.paths.iter().collect::<Vec<_>>(), ["train_val2018/Aves/2/b.jpg", "train_val2018/Aves/0/a.jpg"]);
+        assert_eq!(
+            listing.paths.iter().collect::<Vec<_>>(),
+            ["train_val2018/Aves/2/b.jpg", "train_val2018/Aves/0/a.jpg"]
+        );
         assert_eq!((listing.labels, listing.numbers), (vec![2, 0], vec![1, 2]));
     }
 

@@ -10,7 +10,10 @@ use crate::read::locate::{self, IMAGE_FOLDER, IMAGENET_LT, Wanted};
 
 /// Archives that people have and forget to unpack, with what to do.
 const ARCHIVES: [(&str, &str); 6] = [
-    ("ILSVRC2012_img_train.tar", "mkdir -p train && tar -xf ILSVRC2012_img_train.tar -C train, then each train/WNID.tar"),
+    (
+        "ILSVRC2012_img_train.tar",
+        "mkdir -p train && tar -xf ILSVRC2012_img_train.tar -C train, then each train/WNID.tar",
+    ),
     ("ILSVRC2012_img_val.tar", "mkdir -p val && tar -xf ILSVRC2012_img_val.tar -C val"),
     ("imagenet-object-localization-challenge.zip", "unzip it: its ILSVRC/Data/CLS-LOC is read as it is"),
     ("train_val2018.tar.gz", "tar -xzf train_val2018.tar.gz"),
@@ -82,7 +85,11 @@ pub fn no_images(wanted: &Wanted, lists: &Path, roots: &[PathBuf], listing: &Lis
         dataset: wanted.title,
         missing: PathBuf::from(listing.paths.get(0)),
         present: listing.origin.path().to_owned(),
-        hint: format!("none of the images of that list was found near `{}`\n{}", lists.display(), screen(wanted.dataset)),
+        hint: format!(
+            "none of the images of that list was found near `{}`\n{}",
+            lists.display(),
+            screen(wanted.dataset)
+        ),
     })
 }
 

@@ -21,16 +21,8 @@ pub const LISTS: [&str; 3] = ["ImageNet_LT_train.txt", "ImageNet_LT_val.txt", "I
 const LIST_FOLDERS: [&str; 7] =
     ["", "ImageNet_LT", "imagenet_lt", "data/ImageNet_LT", "data_txt/ImageNet_LT_v2", "data_txt", "lists"];
 /// Folders, below DIR, that hold `train/` and `val/`: unpacked by hand, as Kaggle ships them, and as other programs want them.
-const IMAGE_FOLDERS: [&str; 8] = [
-    "",
-    "ILSVRC/Data/CLS-LOC",
-    "Data/CLS-LOC",
-    "CLS-LOC",
-    "images",
-    "ILSVRC2012",
-    "imagenet",
-    "imagenet/images",
-];
+const IMAGE_FOLDERS: [&str; 8] =
+    ["", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC", "images", "ILSVRC2012", "imagenet", "imagenet/images"];
 
 /// How the test images lie below `val/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +62,8 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
     let (test_root, form) = [Form::Nested, Form::Flat]
         .into_iter()
         .find_map(|form| {
-            let written = |index: usize, path: &str| written(path, &class_names[listed_test.labels[index] as usize], form);
+            let written =
+                |index: usize, path: &str| written(path, &class_names[listed_test.labels[index] as usize], form);
             let holds = |root: &Path| places::holds_each(root, &listed_test.paths, written);
             Some((places::first(&test_roots, &IMAGE_FOLDERS, holds)?, form))
         })

@@ -27,7 +27,8 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
     type Reader = fn(&Path) -> Result<Listing, DatasetError>;
     let kinds: [([&str; 2], Reader); 2] = [(LISTS, read_list), (JSON, read_coco)];
     let found = kinds.into_iter().find_map(|(names, read)| {
-        let folder = places::first(&roots, &LIST_FOLDERS, |folder| names.iter().any(|name| folder.join(name).is_file()))?;
+        let folder =
+            places::first(&roots, &LIST_FOLDERS, |folder| names.iter().any(|name| folder.join(name).is_file()))?;
         Some((folder, names, read))
     });
     let Some((folder, names, read)) = found else {

@@ -58,9 +58,7 @@ impl Listing {
     /// An error about image `index`, with its line.
     pub fn error(&self, index: usize, problem: String) -> DatasetError {
         match &self.origin {
-            Origin::List(file) => {
-                DatasetError::List { file: file.clone(), line: Some(self.numbers[index]), problem }
-            }
+            Origin::List(file) => DatasetError::List { file: file.clone(), line: Some(self.numbers[index]), problem },
             Origin::Json(file) => DatasetError::List {
                 file: file.clone(),
                 line: None,

@@ -42,7 +42,10 @@ pub fn read_part(root: &Path, part: &str, class_names: &[String], all: bool) -> 
             collect(root, &below, 0, &mut images)?;
         }
         if images.is_empty() && all {
-            return bad(format!("the folder `{class}` has no image ({})", ENDINGS.map(|end| format!(".{end}")).join(", ")));
+            return bad(format!(
+                "the folder `{class}` has no image ({})",
+                ENDINGS.map(|end| format!(".{end}")).join(", ")
+            ));
         }
         images.sort_unstable();
         images.iter().for_each(|path| listing.push(path, label, 0));
@@ -116,7 +119,10 @@ mod tests {
             (names, listing.labels, listing.paths)
         };
         let (names, labels, paths) = read(&files);
-        assert_eq!((names.as_slice(), labels.as_slice()), (["a".to_owned(), "b".to_owned()].as_slice(), [0, 1, 1, 1].as_slice()));
+        assert_eq!(
+            (names.as_slice(), labels.as_slice()),
+            (["a".to_owned(), "b".to_owned()].as_slice(), [0, 1, 1, 1].as_slice())
+        );
         let expected = ["train/a/x.jpeg", "train/b/10.JPEG", "train/b/2.PNG", "train/b/deep/1.jpg"];
         assert_eq!(paths.iter().collect::<Vec<_>>(), expected);
         assert_eq!(read(&backwards).2, paths);
@@ -129,6 +135,11 @@ mod tests {
         let message = |part| read_part(folder.path(), part, &names, true).expect_err("bad").to_string();
         assert!(message("train").contains("the folder `b` has no image (.jpg, "), "{}", message("train"));
         assert!(message("test").contains("the class `c` is not a folder of `train/`"), "{}", message("test"));
-        assert!(classes(folder.path().join("train/a").as_path()).expect_err("files").to_string().contains("no folder of a class"));
+        assert!(
+            classes(folder.path().join("train/a").as_path())
+                .expect_err("files")
+                .to_string()
+                .contains("no folder of a class")
+        );
     }
 }
