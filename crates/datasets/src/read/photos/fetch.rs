@@ -49,7 +49,7 @@ from https://ml-inat-competition-datasets.s3.amazonaws.com/2018/ and unpack each
   DIR/train_val2018/Aves/2761/….jpg
   DIR/train2018.json  DIR/val2018.json           or iNaturalist18_train.txt and iNaturalist18_val.txt
 Then: cargo xtask data check inaturalist2018 --data DIR
-To try everything without them: cargo xtask data synthesize imagenet-lt --out DIR"
+To try everything without them: cargo xtask data synthesize inaturalist2018 --out DIR"
         }
         _ => {
             "\
