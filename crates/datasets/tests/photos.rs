@@ -304,7 +304,7 @@ fn the_census_is_taken_once_and_its_findings_stand_in_the_split() {
     bad[1..].iter().for_each(|&index| std::fs::remove_file(photos.path(index as usize)).expect("removing"));
     std::fs::write(source.test.images.photos().expect("photos").path(5), b"bad").expect("writing");
 
-    let run = RunLayout::new(&folder.path().join("run"));
+    let run = RunLayout::new(folder.path().join("run"));
     let seen = std::sync::atomic::AtomicU64::new(0);
     let count = |_, all| {
         assert_eq!(all, 72);
