@@ -189,13 +189,17 @@ pub enum DataVerb {
 #[command(after_help = "\
 Examples:
   cargo xtask data check fashion-mnist-lt
-  cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary")]
+  cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary
+  cargo xtask data check imagenet-lt --data ~/data/imagenet --images")]
 pub struct DataCheckArgs {
     /// A recipe in pipelines/, or a path to a YAML file
     pub name: String,
     /// The folder with the data set's files
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Photo sets: decode every image too, and name those that cannot be (minutes to hours)
+    #[arg(long)]
+    pub images: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -15,7 +15,7 @@ pub fn run(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
     workspace::read_recipe(&file, &[], None)?;
     setup::ensure(&[Need::CCompiler], arguments.setup)?;
     let binaries = binaries::build(root, &["longtail-datasets"])?;
-    let words = stage_command::data_check(&file, arguments.data.as_deref(), arguments.json)?;
+    let words = stage_command::data_check(&file, arguments.data.as_deref(), arguments.images, arguments.json)?;
     let code = child::run(root, binaries.path("datasets")?, &words, Stdout::Inherit)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
 }

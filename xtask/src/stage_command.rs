@@ -33,13 +33,14 @@ pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, devic
     Ok(words.0)
 }
 
-/// `datasets check --recipe FILE [--data DIR] [--json]`.
-pub fn data_check(recipe: &Path, data: Option<&Path>, json: bool) -> Result<Vec<OsString>> {
+/// `datasets check --recipe FILE [--data DIR] [--images] [--json]`.
+pub fn data_check(recipe: &Path, data: Option<&Path>, images: bool, json: bool) -> Result<Vec<OsString>> {
     let mut words = Words(vec!["check".into()]);
     words.pair("--recipe", recipe);
     if let Some(data) = data {
         words.pair("--data", workspace::absolute(data)?);
     }
+    words.flag("--images", images);
     words.flag("--json", json);
     Ok(words.0)
 }
