@@ -10,10 +10,12 @@ mod dump;
 mod dump_all;
 mod error;
 pub mod export;
+mod groups;
 pub mod inspect;
 mod stage;
 
 pub use backbone::FrozenBackbone;
 pub use dump::{Dump, DumpRun, Progress};
 pub use error::FeaturesError;
+pub use groups::ShotGroup;
 pub use stage::run;
