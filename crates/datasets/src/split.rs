@@ -29,10 +29,10 @@ impl SplitSpec {
     /// The part of `recipe` that a draw reads.
     pub fn new(recipe: &DataRecipe) -> Self {
         Self {
-            imbalance_factor: recipe.imbalance_factor,
+            imbalance_factor: recipe.imbalance_factor.unwrap_or(1.0),
             meta_source: recipe.meta_source,
             meta_per_class: recipe.meta_per_class,
-            subset_seed: recipe.subset_seed,
+            subset_seed: recipe.subset_seed.unwrap_or(0),
             meta_seed: recipe.meta_seed,
             max_per_class: recipe.max_per_class,
         }

@@ -24,7 +24,7 @@ fn source() -> DataSource {
 fn recipe(settings: &str) -> DataRecipe {
     let text = format!(
         "recipe: test\ndescription: a test\ndata:\n  dataset: fashion_mnist\n  imbalance_factor: 10\n{settings}\
-         representations: {{ce: {{method: {{ce: {{}}}}, backbone: {{resnet: 8}}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}}}}\n\
+         representations: {{ce: {{method: {{ce: {{}}}}, backbone: {{cifar_resnet: 8}}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}}}}\n\
          classifiers: {{joint: {{joint: {{}}}}}}\nrows:\n  - {{representation: ce, classifier: joint}}\n"
     );
     longtail_recipe::read_str(&text, "test.yaml", &[]).expect("a recipe").data

@@ -16,7 +16,7 @@ recipe: dump
 description: a few images, for tests
 data: {dataset: fashion_mnist, imbalance_factor: 10, max_per_class: 12, meta_per_class: 2}
 representations:
-  ce: {method: {ce: {}}, backbone: {resnet: 8}, epochs: 1}
+  ce: {method: {ce: {}}, backbone: {cifar_resnet: 8}, epochs: 1}
 features: {views: 2, batch_size: 16}
 classifiers: {joint: {joint: {}}}
 ";

@@ -18,7 +18,7 @@ use longtail_representation::train::Observer;
 const RECIPE: &str = "
 data: {dataset: fashion_mnist, imbalance_factor: 5, meta_per_class: 2}
 representation_defaults:
-  backbone: {resnet: 8}
+  backbone: {cifar_resnet: 8}
   epochs: 3
   batch_size: 16
   lr: 0.05

@@ -166,7 +166,7 @@ fn tailcalib(at: &At, raw: RawTailCalib, data: &DataRecipe) -> Result<TailCalibR
             "neighbors",
             raw.neighbors,
             default.neighbors,
-            1..=data.dataset.num_classes(),
+            1..=super::most_classes(data),
             "classes, the own one included",
         )?,
         training: training(&at.key("training"), raw.training, default.training)?,
