@@ -38,6 +38,9 @@ enum Tool {
         /// One JSON object on stdout
         #[arg(long)]
         json: bool,
+        /// Every class, where there are more than 40
+        #[arg(long)]
+        all: bool,
     },
     /// Compares two hand-off files tensor by tensor; exits with 1 when they differ
     Diff {
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
     run_main(|| {
         let cli = Cli::parse();
         match (cli.tool, cli.stage) {
-            (Some(Tool::Inspect { file, json }), _) => longtail_features::inspect::run(&file, json),
+            (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
             (Some(Tool::Export { file, npz }), _) => longtail_features::export::run(&file, &npz),
             (None, Some(args)) => {

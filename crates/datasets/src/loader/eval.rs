@@ -66,6 +66,11 @@ impl EvalLoader {
         self.indices.is_empty()
     }
 
+    /// Images of a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
     /// Batches in all; the last may be short.
     pub fn num_batches(&self) -> usize {
         num_batches(self.indices.len(), self.batch_size, false)
