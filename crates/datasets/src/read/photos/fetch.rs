@@ -21,45 +21,14 @@ const ARCHIVES: [(&str, &str); 6] = [
     ("val2018.json.tar.gz", "tar -xzf val2018.json.tar.gz"),
 ];
 
-/// What to fetch, how large it is, and where it goes.
+/// What to fetch, how large it is, and where it goes. xtask says the same before it builds anything.
 pub fn screen(dataset: Dataset) -> &'static str {
-    match dataset {
-        Dataset::ImagenetLt => {
-            "\
-ImageNet-LT is three lists over the images of ILSVRC 2012 (ImageNet-1k, the classification and localisation archives, \
-CLS-LOC; not the \"ImageNet 2014\" or fall 2011 files). Fetch:
-  ILSVRC2012_img_train.tar   138 GB   https://image-net.org/challenges/LSVRC/2012/ (needs an account)
-  ILSVRC2012_img_val.tar     6.3 GB   the same page
-  ImageNet_LT_train.txt, ImageNet_LT_val.txt, ImageNet_LT_test.txt
-                             8 MB     linked from https://github.com/zhmiao/OpenLongTailRecognition-OLTR
-Unpack and put them so (Kaggle's ILSVRC/Data/CLS-LOC, and lists in DIR/ImageNet_LT, are found too):
-  DIR/train/n01440764/n01440764_10026.JPEG       tar -xf ILSVRC2012_img_train.tar, then each of its 1000 archives
-  DIR/val/ILSVRC2012_val_00000001.JPEG           or DIR/val/n01751748/ILSVRC2012_val_00000001.JPEG
-  DIR/ImageNet_LT_train.txt                      and the other two
-Then: cargo xtask data check imagenet-lt --data DIR
-To try everything without them: cargo xtask data synthesize imagenet-lt --out DIR"
-        }
-        Dataset::Inaturalist2018 => {
-            "\
-Fetch the files of the iNaturalist 2018 competition (https://github.com/visipedia/inat_comp/tree/master/2018):
-  train_val2018.tar.gz       120 GB   all training and validation images
-  train2018.json.tar.gz      26 MB
-  val2018.json.tar.gz        26 MB
-from https://ml-inat-competition-datasets.s3.amazonaws.com/2018/ and unpack each with `tar -xzf`, so that there are
-  DIR/train_val2018/Aves/2761/….jpg
-  DIR/train2018.json  DIR/val2018.json           or iNaturalist18_train.txt and iNaturalist18_val.txt
-Then: cargo xtask data check inaturalist2018 --data DIR
-To try everything without them: cargo xtask data synthesize inaturalist2018 --out DIR"
-        }
-        _ => {
-            "\
-Name a folder with `--data DIR` that holds
-  DIR/train/CLASS/*.jpg      images to learn from (.jpg, .jpeg, .png), one folder a class
-  DIR/test/CLASS/*.jpg       images to be scored on, the same classes
-  DIR/val/CLASS/*.jpg        if there are any: for choosing settings, and for the meta set
-To try it without one: cargo xtask data synthesize imagenet-lt --out DIR"
-        }
-    }
+    let text = match dataset {
+        Dataset::ImagenetLt => include_str!("../../../../../data/fetch/imagenet-lt.txt"),
+        Dataset::Inaturalist2018 => include_str!("../../../../../data/fetch/inaturalist2018.txt"),
+        _ => include_str!("../../../../../data/fetch/image-folder.txt"),
+    };
+    text.trim_end()
 }
 
 /// There is no list, and perhaps there are images.
