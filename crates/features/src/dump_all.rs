@@ -70,6 +70,7 @@ fn images_of(dumps: &[Dump<'_>], finished: &[(String, FileHash)]) -> u64 {
 
 /// The dumps that a run before this one finished, as far as their files are still what they were, here or in place already;
 /// and how far it had come with the next.
+#[allow(clippy::type_complexity, reason = "said in the line above")]
 fn before(stage: &StageRun) -> Result<(Vec<(String, FileHash)>, Option<Progress>), FeaturesError> {
     let Some(checkpoint) = stage.latest_checkpoint()? else { return Ok((Vec::new(), None)) };
     let listed: Vec<(String, FileHash)> =

@@ -12,6 +12,7 @@ mod error;
 pub mod export;
 mod groups;
 pub mod inspect;
+pub mod plot;
 mod stage;
 
 pub use backbone::FrozenBackbone;
