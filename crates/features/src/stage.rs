@@ -60,7 +60,10 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
 
     let bar =
         progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
-    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet)?;
+    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet).map_err(|error| match error {
+        FeaturesError::Dataset(error) => error.explained(), // with its hint
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
     stage.finish(&outputs)?;
