@@ -68,19 +68,22 @@ fn two_tapes_share_one_network_and_batches_may_shrink() {
 }
 
 #[test]
-fn the_memory_is_less_than_half_and_as_announced() {
+fn the_tape_is_less_than_a_third_and_all_memory_is_as_announced() {
     let mut sizes = Vec::new();
     for on in [false, true] {
         let mut bench = bench::<f32>("resnet50", (64, 64, 3), 2);
         bench.network.set_checkpointing(on);
-        let announced = bench.network.memory_bytes(2);
         let tape = bench.tape(TRACK);
         bench.gradient(&tape, &noise("cotangent", tape.features().len()));
-        let held = tape.memory_bytes() + bench.network.buffer_bytes();
-        assert!(held <= announced && announced < held + held / 10, "checkpointing {on}: {held} of {announced}");
-        sizes.push([tape.memory_bytes(), held]);
+        let Bench { network, params, running, images, n } = &mut bench;
+        let mut features = vec![0.0; *n * network.feature_dim()];
+        network.infer(params, running, images, *n, &mut features).expect("fits");
+        assert_eq!(tape.memory_bytes(), network.tape_bytes(2), "checkpointing {on}");
+        assert_eq!(network.buffer_bytes(), network.pass_bytes(2), "checkpointing {on}");
+        assert!(network.workspace_bytes() <= network.workspace_bytes_at_most(), "checkpointing {on}");
+        sizes.push([tape.memory_bytes(), network.memory_bytes(2)]);
     }
-    assert!(3 * sizes[1][0] < sizes[0][0] && 2 * sizes[1][1] < sizes[0][1], "{sizes:?}");
+    assert!(3 * sizes[1][0] < sizes[0][0] && 5 * sizes[1][1] < 3 * sizes[0][1], "{sizes:?}");
 }
 
 #[test]

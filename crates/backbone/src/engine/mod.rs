@@ -13,7 +13,7 @@ use crate::arch::Architecture;
 use crate::error::BackboneError;
 use crate::graph::Graph;
 use crate::image::ImageShape;
-use crate::params::ParamIndex;
+use crate::params::{ParamIndex, ParamKind};
 use crate::plan::Plan;
 use buffers::{Buffers, Memory, TapeBuffers};
 use forward::Source;
@@ -83,7 +83,7 @@ impl<T: Real> Network<T> {
     }
 
     /// Whether the tape keeps only what lies between residual blocks, and [`Self::backward`] and [`Self::jvp`] work out the
-    /// inside of a block again before they come to it: a third forward pass of time for less than half the memory. Off at
+    /// inside of a block again before they come to it: another forward pass of time for a third of the tape. Off at
     /// first. Changes no bit of any result; tapes of one setting are refused under the other.
     pub fn set_checkpointing(&mut self, on: bool) {
         if on != self.plan.checkpointing() {
@@ -255,16 +255,44 @@ impl<T: Real> Network<T> {
         Ok(())
     }
 
-    /// Bytes that training on batches of `n` images takes: one tape and the network's own buffers, without the caller's flat vectors and without
-    /// the convolutions' packed weights.
+    /// Bytes that training on batches of `n` images takes: one tape and the network's own buffers, without the caller's flat
+    /// vectors and without the convolutions' workspace.
     pub fn memory_bytes(&self, n: usize) -> usize {
-        let activations = n * (self.plan.elements_per_image() + self.image.len());
-        (activations + 14 * self.graph.norm_channels) * size_of::<T>() + n * self.graph.winners
+        self.tape_bytes(n) + self.pass_bytes(n)
     }
 
-    /// Bytes of its own buffers held now: what all passes share, without the convolutions' workspace.
+    /// Bytes of a tape of `n` images.
+    pub fn tape_bytes(&self, n: usize) -> usize {
+        let per_image = self.plan.tape.iter().sum::<usize>() + self.image.len();
+        let statistics = 5 * self.graph.norm_channels;
+        (n * per_image + statistics) * size_of::<T>() + n * self.graph.winners
+    }
+
+    /// Bytes of the network's own buffers, which all passes share, once it has trained and inferred on `n` images.
+    pub fn pass_bytes(&self, n: usize) -> usize {
+        let per_image = self.plan.arena.iter().chain(&self.plan.inside).sum::<usize>();
+        let (coefficients, statistics) = (4 * self.graph.norm_channels, 5 * self.graph.norm_channels);
+        (n * per_image + coefficients + statistics) * size_of::<T>() + n * self.graph.winners
+    }
+
+    /// At most the bytes of the convolutions' workspace: the packed weights of both products of a tangent, and the partial sums of
+    /// a weight gradient, for the largest convolution. Small images take less.
+    pub fn workspace_bytes_at_most(&self) -> usize {
+        let lengths = self.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
+        let largest = lengths.map(crate::params::ParamEntry::len).max().unwrap_or(0);
+        // 16/9 of a 3x3 weight in Winograd's form; 16 partial sums, fewer where they would be more than 2^24 numbers.
+        (2 * 2 * largest + (16 * largest).min((1 << 24).max(4 * largest))) * size_of::<T>()
+    }
+
+    /// Bytes of its own buffers held now: what [`Self::pass_bytes`] states.
     pub fn buffer_bytes(&self) -> usize {
-        self.arena.bytes() + self.inside.bytes()
+        let Coefficients { sums, slope, offset } = &self.coefficients;
+        let coefficients: usize = [&sums.sum, &sums.product, slope, offset].iter().map(|v| v.capacity()).sum();
+        self.arena.bytes()
+            + self.inside.bytes()
+            + coefficients * size_of::<T>()
+            + self.statistics.bytes()
+            + self.winners.capacity()
     }
 
     /// Bytes of the convolutions' workspace held now: packed weights, and the partial sums of weight gradients.

@@ -31,6 +31,11 @@ impl<T: Real> Statistics<T> {
             vector.resize(channels, T::ZERO);
         }
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let vectors = [&self.mean, &self.var, &self.inv_std, &self.scale, &self.shift];
+        vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum()
+    }
 }
 
 /// Whose forward pass it was.
@@ -91,11 +96,10 @@ impl<T: Real> Tape<T> {
 
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
-        let Statistics { mean, var, inv_std, scale, shift } = &self.statistics;
-        let vectors = [&self.images, mean, var, inv_std, scale, shift];
         self.buffers.bytes()
             + self.winners.capacity()
-            + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
+            + self.statistics.bytes()
+            + self.images.capacity() * size_of::<T>()
     }
 
     /// Gets ready for a pass over `images`, which it keeps: the first convolution's weight gradient reads them.

@@ -105,11 +105,6 @@ impl Plan {
     pub(crate) fn checkpointing(&self) -> bool {
         !self.inside.is_empty()
     }
-
-    /// Elements per image of all buffers together.
-    pub(crate) fn elements_per_image(&self) -> usize {
-        self.tape.iter().chain(&self.arena).chain(&self.inside).sum()
-    }
 }
 
 /// Buffers by their size per image; those in `free` wait for use.
