@@ -1,5 +1,7 @@
 //! u̇: how the unit features of a batch move when the backbone's weights move along v.
 
+use std::ops::Range;
+
 use longtail_backbone::{Network, NormMode, Tape};
 use longtail_training::Scalar;
 
@@ -34,7 +36,7 @@ pub fn forward_mode<T: Scalar>(
 }
 
 /// `[u(W + εv) − u(W − εv)]/(2ε)` and δ = ‖u(W + εv) − u(W − εv)‖/(2‖u‖); two forwards with the batch's own statistics,
-/// running ones untouched.
+/// running ones untouched. The batch goes through in `parts`, which are in order and cover it; `tape` is overwritten.
 ///
 /// # Errors
 /// If sizes do not fit.
@@ -45,17 +47,23 @@ pub fn central_difference<T: Scalar>(
     weights: &[T],
     running: &mut [T],
     images: &[T],
-    n: usize,
+    parts: &[Range<usize>],
     mode: NormMode,
     direction: &[T],
     epsilon: f64,
+    tape: &mut Tape<T>,
 ) -> Result<(Vec<T>, f64), RepresentationError> {
-    let dim = network.feature_dim();
-    let mut tape = Tape::default();
+    let (dim, image) = (network.feature_dim(), network.image().len());
+    let n = parts.last().map_or(0, |last| last.end);
     let mut unit_at = |step: f64| -> Result<Vec<T>, RepresentationError> {
         let moved: Vec<T> = weights.iter().zip(direction).map(|(w, v)| *w + T::of(step) * *v).collect();
-        network.forward(&moved, running, images, n, mode, &mut tape)?;
-        Ok(UnitRows::of(tape.features(), dim).rows)
+        let mut rows = Vec::with_capacity(n * dim);
+        for part in parts {
+            let images = &images[part.start * image..part.end * image];
+            network.forward(&moved, running, images, part.len(), mode, tape)?;
+            rows.extend(UnitRows::of(tape.features(), dim).rows);
+        }
+        Ok(rows)
     };
     let (plus, minus) = (unit_at(epsilon)?, unit_at(-epsilon)?);
     let square: f64 = plus.iter().zip(&minus).map(|(a, b)| (a.wide() - b.wide()).powi(2)).sum();
@@ -87,18 +95,21 @@ impl CentralStep {
         weights: &[T],
         running: &mut [T],
         images: &[T],
-        n: usize,
+        parts: &[Range<usize>],
         mode: NormMode,
         direction: &[T],
+        tape: &mut Tape<T>,
     ) -> Result<Vec<T>, RepresentationError> {
         let length = direction.iter().map(|value| value.wide().powi(2)).sum::<f64>().sqrt();
         if length == 0.0 {
+            let n = parts.last().map_or(0, |last| last.end);
             return Ok(vec![T::ZERO; n * network.feature_dim()]);
         }
         let mut product = self.product;
         for correction in 0..=MAX_CORRECTIONS {
             let epsilon = product / length;
-            let (slope, change) = central_difference(network, weights, running, images, n, mode, direction, epsilon)?;
+            let (slope, change) =
+                central_difference(network, weights, running, images, parts, mode, direction, epsilon, tape)?;
             let better = product * (BEST_CHANGE / change.max(1e-12)).clamp(1e-3, 1e3);
             if GOOD_CHANGE.contains(&change) || correction == MAX_CORRECTIONS {
                 self.product = 0.9 * product + 0.1 * better;

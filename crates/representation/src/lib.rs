@@ -2,7 +2,7 @@
 //!
 //! The loop stands in [`train`], written out once. A [`method`] is one training step: [`method::Ce`] (cross-entropy) or
 //! [`method::Mpcl`] (the paper's bi-level step, whose meta-gradient is the closed form of [`meta_gradient`]). What they share
-//! has a file each: [`prototypes`], [`prototype_loss`], [`meta_network`], [`virtual_step`], [`feature_direction`].
+//! has a file each: [`passes`] (a batch in parts, `micro_batch`), [`prototypes`], [`prototype_loss`], [`meta_network`], [`virtual_step`], [`feature_direction`].
 //!
 //! In: a recipe, images, `split.safetensors`. Out: `backbone`, `head`, `prototypes` and, where there is one, `meta_network`
 //! (`.safetensors`), then `manifest.json`. Killed at any moment and started again, a run ends with the same bits.
@@ -10,12 +10,14 @@
 mod data;
 mod error;
 pub mod feature_direction;
+mod memory;
 pub mod meta_gradient;
 pub mod meta_network;
 pub mod method;
 mod model;
 pub mod objective;
 mod outputs;
+pub mod passes;
 pub mod prototype_loss;
 pub mod prototypes;
 pub mod stability;
@@ -27,5 +29,6 @@ pub mod virtual_step;
 
 pub use data::StageData;
 pub use error::RepresentationError;
+pub use memory::Memory;
 pub use model::{Model, architecture};
 pub use validation::validate;

@@ -99,6 +99,11 @@ impl<T: Scalar> Prototypes<T> {
         self.updates[class] += updates;
     }
 
+    /// Bytes held now.
+    pub fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T>() + self.updates.capacity() * size_of::<u64>()
+    }
+
     /// d.
     pub fn dim(&self) -> usize {
         self.dim
@@ -116,6 +121,12 @@ impl<T: Scalar> Prototypes<T> {
             }
         }
         current
+    }
+
+    /// The rows of [`Self::current`] of the seen classes, (K_seen, d).
+    pub fn current_seen(&self, seen: &SeenClasses) -> Vec<T> {
+        let current = self.current();
+        if seen.classes.len() == self.updates.len() { current } else { seen.rows_of(&current, self.dim) }
     }
 
     /// Which classes have had a sample.

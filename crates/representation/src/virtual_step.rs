@@ -30,19 +30,20 @@ pub fn virtual_step<T: Scalar>(
     TrainingError::check_size("gradient", gradient.len(), weights.len())?;
     TrainingError::check_size("momentum buffer", optimizer.buffer().len(), weights.len())?;
     let (rate, momentum) = (T::of(lr), T::of(optimizer.settings().momentum));
-    let direction = match kind {
+    let changed = match kind {
         VirtualStep::Momentum | VirtualStep::Nesterov => {
             let mut direction = optimizer.decayed_gradient(weights, gradient)?;
             for (direction, buffer) in direction.iter_mut().zip(optimizer.buffer()) {
                 let averaged = momentum * *buffer + *direction;
                 *direction = if kind == VirtualStep::Nesterov { *direction + momentum * averaged } else { averaged };
             }
-            direction
+            Some(direction)
         }
-        _ => gradient.to_vec(),
+        _ => None,
     };
+    let direction = changed.as_deref().unwrap_or(gradient);
     virtual_weights.clear();
-    virtual_weights.extend(weights.iter().zip(&direction).map(|(weight, direction)| *weight - rate * *direction));
+    virtual_weights.extend(weights.iter().zip(direction).map(|(weight, direction)| *weight - rate * *direction));
     Ok(match kind {
         VirtualStep::Nesterov => lr * (1.0 + optimizer.settings().momentum),
         _ => lr,

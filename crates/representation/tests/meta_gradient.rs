@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{Bench, LR, bench, settings};
+use common::{BATCH, Bench, LR, bench, settings};
+use longtail_backbone::{NormMode, Tape};
 use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaScale, VirtualStep};
 use longtail_representation::feature_direction::forward_mode;
@@ -106,10 +107,11 @@ fn central_differences_approach_the_forward_mode_with_the_square_of_their_step()
     let backbone = bench.model.backbone_len();
     let mut rng = stream(5, "test/v", 0, 0);
     let direction: Vec<f64> = (0..backbone).map(|_| 0.01 * normal(&mut rng)).collect();
-    bench.mpcl.run_train_forward(&mut bench.model, &bench.train).expect("sizes fit");
     let model = &mut bench.model;
-    let weights = &model.weights[..backbone];
-    let exact = forward_mode(&mut model.network, weights, bench.mpcl.tape(), &direction).expect("sizes fit");
+    let (weights, mut tape) = (&model.weights[..backbone], Tape::default());
+    let (images, still) = (&bench.train.images, NormMode::Batch { track: false });
+    model.network.forward(weights, &mut model.running, images, BATCH, still, &mut tape).expect("sizes fit");
+    let exact = forward_mode(&mut model.network, weights, &tape, &direction).expect("sizes fit");
     let size = exact.iter().map(|value| value * value).sum::<f64>().sqrt();
     // Steps that cross no kink of a ReLU and stay above rounding: the error falls by four when they halve.
     let errors: Vec<f64> = [1e-4, 5e-5]

@@ -8,6 +8,7 @@ use longtail_training::{ClassificationLoss, EpochMeter, Scalar, Sgd, StateReader
 use super::{Ce, Mpcl, MpclSettings};
 use crate::RepresentationError;
 use crate::model::Model;
+use crate::passes::MicroBatch;
 use crate::prototypes::Prototypes;
 
 /// A batch of images (n, H, W, C), normalised, and labels (n).
@@ -104,6 +105,9 @@ pub trait Method<T: Scalar> {
         serde_json::Value::Null
     }
 
+    /// Bytes of the buffers that it keeps from step to step, its tapes among them.
+    fn memory_bytes(&self) -> usize;
+
     /// Adds the state to a checkpoint.
     fn save(&self, writer: &mut StateWriter);
 
@@ -126,10 +130,12 @@ pub fn build<T: Scalar>(
     seed: u64,
 ) -> Result<Box<dyn Method<T>>, RepresentationError> {
     let loss = ClassificationLoss::from_recipe(recipe.loss, class_counts)?.with_smoothing(recipe.label_smoothing);
+    let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
     match &recipe.method {
-        RepresentationMethod::Ce(ce) => Ok(Box::new(Ce::new(&ce.ema, feature_dim, loss, class_counts))),
+        RepresentationMethod::Ce(ce) => Ok(Box::new(Ce::new(&ce.ema, feature_dim, loss, class_counts, micro))),
         RepresentationMethod::Mpcl(mpcl) => {
-            let settings = MpclSettings::from_recipe(mpcl, loss, recipe.epochs, feature_dim, class_counts)?;
+            let mut settings = MpclSettings::from_recipe(mpcl, loss, recipe.epochs, feature_dim, class_counts)?;
+            settings.micro = micro;
             Ok(Box::new(Mpcl::new(settings, meta, seed)?))
         }
         other => Err(RepresentationError::Unsupported { what: "method", value: format!("{other:?}") }),

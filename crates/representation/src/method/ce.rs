@@ -7,22 +7,32 @@ use longtail_training::{ClassificationLoss, EpochMeter, Scalar, Sgd, StateReader
 use super::{LabelledImages, Method, PrototypeExport, StepAt};
 use crate::RepresentationError;
 use crate::model::Model;
-use crate::objective::{loss_at_features, weights_gradient};
+use crate::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
 use crate::prototypes::{PrototypeSettings, Prototypes};
 
 /// The baseline (methods.md §4.0), and the first epochs of MPCL.
 pub struct Ce<T> {
     loss: ClassificationLoss,
     prototypes: Prototypes<T>,
+    micro: MicroBatch,
     tape: Tape<T>,
-    gradient: Vec<T>,
+    gradient: GradientSum<T>,
+    features: Vec<T>,
 }
 
 impl<T: Scalar> Ce<T> {
     /// With all prototypes unseen.
-    pub fn new(ema: &Ema, feature_dim: usize, loss: ClassificationLoss, class_counts: &[u32]) -> Self {
+    pub fn new(
+        ema: &Ema,
+        feature_dim: usize,
+        loss: ClassificationLoss,
+        class_counts: &[u32],
+        micro: MicroBatch,
+    ) -> Self {
         let settings = PrototypeSettings::from_recipe(ema, class_counts);
-        Self { loss, prototypes: Prototypes::new(settings, feature_dim), tape: Tape::default(), gradient: Vec::new() }
+        let prototypes = Prototypes::new(settings, feature_dim);
+        let (tape, gradient) = (Tape::default(), GradientSum::default());
+        Self { loss, prototypes, micro, tape, gradient, features: Vec::new() }
     }
 }
 
@@ -39,22 +49,26 @@ impl<T: Scalar> Method<T> for Ce<T> {
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
-        let (n, backbone) = (batch.labels.len(), model.backbone_len());
-        let track = NormMode::Batch { track: true };
-        let weights = &model.weights[..backbone];
-        model.network.forward(weights, &mut model.running, &batch.images, n, track, &mut self.tape)?;
-        let features = self.tape.features();
-        let loss = loss_at_features(&model.head, model.head_weights(), features, &batch.labels, &self.loss, None)?;
+        let head = model.head;
+        let objective = Objective { head: &head, loss: &self.loss, contrast: None };
+        let mut pass = Pass::of(model, batch, NormMode::Batch { track: true }, self.micro);
+        let (gradient, features) = (Some(&mut self.gradient), Some(&mut self.features));
+        let loss = pass.losses(Walk::Fresh, &mut self.tape, &objective, gradient, features)?;
         TrainingError::check_finite("train/ce", loss.classification, at.epoch, at.step, at.lr)?;
-        weights_gradient(&mut model.network, &model.weights, &self.tape, &loss, &mut self.gradient)?;
-        optimizer.step(at.lr, &mut model.weights, &self.gradient)?;
-        self.prototypes.update(self.tape.features(), &batch.labels);
+        optimizer.step(at.lr, &mut model.weights, &self.gradient.sum)?;
+        self.prototypes.update(&self.features, &batch.labels);
+        let n = batch.labels.len();
         meter.add("train/ce", "nats", loss.classification, n as f64);
         Ok(())
     }
 
     fn prototypes(&self) -> Result<PrototypeExport<T>, RepresentationError> {
         Ok(PrototypeExport::empirical(&self.prototypes))
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let features = self.features.capacity() * size_of::<T>();
+        self.tape.memory_bytes() + self.gradient.bytes() + features + self.prototypes.bytes()
     }
 
     fn save(&self, writer: &mut StateWriter) {

@@ -6,7 +6,7 @@ mod settings;
 mod theta_optimizer;
 
 use longtail_artifact::{NamedTensor, TensorData};
-use longtail_backbone::{NormMode, Tape};
+use longtail_backbone::NormMode;
 use longtail_ops::stream;
 use longtail_training::{EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
 
@@ -16,7 +16,8 @@ use super::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt};
 use crate::RepresentationError;
 use crate::feature_direction::CentralStep;
 use crate::model::Model;
-use crate::objective::{Contrast, loss_at_features, weights_gradient};
+use crate::objective::Contrast;
+use crate::passes::{GradientSum, Objective, Pass, Walk};
 use crate::prototypes::Prototypes;
 
 use theta_optimizer::ThetaOptimizer;
@@ -34,9 +35,11 @@ pub struct Mpcl<T: Scalar> {
     /// How often Θ has moved; also the index of the next meta batch.
     meta_steps: u64,
     central: CentralStep,
-    tape: Tape<T>,
-    gradient: Vec<T>,
-    scratch: meta_step::Scratch<T>,
+    tapes: meta_step::Tapes<T>,
+    gradient: GradientSum<T>,
+    /// Of the train batch, (n, d).
+    features: Vec<T>,
+    virtual_weights: Vec<T>,
 }
 
 impl<T: Scalar> Mpcl<T> {
@@ -60,9 +63,10 @@ impl<T: Scalar> Mpcl<T> {
             meta,
             meta_steps: 0,
             central: CentralStep::default(),
-            tape: Tape::default(),
-            gradient: Vec::new(),
-            scratch: meta_step::Scratch::default(),
+            tapes: meta_step::Tapes::default(),
+            gradient: GradientSum::default(),
+            features: Vec::new(),
+            virtual_weights: Vec::new(),
             settings,
         })
     }
@@ -80,11 +84,6 @@ impl<T: Scalar> Mpcl<T> {
         TrainingError::check_size("meta-network", theta.len(), self.theta.len())?;
         self.theta = theta;
         Ok(())
-    }
-
-    /// The tape of the last train forward.
-    pub fn tape(&self) -> &Tape<T> {
-        &self.tape
     }
 
     /// The settings.
@@ -111,51 +110,45 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
-        let (n, backbone) = (batch.labels.len(), model.backbone_len());
-
-        // 1  One train forward; its tape serves both backward passes and the JVP. Running statistics move here only.
-        let track = NormMode::Batch { track: true };
-        let weights = &model.weights[..backbone];
-        model.network.forward(weights, &mut model.running, &batch.images, n, track, &mut self.tape)?;
-
-        let seen = self.prototypes.seen();
-        let empirical = seen.rows_of(&self.prototypes.current(), self.prototypes.dim());
         let phase = self.settings.phase(at);
+        let seen = self.prototypes.seen();
+        let empirical = match phase {
+            Phase::Plain => Vec::new(), // K·d numbers that nobody would read
+            _ => self.prototypes.current_seen(&seen),
+        };
 
-        // 2 to 6  Virtual step, meta gradient, Adam on Θ.
+        // 1 to 6  Train forward, virtual step, meta gradient, Adam on Θ.
+        let mut walk = Walk::Fresh;
         if let Phase::Meta { lambda } = phase
             && self.settings.moves_theta(at)
             && !empirical.is_empty()
         {
             self.move_theta(model, optimizer, batch, at, &empirical, &seen, lambda, meter)?;
+            walk = Walk::Again;
         }
 
-        // 7  The real step, with Θ as it is now.
-        let (lambda, prototypes) = match phase {
+        // 7  The real step, with Θ as it is now. Running statistics move in the batch's first walk only.
+        let (lambda, meta) = match phase {
             Phase::Plain => (0.0, None),
-            Phase::Empirical { lambda } => (lambda, Some(empirical.clone())),
+            Phase::Empirical { lambda } => (lambda, None),
             Phase::Meta { lambda } => (lambda, Some(self.settings.network.apply(&self.theta, &empirical)?)),
         };
-        let tau = self.settings.tau;
-        let contrast = prototypes.as_deref().map(|prototypes| Contrast { prototypes, seen: &seen, lambda, tau });
-        let (features, labels) = (self.tape.features(), &batch.labels);
-        let loss = loss_at_features(
-            &model.head,
-            model.head_weights(),
-            features,
-            labels,
-            &self.settings.loss,
-            contrast.as_ref(),
-        )?;
-        TrainingError::check_finite("train/loss", loss.total(lambda), at.epoch, at.step, at.lr)?;
+        let prototypes = meta.as_deref().unwrap_or(&empirical);
+        let contrast = Contrast { prototypes, seen: &seen, lambda, tau: self.settings.tau };
+        let contrast = (phase != Phase::Plain).then_some(&contrast);
+        let head = model.head;
+        let objective = Objective { head: &head, loss: &self.settings.loss, contrast };
+        let mut pass = Pass::of(model, batch, NormMode::Batch { track: true }, self.settings.micro);
+        let (gradient, features) = (Some(&mut self.gradient), Some(&mut self.features));
+        let losses = pass.losses(walk, &mut self.tapes.train, &objective, gradient, features)?;
+        TrainingError::check_finite("train/loss", losses.total(lambda), at.epoch, at.step, at.lr)?;
         let is_meta = matches!(phase, Phase::Meta { .. });
-        diagnostics::log_losses(&loss, contrast.as_ref(), features, labels, &empirical, is_meta, meter)?;
-        weights_gradient(&mut model.network, &model.weights, &self.tape, &loss, &mut self.gradient)?;
-        optimizer.step(at.lr, &mut model.weights, &self.gradient)?;
+        diagnostics::log_losses(&losses, contrast, &self.features, &batch.labels, &empirical, is_meta, meter)?;
+        optimizer.step(at.lr, &mut model.weights, &self.gradient.sum)?;
 
         // 8  The prototypes of the next step.
         if self.settings.moves_prototypes(at) {
-            self.prototypes.update(self.tape.features(), &batch.labels);
+            self.prototypes.update(&self.features, &batch.labels);
         }
         Ok(())
     }
@@ -164,7 +157,7 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
         let mut export = PrototypeExport::empirical(&self.prototypes);
         if self.settings.use_meta {
             let (seen, dim) = (self.prototypes.seen(), self.prototypes.dim());
-            let moved = self.settings.network.apply(&self.theta, &seen.rows_of(&export.empirical, dim))?;
+            let moved = self.settings.network.apply(&self.theta, &self.prototypes.current_seen(&seen))?;
             export.meta = seen.spread(&moved, dim);
         }
         Ok(export)
@@ -185,6 +178,11 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
     fn meta_network_metadata(&self) -> Value {
         let network = &self.settings.network;
         json!({"residual": network.is_residual(), "max_angle_deg": network.max_angle_deg()})
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let numbers = self.features.capacity() + self.virtual_weights.capacity() + self.theta.capacity();
+        self.tapes.bytes() + self.gradient.bytes() + self.prototypes.bytes() + numbers * size_of::<T>()
     }
 
     fn save(&self, writer: &mut StateWriter) {

@@ -8,6 +8,7 @@ use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::Model;
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Mpcl, MpclSettings};
+use longtail_representation::passes::MicroBatch;
 use longtail_representation::prototypes::{PrototypeSettings, Prototypes};
 use longtail_representation::{RepresentationError, feature_direction, objective, virtual_step};
 use longtail_training::{AdamSettings, ClassificationLoss, HeadForm, Sgd, SgdSettings};
@@ -72,6 +73,7 @@ pub fn settings(residual: bool, max_angle_deg: f64) -> MpclSettings {
         virtual_step: VirtualStep::Sgd,
         jvp: Jvp::Forward,
         meta_bn: MetaBn::Batch,
+        micro: MicroBatch::WHOLE,
     }
 }
 
@@ -116,10 +118,9 @@ impl Bench {
     /// The closed form of the crate.
     pub fn meta_gradient(&mut self) -> Vec<f64> {
         let (empirical, seen) = (self.empirical(), self.prototypes.seen());
-        self.mpcl.run_train_forward(&mut self.model, &self.train).expect("sizes fit");
         let lambda = self.mpcl.settings().lambda;
         let Self { model, optimizer, train, meta, mpcl, .. } = self;
-        mpcl.meta_gradient(model, optimizer, train, meta, LR, &empirical, &seen, lambda).expect("sizes fit").gradient
+        mpcl.meta_gradient(model, optimizer, train, meta, LR, &empirical, &seen, lambda, false).expect("sizes fit").gradient
     }
 
     /// L_meta(Ŵ(Θ)), by exact first-order gradients only.
@@ -177,10 +178,11 @@ pub fn central(bench: &mut Bench, direction: &[f64], epsilon: f64) -> Vec<f64> {
         &model.weights[..backbone],
         &mut model.running,
         &bench.train.images,
-        BATCH,
+        &[0..BATCH],
         NormMode::Batch { track: false },
         direction,
         epsilon,
+        &mut longtail_backbone::Tape::default(),
     )
     .expect("sizes fit")
     .0

@@ -106,6 +106,15 @@ impl ClassificationLoss {
         Ok(cross_entropy(&spec, logits, labels.len(), num_classes, &mut losses, dlogits)?.wide())
     }
 
+    /// `Σ_i w_{y_i}`, what the mean divides by: the mean over a batch is that of its parts, weighted by this. Labels that the loss
+    /// would refuse weigh nothing.
+    pub fn weight_of(&self, labels: &[u32]) -> f64 {
+        match &self.class_weights {
+            None => labels.len() as f64,
+            Some(weights) => labels.iter().filter_map(|&label| weights.get(label as usize)).sum(),
+        }
+    }
+
     fn check(&self, labels: &[u32], rows: usize, classes: usize) -> Result<(), TrainingError> {
         TrainingError::check_size("labels", labels.len(), rows)?;
         TrainingError::check_labels(labels, classes)?;
@@ -149,6 +158,16 @@ mod tests {
         let actual = loss.value_and_gradient(&LOGITS, &[2, 0], 3, None).expect("valid");
         let expected = -(3.0 * log_softmax(&LOGITS[..3])[2] + log_softmax(&LOGITS[3..])[0]) / 4.0;
         assert!((actual - expected).abs() < 1e-12, "{actual} is not {expected}");
+    }
+
+    #[test]
+    fn the_mean_is_that_of_its_parts_by_their_weight() {
+        for class_weights in [None, Some(vec![1.0, 2.0, 3.0].into())] {
+            let loss = ClassificationLoss { class_weights, ..Default::default() };
+            let mean = |logits: &[f64], labels: &[u32]| loss.value_and_gradient(logits, labels, 3, None).expect("valid");
+            let parts = loss.weight_of(&[2]) * mean(&LOGITS[..3], &[2]) + loss.weight_of(&[0]) * mean(&LOGITS[3..], &[0]);
+            assert!((mean(&LOGITS, &[2, 0]) - parts / loss.weight_of(&[2, 0])).abs() < 1e-15);
+        }
     }
 
     #[test]

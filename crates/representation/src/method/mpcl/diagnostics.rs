@@ -3,7 +3,7 @@
 use longtail_training::{EpochMeter, Scalar, scalar_value};
 
 use crate::RepresentationError;
-use crate::objective::{Contrast, LossAtFeatures};
+use crate::objective::{Contrast, Losses};
 use crate::prototype_loss::prototype_loss;
 use crate::unit_features::{UnitRows, row_cosines};
 
@@ -12,7 +12,7 @@ pub(super) const LOSS_BEFORE_EVERY: u64 = 50;
 
 /// Names the step's losses, the agreement of c' with c, and the pull of L_PC on the features to `meter`.
 pub(super) fn log_losses<T: Scalar>(
-    loss: &LossAtFeatures<T>,
+    loss: &Losses,
     contrast: Option<&Contrast<'_, T>>,
     features: &[T],
     labels: &[u32],

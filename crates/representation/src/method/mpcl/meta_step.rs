@@ -1,5 +1,8 @@
-//! Steps 2 to 6 of the bi-level step: from the train tape to a new Θ. Weights, momentum and running statistics are read
-//! only; all that moves here is Θ and its optimiser.
+//! Steps 1 to 6 of the bi-level step: from the train batch to a new Θ. Weights and momentum are read only, and running
+//! statistics move with the train forward; all else that moves here is Θ and its optimiser.
+//!
+//! Where batches are cut, each walk over a batch runs the forward pass of a part again, on one tape: first with the gradient at
+//! Θ, then for the meta batch at Ŵ, then along v; G is the sum over all parts' images.
 
 use longtail_backbone::{NormMode, Tape};
 use longtail_recipe::{Jvp, MetaBn, MetaScale};
@@ -11,21 +14,39 @@ use crate::RepresentationError;
 use crate::feature_direction::forward_mode;
 use crate::meta_gradient::{ContrastDirection, MetaObjective, meta_gradient};
 use crate::model::Model;
-use crate::objective::{Contrast, loss_at_features, weights_gradient};
+use crate::objective::Contrast;
+use crate::passes::{Objective, Pass, Walk};
 use crate::prototypes::SeenClasses;
 use crate::unit_features::UnitRows;
 use crate::virtual_step::virtual_step;
 
-/// Buffers that are kept between steps.
-#[derive(Default)]
-pub(super) struct Scratch<T> {
+/// Tapes that are kept between steps; where batches are cut `train` serves for all.
+pub(super) struct Tapes<T> {
+    pub(super) train: Tape<T>,
     /// The train batch on running statistics, with `meta_bn: running`.
-    virtual_tape: Tape<T>,
-    meta_tape: Tape<T>,
-    gradient: Vec<T>,
-    virtual_weights: Vec<T>,
-    /// v: ∇L_meta at Ŵ.
-    meta_direction: Vec<T>,
+    on_running: Tape<T>,
+    meta: Tape<T>,
+}
+
+impl<T> Default for Tapes<T> {
+    fn default() -> Self {
+        Self { train: Tape::default(), on_running: Tape::default(), meta: Tape::default() }
+    }
+}
+
+impl<T: Scalar> Tapes<T> {
+    fn meta(&mut self, shared: bool) -> &mut Tape<T> {
+        if shared { &mut self.train } else { &mut self.meta }
+    }
+
+    /// Of the train batch in that mode.
+    fn train(&mut self, mode: NormMode, shared: bool) -> &mut Tape<T> {
+        if shared || mode != NormMode::Running { &mut self.train } else { &mut self.on_running }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        [&self.train, &self.on_running, &self.meta].iter().map(|tape| tape.memory_bytes()).sum()
+    }
 }
 
 /// The meta-gradient and what led to it.
@@ -40,7 +61,7 @@ pub struct MetaStep<T> {
 }
 
 impl<T: Scalar> Mpcl<T> {
-    /// Steps 2 to 6 with the next meta batch.
+    /// Steps 1 to 6 with the next meta batch.
     pub(super) fn move_theta(
         &mut self,
         model: &mut Model<T>,
@@ -53,7 +74,7 @@ impl<T: Scalar> Mpcl<T> {
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
         let meta = self.meta.as_ref().ok_or(RepresentationError::NoMetaSet)?.batch(self.meta_steps)?;
-        let step = self.meta_gradient(model, optimizer, batch, &meta, at.lr, empirical, seen, lambda)?;
+        let step = self.meta_gradient(model, optimizer, batch, &meta, at.lr, empirical, seen, lambda, true)?;
         TrainingError::check_finite("meta/loss_after", step.loss_after, at.epoch, at.step, at.lr)?;
         if self.meta_steps.is_multiple_of(diagnostics::LOSS_BEFORE_EVERY) {
             let before = self.meta_loss(model, None, &meta)?;
@@ -72,8 +93,8 @@ impl<T: Scalar> Mpcl<T> {
         Ok(())
     }
 
-    /// The gradient of L_meta(Ŵ(Θ)) with respect to Θ on one train batch, whose forward is on this method's tape, and one
-    /// meta batch. Changes neither weights, momentum, running statistics nor Θ.
+    /// The gradient of L_meta(Ŵ(Θ)) with respect to Θ on one train batch and one meta batch. Changes neither weights, momentum
+    /// nor Θ, and running statistics only with `track`.
     ///
     /// # Shapes
     /// - `empirical`: c of the seen classes, (K_seen, d)
@@ -89,56 +110,63 @@ impl<T: Scalar> Mpcl<T> {
         empirical: &[T],
         seen: &SeenClasses,
         lambda: f64,
+        track: bool,
     ) -> Result<MetaStep<T>, RepresentationError> {
-        let (n, backbone, tau) = (batch.labels.len(), model.backbone_len(), self.settings.tau);
-        let mode = self.meta_norm_mode();
-        let scratch = &mut self.scratch;
-        let tape = if mode == NormMode::Running {
-            let weights = &model.weights[..backbone];
-            model.network.forward(weights, &mut model.running, &batch.images, n, mode, &mut scratch.virtual_tape)?;
-            &scratch.virtual_tape
-        } else {
-            &self.tape
-        };
+        let (n, backbone, tau, micro) =
+            (batch.labels.len(), model.backbone_len(), self.settings.tau, self.settings.micro);
+        let (mode, shared, head) = (self.meta_norm_mode(), micro.cuts(), model.head);
+
+        // 1  The train forward; with batch statistics it is the walk of step 2.
+        let mut first = NormMode::Batch { track };
+        if mode == NormMode::Running {
+            Pass::of(model, batch, first, micro).each(Walk::Fresh, &mut self.tapes.train, &mut |_, _, _| Ok(()))?;
+            first = mode;
+        }
 
         // 2  g at Θ_t.
         let prototypes = self.settings.network.apply(&self.theta, empirical)?;
         let contrast = Contrast { prototypes: &prototypes, seen, lambda, tau };
-        let loss = &self.settings.loss;
-        let train =
-            loss_at_features(&model.head, model.head_weights(), tape.features(), &batch.labels, loss, Some(&contrast))?;
-        weights_gradient(&mut model.network, &model.weights, tape, &train, &mut scratch.gradient)?;
+        let objective = Objective { head: &head, loss: &self.settings.loss, contrast: Some(&contrast) };
+        let (gradient, features) = (Some(&mut self.gradient), Some(&mut self.features));
+        let tape = self.tapes.train(mode, shared);
+        Pass::of(model, batch, first, micro).losses(Walk::Fresh, tape, &objective, gradient, features)?;
 
         // 3  Ŵ.
-        let kind = self.settings.virtual_step;
-        let rate = virtual_step(kind, lr, &model.weights, &scratch.gradient, optimizer, &mut scratch.virtual_weights)?;
+        let (kind, there) = (self.settings.virtual_step, &mut self.virtual_weights);
+        let rate = virtual_step(kind, lr, &model.weights, &self.gradient.sum, optimizer, there)?;
 
-        // 4  v = ∇L_meta at Ŵ; only its backbone block matters, as L_PC does not know the head.
-        let (virtual_backbone, virtual_head) = scratch.virtual_weights.split_at(backbone);
-        let meta_n = meta.labels.len();
-        let running = &mut model.running;
-        model.network.forward(virtual_backbone, running, &meta.images, meta_n, mode, &mut scratch.meta_tape)?;
-        let meta_features = scratch.meta_tape.features();
-        let after =
-            loss_at_features(&model.head, virtual_head, meta_features, &meta.labels, &self.settings.meta_loss, None)?;
-        let direction = &mut scratch.meta_direction;
-        direction.resize(backbone, T::ZERO);
-        model.network.backward(virtual_backbone, &scratch.meta_tape, &after.features_gradient, direction)?;
+        // 4  v = ∇L_meta at Ŵ, where g was; only its backbone block matters, as L_PC does not know the head.
+        let objective = Objective { head: &head, loss: &self.settings.meta_loss, contrast: None };
+        let mut pass = Pass { weights: &self.virtual_weights, ..Pass::of(model, meta, mode, micro) };
+        let (tape, gradient) = (self.tapes.meta(shared), Some(&mut self.gradient));
+        let after = pass.losses(Walk::Fresh, tape, &objective, gradient, None)?;
+        let direction = &self.gradient.sum[..backbone];
 
         // 5  u̇ along v, on the train batch at W.
-        let weights = &model.weights[..backbone];
         let unit_dot = match self.settings.jvp {
             Jvp::Central => {
-                let images = &batch.images;
-                self.central.unit_dot(&mut model.network, weights, running, images, n, mode, direction)?
+                let Model { network, weights, running, .. } = model;
+                let (weights, images, parts) = (&weights[..backbone], &batch.images, micro.parts(n));
+                let tape = self.tapes.meta(shared);
+                self.central.unit_dot(network, weights, running, images, &parts, mode, direction, tape)?
             }
-            _ => forward_mode(&mut model.network, weights, tape, direction)?,
+            _ => {
+                let mut unit_dot = Vec::new();
+                let tape = self.tapes.train(mode, shared);
+                let mut pass = Pass::of(model, batch, mode, micro);
+                let weights = &pass.weights[..backbone];
+                pass.each(Walk::Again, tape, &mut |network, tape, _| {
+                    unit_dot.extend(forward_mode(network, weights, tape, direction)?);
+                    Ok(())
+                })?;
+                unit_dot
+            }
         };
 
         // 6  ∇_Θ of −α·G(Θ).
         let dim = self.settings.network.dim();
         let (rows, targets) = seen.members(&batch.labels);
-        let unit = UnitRows::of(tape.features(), dim).rows;
+        let unit = UnitRows::of(&self.features, dim).rows;
         let pick = |matrix: &[T]| -> Vec<T> {
             rows.iter().flat_map(|&row| &matrix[row as usize * dim..(row as usize + 1) * dim]).copied().collect()
         };
@@ -167,28 +195,12 @@ impl<T: Scalar> Mpcl<T> {
         weights: Option<&[T]>,
         meta: &LabelledImages<T>,
     ) -> Result<f64, RepresentationError> {
-        let (mode, meta_n, backbone) = (self.meta_norm_mode(), meta.labels.len(), model.backbone_len());
-        let (backbone, head) = weights.unwrap_or(&model.weights).split_at(backbone);
-        let (running, tape) = (&mut model.running, &mut self.scratch.meta_tape);
-        model.network.forward(backbone, running, &meta.images, meta_n, mode, tape)?;
-        let loss = loss_at_features(&model.head, head, tape.features(), &meta.labels, &self.settings.meta_loss, None)?;
-        Ok(loss.classification)
-    }
-
-    /// Runs the train batch's forward without moving running statistics, as step 1 of a step would: for tests.
-    ///
-    /// # Errors
-    /// If sizes do not fit.
-    pub fn run_train_forward(
-        &mut self,
-        model: &mut Model<T>,
-        batch: &LabelledImages<T>,
-    ) -> Result<&Tape<T>, RepresentationError> {
-        let (n, backbone) = (batch.labels.len(), model.backbone_len());
-        let still = NormMode::Batch { track: false };
-        let weights = &model.weights[..backbone];
-        model.network.forward(weights, &mut model.running, &batch.images, n, still, &mut self.tape)?;
-        Ok(&self.tape)
+        let (mode, micro, head) = (self.meta_norm_mode(), self.settings.micro, model.head);
+        let objective = Objective { head: &head, loss: &self.settings.meta_loss, contrast: None };
+        let mut pass = Pass::of(model, meta, mode, micro);
+        pass.weights = weights.unwrap_or(pass.weights);
+        let tape = self.tapes.meta(micro.cuts());
+        Ok(pass.losses(Walk::Fresh, tape, &objective, None, None)?.classification)
     }
 
     fn meta_norm_mode(&self) -> NormMode {

@@ -8,6 +8,7 @@ use longtail_training::{AdamSettings, ClassificationLoss};
 use super::super::StepAt;
 use crate::RepresentationError;
 use crate::meta_network::MetaNetwork;
+use crate::passes::MicroBatch;
 use crate::prototypes::PrototypeSettings;
 
 /// The resolved recipe's `mpcl`, made concrete for one data set and feature dimension. Row numbers: mpcl_mpfa.md §5.
@@ -55,6 +56,8 @@ pub struct MpclSettings {
     pub jvp: Jvp,
     /// Batch norm in the virtual and meta forwards (§4.6).
     pub meta_bn: MetaBn,
+    /// How batches are cut.
+    pub micro: MicroBatch,
 }
 
 /// What a step contrasts against.
@@ -75,7 +78,7 @@ pub enum Phase {
 }
 
 impl MpclSettings {
-    /// For training of `epochs` epochs on classes of `class_counts` images.
+    /// For training of `epochs` epochs on classes of `class_counts` images, in whole batches.
     ///
     /// # Errors
     /// If a loss needs images of every class and one has none, or this build does not know a setting.
@@ -116,6 +119,7 @@ impl MpclSettings {
             virtual_step: recipe.virtual_step,
             jvp: recipe.jvp,
             meta_bn: recipe.meta_bn,
+            micro: MicroBatch::WHOLE,
         })
     }
 
