@@ -7,6 +7,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::header::segment;
 use super::{Header, PhotoProblem};
 
 /// Decodes all of a JPEG into `rgb`.
@@ -16,8 +17,16 @@ pub(super) fn decode(
     rgb: &mut Vec<u8>,
     raw: &mut Vec<u8>,
 ) -> Result<(), PhotoProblem> {
-    // Pillow refuses whatever lacks the end marker, however much of the picture is there.
-    if !encoded.windows(2).rev().any(|two| two == [0xFF, 0xD9]) {
+    // Pillow refuses whatever lacks the end marker, however much of the picture is there. A thumbnail in the header has one too.
+    let mut scan = 2;
+    loop {
+        let segment = segment(encoded, scan)?;
+        scan = segment.end;
+        if segment.marker == 0xDA {
+            break;
+        }
+    }
+    if !encoded[scan..].windows(2).rev().any(|two| two == [0xFF, 0xD9]) {
         return Err(PhotoProblem::jpeg_ends(encoded));
     }
     // The decoder has panicked on damaged files before (its issues 262, 331, 362).
