@@ -126,6 +126,22 @@ fn a_thumbnails_end_is_not_the_pictures() {
 }
 
 #[test]
+fn what_a_scratch_held_before_changes_no_pixel() {
+    let case = cases().into_iter().find(|case| case.name == "444.jpg").expect("a case");
+    // Half of its picture is missing, and the end marker is there: read, as Pillow does.
+    let mut encoded = case.encoded[..case.encoded.len() - 400].to_vec();
+    encoded.extend([0xFF, 0xD9]);
+    let header = probe(&encoded).expect("a header");
+    let pixels = |scratch: &mut DecodeScratch| {
+        scratch.decode(&encoded, &header, Window::whole(&header), 1).map(|pixels| pixels.rgb.to_vec())
+    };
+    let mut used = DecodeScratch::default();
+    let full = probe(&case.encoded).expect("a header");
+    used.decode(&case.encoded, &full, Window::whole(&full), 1).expect("a photo");
+    assert_eq!(pixels(&mut used), pixels(&mut DecodeScratch::default()));
+}
+
+#[test]
 fn damaged_files_never_panic() {
     let mut scratch = DecodeScratch::default();
     let mut state = 1u64;
@@ -166,9 +182,43 @@ fn foreign_and_enormous_files_are_refused_from_their_first_bytes() {
     assert_eq!(problem(&jpeg), PhotoProblem::TooLarge { width: 0x3000, height: 0x3000 });
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0, 0, 0x30, 0]);
     assert!(matches!(problem(&jpeg), PhotoProblem::Damaged { .. }));
+    jpeg[frame + 9] = 2;
+    assert!(matches!(problem(&jpeg), PhotoProblem::Unsupported { .. }));
     jpeg[frame + 1] = 0xC9;
     assert!(matches!(problem(&jpeg), PhotoProblem::Unsupported { .. }));
     let mut png = named("rgb.png");
     png[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
     assert_eq!(problem(&png), PhotoProblem::TooLarge { width: 0x10000, height: 0x10000 });
+}
+
+/// A file with more segments right after its beginning.
+fn with_segments(encoded: &[u8], segments: &[u8]) -> Vec<u8> {
+    [&encoded[..2], segments, &encoded[2..]].concat()
+}
+
+#[test]
+fn oddities_that_pillow_reads_are_read() {
+    for case in cases().iter().filter(|case| ["420.jpg", "444.jpg", "grey.jpg"].contains(&case.name.as_str())) {
+        let end = picture_end(case) - 2;
+        let junk_before_end = [&case.encoded[..end], &[0x12, 0x34, 0, 0], &case.encoded[end..]].concat();
+        let fill_before_end = [&case.encoded[..end], &[0xFF, 0xFF], &case.encoded[end..]].concat();
+        let odd: [(&str, Vec<u8>); 9] = [
+            ("bytes before the end", junk_before_end),
+            ("fill bytes before the end", fill_before_end),
+            ("EXIF of nonsense", with_segments(&case.encoded, b"\xFF\xE1\0\x0CExif\0\0\x01\x02\x03\x04")),
+            ("EXIF that is cut", with_segments(&case.encoded, b"\xFF\xE1\0\x0EExif\0\0II*\0\xFF\xFF")),
+            ("an empty APP1", with_segments(&case.encoded, b"\xFF\xE1\0\x02")),
+            ("a profile of nonsense", with_segments(&case.encoded, b"\xFF\xE2\0\x10ICC_PROFILE\0\x09\x01")),
+            ("an IPTC of nonsense", with_segments(&case.encoded, b"\xFF\xED\0\x14Photoshop 3.0\08BIM")),
+            ("an APP of nothing", with_segments(&case.encoded, b"\xFF\xEB\0\x02")),
+            ("a comment", with_segments(&case.encoded, b"\xFF\xFE\0\x06\xFF\xD9\xFF\xD8")),
+        ];
+        let mut wrong = Vec::new();
+        for (what, encoded) in odd {
+            if let Err(problem) = check(&encoded) {
+                wrong.push(format!("{}: {what}: {problem}", case.name));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }

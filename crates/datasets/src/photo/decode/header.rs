@@ -44,11 +44,14 @@ pub(super) fn jpeg(encoded: &[u8]) -> Result<Header, PhotoProblem> {
         at = end;
         match marker {
             0xC0..=0xC2 => {
-                let [precision, tall, tall_low, wide, wide_low, ..] = *body else {
+                let [precision, tall, tall_low, wide, wide_low, components, ..] = *body else {
                     return Err(PhotoProblem::jpeg("a frame header that is too short"));
                 };
                 if precision != 8 {
                     return Err(PhotoProblem::Unsupported { what: format!("a JPEG of {precision} bits a sample") });
+                }
+                if !matches!(components, 1 | 3 | 4) {
+                    return Err(PhotoProblem::Unsupported { what: format!("a JPEG of {components} components") });
                 }
                 let (width, height) = (u16::from_be_bytes([wide, wide_low]), u16::from_be_bytes([tall, tall_low]));
                 size = Some((u32::from(width), u32::from(height)));

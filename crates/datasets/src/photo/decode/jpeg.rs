@@ -1,4 +1,9 @@
-//! JPEG to RGB through zune-jpeg: the whole image.
+//! JPEG to RGB through zune-jpeg: always the whole image at full size.
+//!
+//! Interior pixels are within 4 of Pillow's on the test images (5 on real photos with 4:2:0 chroma); where chroma is widened, the
+//! last row and column of images with padded blocks may differ by up to 24. Damage inside the compressed data is refused where
+//! the decoder sees it, in its strict mode. What it does not see for certain is a file that was cut and then closed with an end
+//! marker; Pillow reads such files too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -47,11 +52,15 @@ fn decode_whole(encoded: &[u8], header: &Header, rgb: &mut Vec<u8>, raw: &mut Ve
     if decoder.dimensions() != Some((header.width as usize, header.height as usize)) {
         return Err(PhotoProblem::jpeg("two frame headers"));
     }
+    // Cleared: a file that was cut and then closed by an end marker passes with rows that the decoder leaves as they are, and
+    // those must not be the previous photo's.
+    rgb.clear();
     rgb.resize(3 * pixels, 0);
     match decoder.input_colorspace() {
         // As stored, to convert them as Pillow does.
         Some(four @ ColorSpace::CMYK) => {
             decoder.set_options(options.jpeg_set_out_colorspace(four));
+            raw.clear();
             raw.resize(4 * pixels, 0);
             decoder.decode_into(raw).map_err(damaged)?;
             for (pixel, stored) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(4)) {
