@@ -11,6 +11,7 @@ mod dump_all;
 mod error;
 pub mod export;
 mod groups;
+pub mod import;
 pub mod inspect;
 pub mod plot;
 mod stage;

@@ -1,0 +1,212 @@
+//! `features import` and `features means`: a network that others trained, and what the classifiers need beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use longtail_artifact::{NamedTensor, TensorData, TensorFile, write_tensors};
+use longtail_backbone::{Architecture, ImageShape, from_torchvision, save_backbone};
+use longtail_training::HeadWeights;
+use serde_json::{Value, json};
+
+use crate::FeaturesError;
+
+/// What the weights' images were normalised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum NormalizedBy {
+    /// (.485, .456, .406) / (.229, .224, .225): torchvision's weights.
+    Imagenet,
+    /// (.466, .471, .380) / (.195, .194, .192): weights of iNaturalist 2018.
+    Inaturalist,
+}
+
+impl NormalizedBy {
+    fn to_json(self) -> Value {
+        match self {
+            Self::Imagenet => json!({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}),
+            Self::Inaturalist => json!({"mean": [0.466, 0.471, 0.380], "std": [0.195, 0.194, 0.192]}),
+        }
+    }
+}
+
+/// Arguments of `features import`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  features import --architecture resnet50 resnet50.safetensors --out RUN/representation/ce/backbone.safetensors
+  features import --architecture resnext50_32x4d W.safetensors --out backbone.safetensors --head head.safetensors
+
+The weights file is a state dict: safetensors.torch.save_file(net.state_dict(), \"resnet50.safetensors\"). `features --recipe …
+--accept-stale` then dumps features with it.")]
+pub struct ImportArgs {
+    /// torchvision's weights, as safetensors
+    pub weights: PathBuf,
+    /// resnet50, resnet101, resnet152 or resnext50_32x4d
+    #[arg(long, value_name = "NAME")]
+    pub architecture: String,
+    /// Height and width of the images that it will see: the recipe's data.image_side
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u16).range(32..=1024))]
+    pub image_side: u16,
+    /// What its images were normalised by; goes into the file's metadata, the recipe's data.normalize must say the same
+    #[arg(long, value_enum, default_value = "imagenet")]
+    pub normalize: NormalizedBy,
+    /// The backbone.safetensors to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Also write the weights' own classifier, as a head.safetensors
+    #[arg(long, value_name = "FILE")]
+    pub head: Option<PathBuf>,
+}
+
+/// Arguments of `features means`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Example:
+  features means RUN/features/ce/train.safetensors --prototypes RUN/representation/ce/prototypes.safetensors \\
+    --head RUN/representation/ce/head.safetensors
+
+The classifiers read these two files beside the dumps; with an imported backbone no stage 1 has made them.")]
+pub struct MeansArgs {
+    /// The dump of the training images
+    pub train: PathBuf,
+    /// The prototypes.safetensors to write: each class's mean direction, of unit length
+    #[arg(long, value_name = "FILE")]
+    pub prototypes: PathBuf,
+    /// Also write a head.safetensors with these directions as its weights and no bias: the nearest mean by cosine
+    #[arg(long, value_name = "FILE")]
+    pub head: Option<PathBuf>,
+}
+
+/// Brings torchvision's weights into the form that stage 2 reads.
+///
+/// # Errors
+/// An unknown architecture, weights that are not all of it and nothing else, or a file that cannot be written.
+pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let architecture: Architecture = args.architecture.parse()?;
+    if !matches!(architecture, Architecture::ImageNetResNet { .. } | Architecture::ResNeXt50) {
+        let text =
+            format!("torchvision has no `{architecture}`: it has resnet50, resnet101, resnet152 and resnext50_32x4d");
+        return Err(FeaturesError::Unfit(text).into());
+    }
+    let side = usize::from(args.image_side);
+    let image = ImageShape { height: side, width: side, channels: 3 };
+    let imported = from_torchvision(&args.weights, architecture, image)
+        .with_context(|| format!("`{}` cannot be imported as {architecture}", args.weights.display()))?;
+    // Read before anything is written: both files come into being or neither.
+    let head = args.head.as_ref().map(|_| classifier(&args.weights)).transpose()?;
+    let mut metadata = imported.metadata.as_object().cloned().unwrap_or_default();
+    metadata.insert("normalize".to_owned(), args.normalize.to_json());
+    let hash = save_backbone(&args.out, &imported.network, &imported.params, &imported.running, &metadata)?;
+    eprintln!("{}: {architecture}, d = {}, blake3 {hash}", args.out.display(), imported.network.feature_dim());
+    if let (Some(head), Some(path)) = (head, &args.head) {
+        head.save(path)?;
+        eprintln!("{}: {} classes", path.display(), head.shape.num_classes);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
+    let file = TensorFile::open(weights)?;
+    let weight = file.expect_f32("fc.weight", &[None, None])?;
+    let bias = file.expect_f32("fc.bias", &[None])?;
+    Ok(HeadWeights::linear(&weight, &bias)?)
+}
+
+/// Writes each class's mean direction in a training dump as its prototype.
+///
+/// `c_k = m_k / ‖m_k‖`, `m_k` the mean of the class's rows of unit length; `meta` is the same as `empirical`.
+///
+/// # Errors
+/// A file that is no dump or cannot be written, a class without rows or without a direction, NaN.
+pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
+    let file = TensorFile::open(&args.train)?;
+    let labels = file.expect_u32("labels", &[None])?;
+    let classes = file.expect_u32("class_counts", &[None])?.len();
+    let features = file.f32("features")?;
+    let unfit = |what: String| FeaturesError::Unfit(format!("`{}`: {what}", args.train.display()));
+    let dim = match file.shape("features") {
+        Some(&[rows, dim]) if rows == labels.len() && dim > 0 => dim,
+        other => return Err(unfit(format!("`features` has shape {other:?}, there are {} labels", labels.len())).into()),
+    };
+    let mut sums: Vec<Option<Vec<f64>>> = vec![None; classes];
+    for (row, (values, label)) in features.chunks_exact(dim).zip(&labels).enumerate() {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(unfit(format!("row {row} holds {} at dimension {at}", values[at])).into());
+        }
+        let Some(sum) = sums.get_mut(*label as usize) else {
+            return Err(unfit(format!("label {label} of row {row} is not below {classes}")).into());
+        };
+        let values: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+        let norm = norm(&values).max(f64::MIN_POSITIVE);
+        let sum = sum.get_or_insert_with(|| vec![0.0; dim]);
+        sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += x / norm);
+    }
+    let mut directions = Vec::new();
+    for (class, sum) in sums.iter().enumerate() {
+        let Some(sum) = sum.as_ref().filter(|sum| norm(sum) > 0.0) else {
+            return Err(unfit(format!("class {class} has no row, or rows without a direction")).into());
+        };
+        let length = norm(sum);
+        directions.extend(sum.iter().map(|x| (x / length) as f32));
+    }
+    let matrix = |name: &str| NamedTensor {
+        name: name.to_owned(),
+        shape: vec![classes, dim],
+        data: TensorData::F32(directions.clone()),
+    };
+    let seen = NamedTensor { name: "seen".into(), shape: vec![classes], data: TensorData::U32(vec![1; classes]) };
+    let metadata = json!({"made_by": "features means", "backbone": file.metadata()["backbone"]});
+    write_tensors(&args.prototypes, &[matrix("empirical"), matrix("meta"), seen], &metadata)?;
+    eprintln!("{}: {classes} classes, d = {dim}", args.prototypes.display());
+    if let Some(path) = &args.head {
+        HeadWeights::linear(&directions, &vec![0.0; classes])?.save(path)?;
+        eprintln!("{}: nearest mean", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_directions_of_unit_rows() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| dir.path().join(name);
+        let vector = |name: &str, values: Vec<u32>| NamedTensor {
+            name: name.into(),
+            shape: vec![values.len()],
+            data: TensorData::U32(values),
+        };
+        let features = |values: Vec<f32>| NamedTensor {
+            name: "features".into(),
+            shape: vec![values.len() / 2, 2],
+            data: TensorData::F32(values),
+        };
+        let args = MeansArgs { train: path("t"), prototypes: path("p"), head: Some(path("h")) };
+        // (4, 0) and (0, 1) have the mean direction (1, 1) / √2, whatever their lengths.
+        let tensors = [
+            features(vec![4.0, 0.0, 0.0, 1.0, 3.0, 4.0]),
+            vector("labels", vec![0, 0, 1]),
+            vector("class_counts", vec![2, 1]),
+        ];
+        write_tensors(&args.train, &tensors, &Value::Null).expect("writable");
+        means(&args).expect("a dump");
+        let found = TensorFile::open(&args.prototypes).and_then(|file| file.expect_f32("meta", &[Some(2), Some(2)]));
+        let half = 0.5f32.sqrt();
+        for (found, wanted) in found.expect("written").iter().zip([half, half, 0.6, 0.8]) {
+            assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+        }
+        assert_eq!(HeadWeights::load(&path("h")).expect("a head").shape.num_classes, 2);
+        let without =
+            [features(vec![4.0, 0.0, 0.0, 1.0]), vector("labels", vec![0, 0]), vector("class_counts", vec![2, 1])];
+        write_tensors(&args.train, &without, &Value::Null).expect("writable");
+        assert!(means(&args).expect_err("class 1 is empty").to_string().contains("class 1 has no row"));
+    }
+}
