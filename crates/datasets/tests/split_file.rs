@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 fn source() -> DataSource {
     let set = |per_class: u32| ImageSet {
-        images: vec![0; 10 * per_class as usize],
+        images: vec![0; 10 * per_class as usize].into(),
         labels: (0..10 * per_class).map(|i| i % 10).collect(),
         height: 1,
         width: 1,
@@ -17,7 +17,7 @@ fn source() -> DataSource {
         num_classes: 10,
         class_names: vec![String::new(); 10],
     };
-    DataSource { train: set(60), test: set(6), hash: "0123".to_owned() }
+    DataSource { train: set(60), test: set(6), hash: "0123".to_owned(), val_from: None }
 }
 
 /// The data part of a recipe with a few settings changed.

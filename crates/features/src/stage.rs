@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, progress, stage_specs};
-use longtail_datasets::{DatasetError, EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
+use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
 use longtail_recipe::Recipe;
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
-    let source = load(recipe.data.dataset, args.data.as_deref())
+    let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
     let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
@@ -60,7 +60,10 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
 
     let bar =
         progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
-    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet)?;
+    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet).map_err(|error| match error {
+        FeaturesError::Dataset(error) => error.explained(), // with its hint
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
     stage.finish(&outputs)?;
@@ -99,7 +102,7 @@ fn plan<'a>(
     test: &Arc<ImageSet>,
 ) -> anyhow::Result<Vec<Dump<'a>>> {
     let batch_size = recipe.features.batch_size;
-    let evaluation = || EvalTransform::new(&recipe.data.normalize, train.shape());
+    let evaluation = || Transform::eval(&recipe.data, train.shape());
     let parts = [
         ("train", &split.train, train, false),
         ("meta", &split.meta, train, false),
@@ -115,7 +118,7 @@ fn plan<'a>(
     }
     let augmentation = recipe.representation(variant)?.augmentation;
     for view in 1..=recipe.features.views {
-        let transform = TrainTransform::new(augmentation, &recipe.data.normalize, train.shape())?;
+        let transform = Transform::train(augmentation, &recipe.data, train.shape())?;
         let transforms: Value = transform.describe();
         let loader = EvalLoader::augmented(
             Arc::clone(train),

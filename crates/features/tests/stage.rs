@@ -142,7 +142,7 @@ fn dumps_hold_what_the_network_says_of_every_image() {
         let (mean, std) = (run.recipe.data.normalize.mean[0], run.recipe.data.normalize.std[0]);
         for row in [0, wanted.len() / 2, wanted.len() - 1] {
             let start = wanted[row] as usize * 28 * 28;
-            let pixels: Vec<f32> = images.images[start..start + 28 * 28]
+            let pixels: Vec<f32> = images.images.pixels()[start..start + 28 * 28]
                 .iter()
                 .map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std)
                 .collect();

@@ -146,7 +146,7 @@ fn networks_and_augmentations_that_do_not_fit_the_images() {
         ("imagenet_lt", "backbone: resnet152"),
         ("cifar100", "backbone: resnext50_32x4d"),
         ("image_folder", "augmentation: none"),
-        ("inaturalist2018", "augmentation: random_resized_crop"),
+        ("image_folder", "augmentation: random_resized_crop"),
         ("fashion_mnist", "micro_batch: 2"),
     ] {
         with(dataset, line).unwrap_or_else(|error| panic!("{dataset}, {line}: {error}"));

@@ -215,7 +215,7 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
                  no hyper-parameter was chosen on data.",
                 summary.meta_per_class
             ),
-            // A photo set: no long tail was drawn.
+            // ImageNet-LT, or a folder of photos: there is a validation list.
             MetaSource::Metasaug if summary.imbalance_factor.is_none() => format!(
                 "Hyper-parameters were chosen on validation data, never on the test set: on the images of the validation \
                  list but for {} of each class, from which the meta-network learns.",
@@ -227,6 +227,14 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
                  the same images.",
                 summary.meta_per_class
             ),
+            MetaSource::LtBalancedDraws if summary.dataset == Dataset::ImagenetLt.name() => {
+                "The meta batches are class-balanced draws from the training set. Hyper-parameters were chosen on the \
+                 validation list, never on the test set."
+                    .to_owned()
+            }
+            _ if summary.dataset == Dataset::ImagenetLt.name() => {
+                "There is no meta set. Hyper-parameters were chosen on the validation list, never on the test set.".to_owned()
+            }
             MetaSource::LtBalancedDraws => "The meta batches are class-balanced draws from the training set; there is no \
                                             validation set, and no hyper-parameter was chosen on data."
                 .to_owned(),

@@ -40,6 +40,15 @@ pub struct DataRecipe {
 }
 
 impl DataRecipe {
+    /// Whether there are validation images, on which settings may be chosen. A folder of photos may turn out to have none.
+    pub fn has_validation(&self) -> bool {
+        match self.dataset {
+            Dataset::ImagenetLt | Dataset::ImageFolder => true,
+            Dataset::Inaturalist2018 => false,
+            _ => self.meta_source == MetaSource::Metasaug,
+        }
+    }
+
     /// Height and width in pixels of the images that a network sees.
     pub fn image_side(&self) -> usize {
         self.photo.as_ref().map_or(match self.dataset {

@@ -1,5 +1,11 @@
 //! What `datasets check` finds: files, counts, channel means, record order, and the split that a recipe would draw.
 
+mod photos;
+mod published;
+
+pub use photos::{ListReport, PhotoReport, PhotoSplit, check_photos};
+pub use published::Published;
+
 use std::path::Path;
 
 use longtail_recipe::{DataRecipe, Dataset, MetaSource};
