@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use longtail_artifact::{NamedTensor, TensorData, TensorFile, write_tensors};
-use longtail_backbone::{Architecture, ImageShape, from_torchvision, save_backbone};
+use longtail_artifact::{ArtifactError, NamedTensor, TensorData, TensorFile, write_tensors};
+use longtail_backbone::{Architecture, BackboneError, ImageShape, from_torchvision, save_backbone};
 use longtail_training::HeadWeights;
 use serde_json::{Value, json};
 
 use crate::FeaturesError;
+use crate::error::{DUMP_AGAIN, is_same_file};
 
 /// What the weights' images were normalised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,16 +84,17 @@ pub struct MeansArgs {
 /// # Errors
 /// An unknown architecture, weights that are not all of it and nothing else, or a file that cannot be written.
 pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let architecture: Architecture = args.architecture.parse()?;
-    if !matches!(architecture, Architecture::ImageNetResNet { .. } | Architecture::ResNeXt50) {
-        let text =
-            format!("torchvision has no `{architecture}`: it has resnet50, resnet101, resnet152 and resnext50_32x4d");
-        return Err(FeaturesError::Unfit(text).into());
-    }
+    let architecture = args.architecture.parse::<Architecture>().ok();
+    let known = |found: &Architecture| matches!(found, Architecture::ImageNetResNet { .. } | Architecture::ResNeXt50);
+    let Some(architecture) = architecture.filter(known) else {
+        let what = format!("`--architecture {}` is none of torchvision's that can be imported", args.architecture);
+        return Err(FeaturesError::unfit(what, "resnet50, resnet101, resnet152 and resnext50_32x4d can").into());
+    };
+    spare(&args.weights, &[Some(&args.out), args.head.as_ref()])?;
     let side = usize::from(args.image_side);
     let image = ImageShape { height: side, width: side, channels: 3 };
-    let imported = from_torchvision(&args.weights, architecture, image)
-        .with_context(|| format!("`{}` cannot be imported as {architecture}", args.weights.display()))?;
+    let imported =
+        from_torchvision(&args.weights, architecture, image).map_err(|error| refused(args, architecture, error))?;
     // Read before anything is written: both files come into being or neither.
     let head = args.head.as_ref().map(|_| classifier(&args.weights)).transpose()?;
     let mut metadata = imported.metadata.as_object().cloned().unwrap_or_default();
@@ -101,14 +102,75 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let hash = save_backbone(&args.out, &imported.network, &imported.params, &imported.running, &metadata)?;
     eprintln!("{}: {architecture}, d = {}, blake3 {hash}", args.out.display(), imported.network.feature_dim());
     if let (Some(head), Some(path)) = (head, &args.head) {
-        head.save(path)?;
+        head.save(path, &json!({"imported": "torchvision"}))?;
         eprintln!("{}: {} classes", path.display(), head.shape.num_classes);
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why the weights were not taken, in one line, and what would be.
+fn refused(args: &ImportArgs, architecture: Architecture, error: BackboneError) -> FeaturesError {
+    let error = match error {
+        BackboneError::File(missing @ ArtifactError::Missing { .. }) => return missing.into(),
+        BackboneError::InFile { source, .. } => *source, // the path is said below
+        other => other,
+    };
+    let weights = args.weights.display();
+    let hint = if is_pickle(&args.weights) {
+        format!(
+            "it is a file of torch.save; make a safetensors file of it, which holds no code: python3 -c 'import torch, \
+             safetensors.torch as st; st.save_file(torch.load(\"{weights}\", map_location=\"cpu\", weights_only=True), \
+             \"{architecture}.safetensors\")'"
+        )
+    } else {
+        format!(
+            "it must be the whole float32 state dict of torchvision's {architecture} under torchvision's names (no `module.` \
+             before them): st.save_file(net.float().state_dict(), \"{architecture}.safetensors\"); `features inspect FILE` \
+             lists what a file holds"
+        )
+    };
+    FeaturesError::unfit(format!("`{weights}` cannot be imported as {architecture}: {error}"), hint)
+}
+
+/// Whether torch.save wrote it: a zip archive, or in old versions a pickle.
+fn is_pickle(path: &Path) -> bool {
+    let mut start = [0u8; 4];
+    let read = fs_err::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut start));
+    matches!((read, start), (Ok(2..), [b'P', b'K', ..] | [0x80, 2..=5, ..]))
+}
+
+/// Refuses to write a file over the one that is read, over its neighbour, or beside the manifest of a finished stage.
+fn spare(input: &Path, outputs: &[Option<&PathBuf>]) -> Result<(), FeaturesError> {
+    let outputs: Vec<&PathBuf> = outputs.iter().copied().flatten().collect();
+    for (place, output) in outputs.iter().enumerate() {
+        let shown = output.display();
+        if is_same_file(input, output) || outputs[..place].contains(output) {
+            let what = format!("`{shown}` would be written over another file of this call");
+            return Err(FeaturesError::unfit(what, "give each file a name of its own"));
+        }
+        if output.parent().is_some_and(|folder| folder.join("manifest.json").exists()) {
+            let what = format!(
+                "`{shown}` lies in the folder of a finished stage, whose files it would mix with another network's"
+            );
+            return Err(FeaturesError::unfit(
+                what,
+                "import into a run folder of its own, such as runs/imported/seed-0",
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
     let file = TensorFile::open(weights)?;
+    if file.shape("fc.weight").is_none() {
+        let what = format!("`{}` holds no classifier (`fc.weight`, `fc.bias`)", weights.display());
+        return Err(FeaturesError::unfit(
+            what,
+            "leave --head out; `features means --head FILE` makes one of the dumps",
+        )
+        .into());
+    }
     let weight = file.expect_f32("fc.weight", &[None, None])?;
     let bias = file.expect_f32("fc.bias", &[None])?;
     Ok(HeadWeights::linear(&weight, &bias)?)
@@ -121,11 +183,12 @@ fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
 /// # Errors
 /// A file that is no dump or cannot be written, a class without rows or without a direction, NaN.
 pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
+    spare(&args.train, &[Some(&args.prototypes), args.head.as_ref()])?;
     let file = TensorFile::open(&args.train)?;
     let labels = file.expect_u32("labels", &[None])?;
     let classes = file.expect_u32("class_counts", &[None])?.len();
     let features = file.f32("features")?;
-    let unfit = |what: String| FeaturesError::Unfit(format!("`{}`: {what}", args.train.display()));
+    let unfit = |what: String| FeaturesError::unfit(format!("`{}`: {what}", args.train.display()), DUMP_AGAIN);
     let dim = match file.shape("features") {
         Some(&[rows, dim]) if rows == labels.len() && dim > 0 => dim,
         other => return Err(unfit(format!("`features` has shape {other:?}, there are {} labels", labels.len())).into()),
@@ -146,7 +209,9 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     let mut directions = Vec::new();
     for (class, sum) in sums.iter().enumerate() {
         let Some(sum) = sum.as_ref().filter(|sum| norm(sum) > 0.0) else {
-            return Err(unfit(format!("class {class} has no row, or rows without a direction")).into());
+            let what = format!("`{}`: class {class} has no row, or rows without a direction", args.train.display());
+            let hint = "it must be the dump of all training images: RUN/features/VARIANT/train.safetensors";
+            return Err(FeaturesError::unfit(what, hint).into());
         };
         let length = norm(sum);
         directions.extend(sum.iter().map(|x| (x / length) as f32));
@@ -161,7 +226,7 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     write_tensors(&args.prototypes, &[matrix("empirical"), matrix("meta"), seen], &metadata)?;
     eprintln!("{}: {classes} classes, d = {dim}", args.prototypes.display());
     if let Some(path) = &args.head {
-        HeadWeights::linear(&directions, &vec![0.0; classes])?.save(path)?;
+        HeadWeights::linear(&directions, &vec![0.0; classes])?.save(path, &metadata)?;
         eprintln!("{}: nearest mean", path.display());
     }
     Ok(ExitCode::SUCCESS)

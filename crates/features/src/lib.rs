@@ -18,6 +18,6 @@ mod stage;
 
 pub use backbone::FrozenBackbone;
 pub use dump::{Dump, DumpRun, Progress};
-pub use error::FeaturesError;
+pub use error::{FeaturesError, explained};
 pub use groups::ShotGroup;
 pub use stage::run;

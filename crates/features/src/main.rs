@@ -75,7 +75,7 @@ enum Tool {
 fn main() -> ExitCode {
     run_main(|| {
         let cli = Cli::parse();
-        match (cli.tool, cli.stage) {
+        let outcome = match (cli.tool, cli.stage) {
             (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
             (Some(Tool::Export { file, npz }), _) => longtail_features::export::run(&file, &npz),
@@ -92,6 +92,7 @@ fn main() -> ExitCode {
             }
             (None, None) => Err(anyhow::anyhow!("no stage arguments and no tool were given"))
                 .context("nothing to do; `features --help` shows how to call it"),
-        }
+        };
+        outcome.map_err(longtail_features::explained)
     })
 }

@@ -39,7 +39,7 @@ fn weights_become_a_backbone_and_a_head() {
     let (code, said) = import(folder.path(), &["--architecture", "resnext50_32x4d"]);
     assert!(code == Some(2) && said.contains("cannot be imported as resnext50_32x4d"), "{said}");
     let (code, said) = import(folder.path(), &["--architecture", "resnet32"]);
-    assert!(code == Some(2) && said.contains("torchvision has no `resnet32`"), "{said}");
+    assert!(code == Some(2) && said.contains("`--architecture resnet32` is none of torchvision's"), "{said}");
     assert!(!folder.path().join("deep").exists());
 
     let more = [

@@ -6,6 +6,7 @@ use longtail_artifact::TensorFile;
 use serde_json::Value;
 
 use crate::FeaturesError;
+use crate::error::DUMP_AGAIN;
 
 /// Rows with their labels, read in place.
 pub struct Rows {
@@ -38,16 +39,14 @@ impl Rows {
         file.f32(name)?;
         let &[rows, dim] = file.shape(name).unwrap_or_default() else {
             let shape = file.shape(name).unwrap_or_default();
-            return Err(FeaturesError::Unfit(format!(
-                "`{}`: `{name}` has shape {shape:?}, not (N, d)",
-                path.display()
-            )));
+            let what = format!("`{}`: `{name}` has shape {shape:?}, not (N, d)", path.display());
+            return Err(FeaturesError::unfit(what, DUMP_AGAIN));
         };
         let labels = file.expect_u32(labels, &[Some(rows)])?;
         if let Some(row) = labels.iter().position(|label| classes.is_some_and(|classes| *label as usize >= classes)) {
             let (label, classes) = (labels[row], classes.unwrap_or_default());
             let text = format!("`{}`: label {label} of row {row} is not below {classes}", path.display());
-            return Err(FeaturesError::Unfit(text));
+            return Err(FeaturesError::unfit(text, "the two files are of different data sets, or one is damaged"));
         }
         Ok(Self { file, name, dim, labels })
     }
@@ -63,13 +62,16 @@ impl Rows {
         self.file.read_f64(self.name, row * self.dim, &mut values)?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
-            Some(at) => Err(FeaturesError::Unfit(format!(
-                "`{}`: row {row} of `{}` (class {}) holds {} at dimension {at}",
-                self.file.path().display(),
-                self.name,
-                self.labels[row],
-                values[at]
-            ))),
+            Some(at) => Err(FeaturesError::unfit(
+                format!(
+                    "`{}`: row {row} of `{}` (class {}) holds {} at dimension {at}",
+                    self.file.path().display(),
+                    self.name,
+                    self.labels[row],
+                    values[at]
+                ),
+                DUMP_AGAIN,
+            )),
         }
     }
 
@@ -81,12 +83,15 @@ impl Rows {
         let mut values = self.raw(row)?;
         if space.tukey != 1.0 {
             if let Some(at) = values.iter().position(|value| *value < 0.0) {
-                return Err(FeaturesError::Unfit(format!(
-                    "`{}`: row {row} holds {} at dimension {at}, which has no power of {} (Tukey's λ)",
-                    self.file.path().display(),
-                    values[at],
-                    space.tukey
-                )));
+                return Err(FeaturesError::unfit(
+                    format!(
+                        "`{}`: row {row} holds {} at dimension {at}, which has no power of {} (Tukey's λ)",
+                        self.file.path().display(),
+                        values[at],
+                        space.tukey
+                    ),
+                    "features with negative values are drawn under --tukey 1",
+                ));
             }
             values.iter_mut().for_each(|value| *value = value.powf(space.tukey));
         }
@@ -131,15 +136,18 @@ impl Space {
             let cosine: f64 = ours.iter().zip(&theirs).map(|(x, y)| x * y).sum();
             let both_zero = ours.iter().chain(&theirs).all(|value| *value == 0.0);
             if real.labels[row] != train.labels[row] || (cosine < SAME_DIRECTION && !both_zero) {
-                return Err(FeaturesError::Unfit(format!(
-                    "`{}` was made from other rows than `{}` holds, or in another space: row {row} has class {} there and {} here, \
-                     and the cosine between the two is {cosine:.4} (under Tukey's λ = {}; --tukey sets it)",
-                    generated.display(),
-                    train.file.path().display(),
-                    real.labels[row],
-                    train.labels[row],
-                    self.tukey
-                )));
+                return Err(FeaturesError::unfit(
+                    format!(
+                        "`{}` was made from other rows than `{}` holds, or in another space: row {row} has class {} there and {} \
+                         here, and the cosine between the two is {cosine:.4} under Tukey's λ = {}",
+                        generated.display(),
+                        train.file.path().display(),
+                        real.labels[row],
+                        train.labels[row],
+                        self.tukey
+                    ),
+                    "generate the rows from this dump, or say with --tukey which λ the classifier works under",
+                ));
             }
         }
         Ok(())
