@@ -72,7 +72,13 @@ pub enum FeaturesError {
 
 /// The same error with the hint that it knows, unless a nearer one is there.
 pub fn explained(error: anyhow::Error) -> anyhow::Error {
-    let hint = error.chain().find_map(|cause| cause.downcast_ref::<FeaturesError>().and_then(FeaturesError::hint));
+    let hint = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<ArtifactError>() {
+        Some(ArtifactError::Io { action: "write", .. }) => {
+            Some("see that its folder is there and may be written".to_owned())
+        }
+        _ => cause.downcast_ref::<FeaturesError>().and_then(FeaturesError::hint),
+    };
+    let hint = error.chain().find_map(hint);
     match hint {
         Some(hint) => Err::<(), _>(error).hint(&hint).expect_err("made as one"),
         None => error,
@@ -99,6 +105,7 @@ impl FeaturesError {
                 "the weights or running statistics of the backbone are too large for its images, as after a training that \
                  diverged: `features inspect BACKBONE` shows them; train stage 1 again with a lower rate"
             }
+            Self::Backbone(BackboneError::File(error)) => return error.hint(),
             Self::Backbone(_) => "`features inspect FILE` shows what the file holds; make it again with `--force`",
             Self::Move(_) => "see that the folder may be written, and run the same command again: it goes on from here",
             Self::Recipe(_) | Self::Interrupted(_) => return None,

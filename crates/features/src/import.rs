@@ -99,7 +99,12 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let head = args.head.as_ref().map(|_| classifier(&args.weights)).transpose()?;
     let mut metadata = imported.metadata.as_object().cloned().unwrap_or_default();
     metadata.insert("normalize".to_owned(), args.normalize.to_json());
-    let hash = save_backbone(&args.out, &imported.network, &imported.params, &imported.running, &metadata)?;
+    let hash = save_backbone(&args.out, &imported.network, &imported.params, &imported.running, &metadata).map_err(
+        |error| match error {
+            BackboneError::File(error) => FeaturesError::from(error), // with its hint
+            other => other.into(),
+        },
+    )?;
     eprintln!("{}: {architecture}, d = {}, blake3 {hash}", args.out.display(), imported.network.feature_dim());
     if let (Some(head), Some(path)) = (head, &args.head) {
         head.save(path, &json!({"imported": "torchvision"}))?;
@@ -111,25 +116,31 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 /// Why the weights were not taken, in one line, and what would be.
 fn refused(args: &ImportArgs, architecture: Architecture, error: BackboneError) -> FeaturesError {
     let error = match error {
-        BackboneError::File(missing @ ArtifactError::Missing { .. }) => return missing.into(),
         BackboneError::InFile { source, .. } => *source, // the path is said below
         other => other,
     };
     let weights = args.weights.display();
-    let hint = if is_pickle(&args.weights) {
-        format!(
-            "it is a file of torch.save; make a safetensors file of it, which holds no code: python3 -c 'import torch, \
-             safetensors.torch as st; st.save_file(torch.load(\"{weights}\", map_location=\"cpu\", weights_only=True), \
-             \"{architecture}.safetensors\")'"
-        )
+    let (what, hint) = if is_pickle(&args.weights) {
+        let hint = format!(
+            "make a safetensors file of it, which holds no code: python3 -c 'import torch, safetensors.torch as st; \
+             st.save_file(torch.load(\"{weights}\", map_location=\"cpu\", weights_only=True), \"{architecture}.safetensors\")'"
+        );
+        (format!("`{weights}` is a file of torch.save, not safetensors"), hint)
+    } else if matches!(error, BackboneError::File(ArtifactError::Missing { .. })) {
+        let hint = format!(
+            "torchvision makes it: python3 -c 'import torchvision, safetensors.torch as st; \
+             st.save_file(torchvision.models.{architecture}(weights=\"DEFAULT\").state_dict(), \"{architecture}.safetensors\")'"
+        );
+        (error.to_string(), hint)
     } else {
-        format!(
+        let hint = format!(
             "it must be the whole float32 state dict of torchvision's {architecture} under torchvision's names (no `module.` \
              before them): st.save_file(net.float().state_dict(), \"{architecture}.safetensors\"); `features inspect FILE` \
              lists what a file holds"
-        )
+        );
+        (format!("`{weights}` cannot be imported as {architecture}: {error}"), hint)
     };
-    FeaturesError::unfit(format!("`{weights}` cannot be imported as {architecture}: {error}"), hint)
+    FeaturesError::unfit(what, hint)
 }
 
 /// Whether torch.save wrote it: a zip archive, or in old versions a pickle.
@@ -176,6 +187,9 @@ fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
     Ok(HeadWeights::linear(&weight, &bias)?)
 }
 
+/// What `features means` reads.
+const TRAIN_DUMP: &str = "it takes the dump of all training images: RUN/features/VARIANT/train.safetensors";
+
 /// Writes each class's mean direction in a training dump as its prototype.
 ///
 /// `c_k = m_k / ‖m_k‖`, `m_k` the mean of the class's rows of unit length; `meta` is the same as `empirical`.
@@ -206,12 +220,21 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
         let sum = sum.get_or_insert_with(|| vec![0.0; dim]);
         sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += x / norm);
     }
+    let counts = file.expect_u32("class_counts", &[Some(classes)])?;
+    let mut found = vec![0u32; classes];
+    labels.iter().for_each(|label| found[*label as usize] += 1);
+    if let Some(class) = (0..classes).find(|class| found[*class] != counts[*class]) {
+        let (found, counts, path) = (found[class], counts[class], args.train.display());
+        let what = format!(
+            "`{path}` is not of the training images: {found} rows of class {class}, which has {counts} of them"
+        );
+        return Err(FeaturesError::unfit(what, TRAIN_DUMP).into());
+    }
     let mut directions = Vec::new();
     for (class, sum) in sums.iter().enumerate() {
         let Some(sum) = sum.as_ref().filter(|sum| norm(sum) > 0.0) else {
             let what = format!("`{}`: class {class} has no row, or rows without a direction", args.train.display());
-            let hint = "it must be the dump of all training images: RUN/features/VARIANT/train.safetensors";
-            return Err(FeaturesError::unfit(what, hint).into());
+            return Err(FeaturesError::unfit(what, TRAIN_DUMP).into());
         };
         let length = norm(sum);
         directions.extend(sum.iter().map(|x| (x / length) as f32));
@@ -269,9 +292,15 @@ mod tests {
             assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
         }
         assert_eq!(HeadWeights::load(&path("h")).expect("a head").shape.num_classes, 2);
-        let without =
-            [features(vec![4.0, 0.0, 0.0, 1.0]), vector("labels", vec![0, 0]), vector("class_counts", vec![2, 1])];
-        write_tensors(&args.train, &without, &Value::Null).expect("writable");
-        assert!(means(&args).expect_err("class 1 is empty").to_string().contains("class 1 has no row"));
+        let refused = |labels: Vec<u32>, counts: Vec<u32>| {
+            let tensors =
+                [features(vec![4.0, 0.0, 0.0, 1.0]), vector("labels", labels), vector("class_counts", counts)];
+            write_tensors(&args.train, &tensors, &Value::Null).expect("writable");
+            means(&args).expect_err("refused").to_string()
+        };
+        assert!(refused(vec![0, 0], vec![2, 0]).contains("class 1 has no row"));
+        // Validation images, say.
+        assert!(refused(vec![0, 1], vec![2, 1]).contains("1 rows of class 0, which has 2 of them"));
+        assert!(refused(vec![0, 2], vec![1, 1]).contains("label 2 of row 1 is not below 2"));
     }
 }

@@ -8,12 +8,11 @@ use longtail_backbone::{Architecture, ImageShape, Network, to_tensors};
 use longtail_features::FrozenBackbone;
 use serde_json::Value;
 
-fn import(folder: &Path, more: &[&str]) -> (Option<i32>, String) {
+const WEIGHTS: &str = "weights.safetensors";
+
+fn import(folder: &Path, weights: &str, more: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_features"));
-    command
-        .current_dir(folder)
-        .args(["import", "weights.safetensors", "--out", "deep/backbone.safetensors"])
-        .args(more);
+    command.current_dir(folder).args(["import", weights, "--out", "deep/backbone.safetensors"]).args(more);
     let output = command.output().expect("starts");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -36,11 +35,21 @@ fn weights_become_a_backbone_and_a_head() {
     tensors.extend([fc("fc.weight", &[3, 2048]), fc("fc.bias", &[3])]);
     write_tensors(&folder.path().join("weights.safetensors"), &tensors, &Value::Null).expect("writable");
 
-    let (code, said) = import(folder.path(), &["--architecture", "resnext50_32x4d"]);
+    let (code, said) = import(folder.path(), WEIGHTS, &["--architecture", "resnext50_32x4d"]);
     assert!(code == Some(2) && said.contains("cannot be imported as resnext50_32x4d"), "{said}");
-    let (code, said) = import(folder.path(), &["--architecture", "resnet32"]);
+    let (code, said) = import(folder.path(), WEIGHTS, &["--architecture", "resnet32"]);
     assert!(code == Some(2) && said.contains("`--architecture resnet32` is none of torchvision's"), "{said}");
     assert!(!folder.path().join("deep").exists());
+
+    std::fs::write(folder.path().join("weights.pth"), b"PK\x03\x04 and so on").expect("writable");
+    for (file, wanted) in [("weights.pth", "is a file of torch.save"), ("none.safetensors", "does not exist")] {
+        let (code, said) = import(folder.path(), file, &["--architecture", "resnet50"]);
+        assert!(code == Some(2) && said.contains(wanted) && said.contains("hint: "), "{said}");
+    }
+    let over = ["--architecture", "resnet50", "--head", "deep/../weights.safetensors"];
+    std::fs::create_dir(folder.path().join("deep")).expect("writable");
+    let (code, said) = import(folder.path(), WEIGHTS, &over);
+    assert!(code == Some(2) && said.contains("would be written over another file"), "{said}");
 
     let more = [
         "--architecture",
@@ -52,7 +61,7 @@ fn weights_become_a_backbone_and_a_head() {
         "--head",
         "head.safetensors",
     ];
-    let (code, said) = import(folder.path(), &more);
+    let (code, said) = import(folder.path(), WEIGHTS, &more);
     assert!(code == Some(0) && said.contains("d = 2048") && said.contains("3 classes"), "{said}");
     let path = folder.path().join("deep/backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&path).expect("stage 2 takes it");

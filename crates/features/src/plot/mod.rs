@@ -105,9 +105,9 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     let choices = choose(labels, &wanted)?;
     colours(&choices)?;
     let names = names(&choices, args.names.as_deref())?;
-    if let (Some(generated), Some(path)) = (&generated, &args.generated) {
+    if let Some(generated) = &generated {
         let drawn: Vec<usize> = choices.iter().flat_map(|choice| choice.train.iter().copied()).collect();
-        space.check(&train, path, &drawn)?;
+        space.check(&train, generated, &drawn)?;
         say_what_is_full(&choices, generated, args);
     }
 

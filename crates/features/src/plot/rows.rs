@@ -1,5 +1,6 @@
 //! The rows of the three files, in one space.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use longtail_artifact::TensorFile;
@@ -54,6 +55,15 @@ impl Rows {
     /// The open file.
     pub fn file(&self) -> &TensorFile {
         &self.file
+    }
+
+    /// The rows of each class, ascending.
+    fn rows_by_class(&self) -> BTreeMap<u32, Vec<usize>> {
+        let mut rows: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (row, label) in self.labels.iter().enumerate() {
+            rows.entry(*label).or_default().push(row);
+        }
+        rows
     }
 
     /// A row as it stands, checked.
@@ -122,31 +132,42 @@ impl Space {
         Self { tukey: stated.filter(|tukey| *tukey > 0.0 && *tukey <= 1.0).unwrap_or(1.0) }
     }
 
-    /// Refuses a generated file whose `real` rows, where it has one for each training row, are not those of the training dump.
+    /// Refuses a generated file whose `real` rows, where it has any of a class, are not the training dump's of that class, in
+    /// the dump's order or sorted by class.
     ///
     /// # Errors
-    /// The first row among `rows` that lies elsewhere.
-    pub fn check(self, train: &Rows, generated: &Path, rows: &[usize]) -> Result<(), FeaturesError> {
-        let Ok(real) = Rows::open(generated, "real", "real_labels", None) else { return Ok(()) };
-        if real.labels.len() != train.labels.len() {
+    /// The first row among `rows` that lies elsewhere; a class with another number of rows.
+    pub fn check(self, train: &Rows, generated: &Rows, rows: &[usize]) -> Result<(), FeaturesError> {
+        let path = generated.file.path();
+        if generated.file.shape("real").is_none() {
             return Ok(());
         }
+        let real = Rows::open(path, "real", "real_labels", None)?;
+        let (of_real, of_train) = (real.rows_by_class(), train.rows_by_class());
+        let other = |what: String| {
+            let (generated, train) = (path.display(), train.file.path().display());
+            Err(FeaturesError::unfit(
+                format!("`{generated}` was made from other rows than `{train}` holds, or in another space: {what}"),
+                "generate the rows from this dump, or say with --tukey which λ the classifier works under",
+            ))
+        };
         for &row in rows {
-            let (ours, theirs) = (train.placed(row, self)?, real.generated(row)?);
+            let class = train.labels[row];
+            let (Some(theirs), Some(ours)) = (of_real.get(&class), of_train.get(&class)) else { continue };
+            if theirs.len() != ours.len() {
+                return other(format!("class {class} has {} real rows there and {} here", theirs.len(), ours.len()));
+            }
+            let place = ours.binary_search(&row).expect("a row is among those of its class");
+            let (ours, theirs) = (train.placed(row, self)?, real.generated(theirs[place])?);
+            if ours.len() != theirs.len() {
+                return other(format!("real rows have dimension {} there and {} here", theirs.len(), ours.len()));
+            }
             let cosine: f64 = ours.iter().zip(&theirs).map(|(x, y)| x * y).sum();
             let both_zero = ours.iter().chain(&theirs).all(|value| *value == 0.0);
-            if real.labels[row] != train.labels[row] || (cosine < SAME_DIRECTION && !both_zero) {
-                return Err(FeaturesError::unfit(
-                    format!(
-                        "`{}` was made from other rows than `{}` holds, or in another space: row {row} has class {} there and {} \
-                         here, and the cosine between the two is {cosine:.4} under Tukey's λ = {}",
-                        generated.display(),
-                        train.file.path().display(),
-                        real.labels[row],
-                        train.labels[row],
-                        self.tukey
-                    ),
-                    "generate the rows from this dump, or say with --tukey which λ the classifier works under",
+            if cosine < SAME_DIRECTION && !both_zero {
+                let tukey = self.tukey;
+                return other(format!(
+                    "row {row} here (class {class}) and its counterpart have a cosine of {cosine:.4} under Tukey's λ = {tukey}"
                 ));
             }
         }
