@@ -126,9 +126,13 @@ fn unit(mut values: Vec<f64>) -> Vec<f64> {
 }
 
 impl Space {
-    /// What the generator did to rows, by its file's metadata; nothing where it does not say.
+    /// What the generator did to rows, by `tukey` in its file's metadata, at the top or within; nothing where it does not say.
     pub fn of(metadata: &Value) -> Self {
-        let stated = metadata["tukey"].as_f64().or(metadata["transform"]["tukey"].as_f64());
+        fn find(value: &Value) -> Option<f64> {
+            let fields = value.as_object()?;
+            fields.get("tukey").and_then(Value::as_f64).or_else(|| fields.values().find_map(find))
+        }
+        let stated = find(metadata);
         Self { tukey: stated.filter(|tukey| *tukey > 0.0 && *tukey <= 1.0).unwrap_or(1.0) }
     }
 
@@ -172,5 +176,21 @@ impl Space {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_generators_lambda_is_found_wherever_it_stands() {
+        let of = |metadata: Value| Space::of(&metadata).tukey;
+        assert_eq!(of(json!({"kind": "generated", "tukey": 0.9})), 0.9);
+        assert_eq!(of(json!({"recipe": {"mpfa": {"beta": 0.05, "tukey": 0.5}}})), 0.5);
+        assert_eq!(of(json!({"kind": "generated"})), 1.0);
+        assert_eq!(of(Value::Null), 1.0);
+        assert_eq!(of(json!({"tukey": -3.0})), 1.0, "no λ");
     }
 }
