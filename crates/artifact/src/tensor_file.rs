@@ -37,7 +37,11 @@ impl TensorFile {
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
         let damaged = |what: String| ArtifactError::Damaged { path: path.to_owned(), what };
         let file = File::open(path).map_err(|source| ArtifactError::io("read", path, source))?;
-        let length = file.metadata().map_err(|source| ArtifactError::io("read", path, source))?.len();
+        let about = file.metadata().map_err(|source| ArtifactError::io("read", path, source))?;
+        let length = about.len();
+        if about.is_dir() {
+            return Err(damaged("it is a folder".to_owned()));
+        }
         if length < 8 {
             return Err(damaged(format!("it has {length} bytes, fewer than a header's length takes")));
         }
