@@ -6,7 +6,6 @@ mod binaries;
 mod child;
 mod cli;
 mod data;
-mod disk;
 mod doctor;
 mod estimate;
 mod fetch;

@@ -1,6 +1,7 @@
 //! What every binary has in common: arguments, errors in our words, interrupts, progress bars, threads.
 
 mod args;
+pub mod disk;
 mod errors;
 mod interrupt;
 mod progress;
