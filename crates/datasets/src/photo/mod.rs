@@ -4,15 +4,11 @@ use longtail_recipe::{Decode, ExifOrientation};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-/// Stub.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PhotoProblem(String);
+pub mod decode;
+mod problem;
 
-/// Stub.
-pub fn check(bytes: &[u8]) -> Result<(), PhotoProblem> {
-    if bytes.starts_with(b"bad") { Err(PhotoProblem("stub".to_owned())) } else { Ok(()) }
-}
+pub use decode::check;
+pub use problem::PhotoProblem;
 
 /// Stub.
 #[derive(Debug, Clone, PartialEq)]
