@@ -37,9 +37,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
 /// [`ArtifactError::Io`]; `from` is then still there.
 pub fn publish(from: &Path, path: &Path) -> Result<(), ArtifactError> {
     let synced = File::options().write(true).open(from).and_then(|file| file.sync_all());
-    synced
-        .and_then(|()| fs::rename(from, path))
-        .map_err(|source| ArtifactError::io("write", path, source))?;
+    synced.and_then(|()| fs::rename(from, path)).map_err(|source| ArtifactError::io("write", path, source))?;
     sync_folder_of(path);
     Ok(())
 }

@@ -7,7 +7,7 @@ mod interrupt;
 mod progress;
 mod threads;
 
-pub use args::StageArgs;
+pub use args::{StageArgs, overrides};
 pub use errors::{Hint, WithHint, run_main};
 pub use interrupt::{Interrupted, install_interrupt_handler, interrupted};
 pub use progress::progress;

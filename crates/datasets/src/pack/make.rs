@@ -144,7 +144,9 @@ fn record(
     });
     match made {
         Ok(bytes) => Ok((Kind::Image, bytes)),
-        Err(DatasetError::BadImage { problem, .. }) if on_bad == OnBadImage::Skip => Ok((Kind::Bad, problem.into_bytes())),
+        Err(DatasetError::BadImage { problem, .. }) if on_bad == OnBadImage::Skip => {
+            Ok((Kind::Bad, problem.into_bytes()))
+        }
         Err(error) => Err(error),
     }
 }

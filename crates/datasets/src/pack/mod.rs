@@ -17,6 +17,7 @@ mod format;
 mod make;
 mod place;
 mod read;
+mod shrink;
 mod small;
 mod write;
 
@@ -26,6 +27,7 @@ pub use format::{Entry, Kind, PackKey};
 pub use make::{Estimate, Making, estimate, find, make};
 pub use place::{PACK_VARIABLE, PackPart, attach, pack_file};
 pub use read::{Pack, Packed};
+pub use shrink::Shrinker;
 pub use small::small_jpeg;
 pub use write::{PackWriter, partial};
 

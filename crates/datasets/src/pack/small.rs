@@ -83,13 +83,17 @@ mod tests {
     #[test]
     fn sides_are_torchvisions_and_small_pictures_stay() {
         let rgb: Vec<u8> = (0..70 * 50 * 3).map(|i| (i * 31 % 251) as u8).collect();
-        let small = |width: usize, height: usize, short: usize| small_jpeg(&rgb, width * 3, [width, height], short, 95, 1);
+        let small =
+            |width: usize, height: usize, short: usize| small_jpeg(&rgb, width * 3, [width, height], short, 95, 1);
         assert_eq!(small(70, 50, 50), None);
         assert_eq!(small(50, 70, 64), None);
         // int(49 · 70 / 50) = 68, which rounding would make 69.
         assert_eq!(sides(&small(70, 50, 49).expect("smaller")), [68, 49]);
         assert_eq!(sides(&small(50, 70, 49).expect("smaller")), [49, 68]);
-        assert_eq!(small_jpeg(&[0; 20_000 * 2 * 3], 40_000 * 3, [20_000, 2], 1, 95, 1).map(|jpeg| sides(&jpeg)), Some([10_000, 1]));
+        assert_eq!(
+            small_jpeg(&[0; 20_000 * 2 * 3], 20_000 * 3, [20_000, 2], 1, 95, 1).map(|jpeg| sides(&jpeg)),
+            Some([10_000, 1])
+        );
         assert_eq!(small_jpeg(&[0; 3 * 200_000 * 2], 200_000 * 3, [200_000, 2], 1, 95, 1), None, "100,000 is no side");
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use longtail_artifact::ArtifactError;
 
-use super::format::{Entry, Kind, PackKey, RECORD_BYTES, array, foot};
+use super::format::{Entry, Kind, PackKey, RECORD_BYTES, foot};
 use super::problem;
 use crate::error::DatasetError;
 
@@ -251,7 +251,10 @@ mod tests {
         drop(writer);
         let other = PackKey { short: 32, ..key() };
         let error = PackWriter::open(&path, &other, &mut |_, _| {}).expect_err("another").to_string();
-        assert!(error.contains("at most 64") && error.contains("asked for is") && error.contains("at most 32"), "{error}");
+        assert!(
+            error.contains("at most 64") && error.contains("asked for is") && error.contains("at most 32"),
+            "{error}"
+        );
         std::fs::write(partial(&path), b"something of mine").expect("writable");
         let error = PackWriter::open(&path, &key(), &mut |_, _| {}).expect_err("not ours").to_string();
         assert!(error.contains("is in the way"), "{error}");
