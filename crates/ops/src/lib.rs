@@ -19,6 +19,7 @@ mod philox;
 mod pool;
 mod random;
 mod real;
+mod resample;
 mod resize;
 mod scratch;
 mod shortcut;
@@ -45,6 +46,7 @@ pub use pool::{
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
+pub use resample::{ResampleAxis, resample_columns, resample_rows};
 pub use resize::{ResizeShape, resize_bilinear, resize_bilinear_backward};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]
