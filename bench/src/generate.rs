@@ -16,7 +16,7 @@ use crate::case::{Case, Repetition, timed};
 
 const BATCH: usize = 128;
 const RECIPE: &str = "recipe: speed\ndata: {dataset: cifar100}\n\
-    representations: {ce: {method: {ce: {}}, backbone: {resnet: 32}}}\nclassifiers: {mpfa: {mpfa: {}}}\n";
+    representations: {ce: {method: {ce: {}}, backbone: {cifar_resnet: 32}}}\nclassifiers: {mpfa: {mpfa: {}}}\n";
 
 /// Rows of each class: exponential from `largest` to `smallest`.
 fn class_counts(classes: usize, largest: usize, smallest: usize) -> Vec<usize> {

@@ -50,6 +50,9 @@ pub fn stage_command(run: &TinyRun, stage: &Stage, threads: usize) -> Command {
     if let Some(method) = &stage.method {
         command.args(["--method", method]);
     }
+    if let Some(data) = &run.data {
+        command.arg("--data").arg(data);
+    }
     command.current_dir(crate::root()).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
     command
 }

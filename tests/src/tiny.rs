@@ -20,19 +20,26 @@ pub struct TinyRun {
     pub recipe: Recipe,
     /// The seed's folder.
     pub dir: PathBuf,
+    /// The folder of images for `--data`, if there is one.
+    pub data: Option<PathBuf>,
 }
 
 impl TinyRun {
     /// A new folder with `recipe.yaml` in it and nothing else; `overrides` as in `--set`.
     pub fn new(overrides: &[(&str, &str)]) -> Self {
+        Self::of(&tiny_recipe(), None, overrides)
+    }
+
+    /// The same of another recipe, with its images.
+    pub fn of(file: &Path, data: Option<&Path>, overrides: &[(&str, &str)]) -> Self {
         let overrides: Vec<(String, String)> =
             overrides.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
-        let recipe = longtail_recipe::read(&tiny_recipe(), &overrides).expect("the tiny recipe resolves");
+        let recipe = longtail_recipe::read(file, &overrides).expect("the recipe resolves");
         let temporary = tempfile::tempdir().expect("a temporary folder");
         let dir = temporary.path().join("seed-0");
         std::fs::create_dir(&dir).expect("a writable folder");
         std::fs::write(RunLayout::new(&dir).recipe(), recipe.to_yaml()).expect("a writable folder");
-        Self { _temporary: temporary, recipe, dir }
+        Self { _temporary: temporary, recipe, dir, data: data.map(Path::to_owned) }
     }
 
     /// A copy of this run, finished stages and all, in a new folder. Times of files are kept: stages look at them.
@@ -40,7 +47,7 @@ impl TinyRun {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         let dir = temporary.path().join("seed-0");
         copy_folder(&self.dir, &dir);
-        Self { _temporary: temporary, recipe: self.recipe.clone(), dir }
+        Self { _temporary: temporary, recipe: self.recipe.clone(), dir, data: self.data.clone() }
     }
 
     /// The paths inside the run.

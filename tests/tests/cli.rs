@@ -11,6 +11,10 @@ fn every_verb_and_binary_helps_with_an_example() {
         assert!(outcome.words.contains("cargo xtask"), "{verb}: {}", outcome.words);
         assert!(outcome.words.contains("Example"), "{verb}: {}", outcome.words);
     }
+    for verb in ["check", "synthesize"] {
+        let outcome = finish(xtask().args(["data", verb, "--help"]));
+        assert!(outcome.words.contains("Example"), "data {verb}: {}", outcome.words);
+    }
     for name in ["datasets", "representation", "features", "classifier", "report"] {
         let outcome = finish(Command::new(binary(name)).arg("--help"));
         assert_eq!(outcome.code, Some(0), "{name}");

@@ -160,7 +160,7 @@ fn every_recipe_resolves_and_comes_back_the_same() {
     let recipes: Vec<PathBuf> = tracked_files()
         .into_iter()
         .filter(|file| file.starts_with("pipelines") && file.extension().is_some_and(|extension| extension == "yaml"))
-        .chain([PathBuf::from("tests/recipes/tiny.yaml")])
+        .chain(["tiny", "tiny-photos"].map(|name| PathBuf::from(format!("tests/recipes/{name}.yaml"))))
         .collect();
     for file in recipes {
         let recipe = longtail_recipe::read(&root().join(&file), &[])

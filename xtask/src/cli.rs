@@ -35,7 +35,7 @@ pub enum Verb {
     List(ListArgs),
     /// Say what this machine has and lacks, with the command that mends it
     Doctor(DoctorArgs),
-    /// Look at the image files
+    /// Look at the image files, or make some
     #[command(subcommand)]
     Data(DataVerb),
     /// Run every test
@@ -183,19 +183,82 @@ pub struct DoctorArgs {
 pub enum DataVerb {
     /// Say which files of a recipe's data set were found, what is missing, and whether the class counts match
     Check(DataCheckArgs),
+    /// Write a small tree of made-up photographs in the layout of a published data set, to try and test everything with
+    Synthesize(DataSynthesizeArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask data synthesize imagenet-lt --out runs/tree --classes 20
+  cargo xtask data synthesize inaturalist2018 --out runs/inat-tree --classes 12 --train-images 120
+
+The same options give the same bytes. pipelines/imagenet-lt.yaml opens with the command that trains on such a tree.")]
+pub struct DataSynthesizeArgs {
+    /// Whose layout
+    pub layout: SyntheticLayout,
+    /// A new folder for the tree
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Classes; 20 when left out
+    #[arg(long, value_name = "N")]
+    pub classes: Option<u64>,
+    /// Training images, long-tailed: the largest class has about ten times the smallest; 300 when left out
+    #[arg(long, value_name = "N")]
+    pub train_images: Option<u64>,
+    /// Validation images a class; as published (20, or 3 of inaturalist2018) when left out
+    #[arg(long, value_name = "N")]
+    pub val_per_class: Option<u64>,
+    /// Test images a class (imagenet-lt alone); 10 when left out
+    #[arg(long, value_name = "N")]
+    pub test_per_class: Option<u64>,
+    /// 0 when left out
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The typical side of an image in pixels; 96 when left out
+    #[arg(long, value_name = "PIXELS")]
+    pub side: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+}
+
+/// A layout, called as its recipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SyntheticLayout {
+    /// train/WNID/WNID_N.JPEG, val/WNID/…, three lists
+    ImagenetLt,
+    /// train_val2018/SUPER/LABEL/HASH.jpg, lists and JSON
+    #[value(name = "inaturalist2018")]
+    Inaturalist2018,
+}
+
+impl SyntheticLayout {
+    pub fn name(self) -> &'static str {
+        match self {
+            SyntheticLayout::ImagenetLt => "imagenet-lt",
+            SyntheticLayout::Inaturalist2018 => "inaturalist2018",
+        }
+    }
 }
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask data check fashion-mnist-lt
-  cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary")]
+  cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary
+  cargo xtask data check imagenet-lt --data ~/data/imagenet --images")]
 pub struct DataCheckArgs {
     /// A recipe in pipelines/, or a path to a YAML file
     pub name: String,
     /// The folder with the data set's files
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Photo sets: decode every image too, and name those that cannot be (minutes to hours)
+    #[arg(long)]
+    pub images: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -1,21 +1,30 @@
-//! `data check NAME`: hands over to the `datasets` binary, which alone knows the readers.
+//! `data check NAME` and `data synthesize LAYOUT`: hand over to the `datasets` binary, which alone knows layouts and readers.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::child::{self, Stdout};
-use crate::cli::DataCheckArgs;
+use crate::cli::{DataCheckArgs, DataSynthesizeArgs, SetupArgs};
 use crate::setup::{self, Need};
 use crate::{binaries, stage_command, workspace};
 
-pub fn run(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
+pub fn check(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
     let file = workspace::recipe_file(root, &arguments.name)?;
     workspace::read_recipe(&file, &[], None)?;
-    setup::ensure(&[Need::CCompiler], arguments.setup)?;
+    let words = stage_command::data_check(&file, arguments.data.as_deref(), arguments.images, arguments.json)?;
+    hand_over(root, arguments.setup, &words)
+}
+
+pub fn synthesize(root: &Path, arguments: &DataSynthesizeArgs) -> Result<ExitCode> {
+    hand_over(root, arguments.setup, &stage_command::data_synthesize(arguments)?)
+}
+
+fn hand_over(root: &Path, setup: SetupArgs, words: &[OsString]) -> Result<ExitCode> {
+    setup::ensure(&[Need::CCompiler], setup)?;
     let binaries = binaries::build(root, &["longtail-datasets"])?;
-    let words = stage_command::data_check(&file, arguments.data.as_deref(), arguments.json)?;
-    let code = child::run(root, binaries.path("datasets")?, &words, Stdout::Inherit)?;
+    let code = child::run(root, binaries.path("datasets")?, words, Stdout::Inherit)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
 }

@@ -90,6 +90,7 @@ fn findings(root: &Path) -> Vec<Finding> {
         free_disk(root),
         embedded_data(root),
         other_data(root),
+        photo_data(root),
     ]
 }
 
@@ -215,6 +216,22 @@ fn other_data(root: &Path) -> Finding {
         let found = format!("not in {place}; only the cifar100 recipes need it");
         Finding::other("CIFAR-100", Verdict::Note, found, "see data/README.md, or pass --data DIR")
     }
+}
+
+/// Folders under `data/` that the photo recipes would find without `--data`; their names are those of the data sets.
+fn photo_data(root: &Path) -> Finding {
+    let folders = ["imagenet-lt", "inaturalist2018"].map(|name| root.join("data").join(name));
+    let there: Vec<String> =
+        folders.iter().filter(|dir| dir.is_dir()).map(|dir| workspace::shown(root, dir).to_string()).collect();
+    if let Some(named) = std::env::var_os("LONGTAIL_DATA") {
+        return Finding::ok("photo sets", format!("LONGTAIL_DATA is {}", Path::new(&named).display()));
+    }
+    if there.is_empty() {
+        let found = "neither data/imagenet-lt nor data/inaturalist2018; only the photo recipes need them";
+        let remedy = "see data/README.md, or pass --data DIR; `cargo xtask data synthesize` makes a small stand-in";
+        return Finding::other("photo sets", Verdict::Note, found, remedy);
+    }
+    Finding::ok("photo sets", format!("{}; `cargo xtask data check imagenet-lt` checks it", there.join(", ")))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod data;
 mod disk;
 mod doctor;
 mod estimate;
+mod fetch;
 mod list;
 mod openblas;
 mod plan;
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
             Verb::Status(arguments) => status::run(&root, &arguments),
             Verb::List(arguments) => list::run(&root, &arguments),
             Verb::Doctor(arguments) => doctor::run(&root, &arguments),
-            Verb::Data(DataVerb::Check(arguments)) => data::run(&root, &arguments),
+            Verb::Data(DataVerb::Check(arguments)) => data::check(&root, &arguments),
+            Verb::Data(DataVerb::Synthesize(arguments)) => data::synthesize(&root, &arguments),
             Verb::Test(arguments) => test::run(&root, &arguments),
             Verb::Bench(arguments) => bench::run(&root, &arguments),
         }

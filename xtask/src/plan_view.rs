@@ -4,6 +4,7 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
+use crate::estimate::HARDWARE;
 use crate::plan::{Intent, Job};
 use crate::session::{Done, Session};
 use crate::{disk, timings, workspace};
@@ -13,8 +14,10 @@ pub struct Entry {
     pub seed: u64,
     pub job: Job,
     pub intent: Intent,
-    /// Expected seconds; None when nothing is known.
+    /// Expected seconds by earlier runs here; None when there was none.
     pub secs: Option<f64>,
+    /// Expected seconds by rates measured elsewhere; None when there is none for this stage.
+    pub rough_secs: Option<f64>,
     /// At most so many bytes.
     pub bytes: u64,
 }
@@ -74,7 +77,10 @@ fn text(session: &Session, entries: &[Entry]) -> String {
             let time = match (entry.runs(), entry.secs) {
                 (false, _) => String::new(),
                 (true, Some(secs)) => timings::human(secs),
-                (true, None) => "no estimate yet".to_owned(),
+                (true, None) => match entry.rough_secs {
+                    Some(secs) => format!("roughly {}", timings::human(secs)),
+                    None => "no estimate yet".to_owned(),
+                },
             };
             table.add_row([entry.seed.to_string(), entry.job.label(), plan.to_owned(), time, why]);
         }
@@ -92,18 +98,33 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
     if running.is_empty() {
         return "no stage has to run".to_owned();
     }
-    let known: f64 = running.iter().filter_map(|entry| entry.secs).sum();
-    let unknown = running.iter().filter(|entry| entry.secs.is_none()).count();
-    let time = match unknown {
-        0 => format!("about {} by earlier runs here", timings::human(known)),
-        _ if known > 0.0 => {
-            format!("more than {} ({unknown} stages never ran here: no estimate yet)", timings::human(known))
-        }
-        _ => "no estimate yet (nothing of this recipe ran here)".to_owned(),
-    };
+    let time = time_in_words(&running);
     let bytes: u64 = running.iter().map(|entry| entry.bytes).sum();
     let free = disk::free_bytes(&session.recipe_dir).map_or_else(|| "unknown".to_owned(), disk::human);
     format!("{} stages to run; time: {time}; disk: at most {} of {free} free", running.len(), disk::human(bytes))
+}
+
+/// The sum of what is known of the stages, and how well it is known.
+fn time_in_words(running: &[&Entry]) -> String {
+    let known: f64 = running.iter().filter_map(|entry| entry.secs).sum();
+    let rough: Vec<f64> =
+        running.iter().filter(|entry| entry.secs.is_none()).filter_map(|entry| entry.rough_secs).collect();
+    let unknown = running.iter().filter(|entry| entry.secs.or(entry.rough_secs).is_none()).count();
+    let total = timings::human(known + rough.iter().sum::<f64>());
+    let no_estimate = match unknown {
+        0 => String::new(),
+        1 => "; 1 stage has no estimate yet".to_owned(),
+        _ => format!("; {unknown} stages have no estimate yet"),
+    };
+    if rough.is_empty() && unknown == running.len() {
+        return "no estimate yet (nothing of this recipe ran here)".to_owned();
+    }
+    if rough.is_empty() {
+        let bound = if unknown == 0 { "about" } else { "more than" };
+        return format!("{bound} {total} by earlier runs here{no_estimate}");
+    }
+    let bound = if unknown == 0 { "roughly" } else { "roughly, more than" };
+    format!("{bound} {total} on {HARDWARE}, not measured here{no_estimate}")
 }
 
 fn as_json(session: &Session, entries: &[Entry]) -> Value {
@@ -112,7 +133,7 @@ fn as_json(session: &Session, entries: &[Entry]) -> Value {
         .map(|entry| {
             let (plan, why) = entry.words();
             json!({"seed": entry.seed, "stage": entry.job.label(), "plan": plan, "why": why,
-                   "estimated_secs": entry.secs, "bytes_at_most": entry.bytes})
+                   "estimated_secs": entry.secs, "rough_secs": entry.rough_secs, "bytes_at_most": entry.bytes})
         })
         .collect();
     json!({"recipe": session.runs[0].recipe.recipe, "device": session.device, "stages": stages,

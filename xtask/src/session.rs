@@ -11,12 +11,13 @@ use longtail_artifact::cli::{self, WithHint};
 use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
+use crate::estimate::{self, Images};
 use crate::plan::{self, Filter, Flags, Intent, Job, SeedRun};
 use crate::plan_view::{self, Entry};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{disk, run_lock, seeds, workspace};
+use crate::{disk, fetch, run_lock, seeds, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -57,6 +58,7 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     let session = Session::new(root, request)?;
     let mut timings = Timings::read(&session.recipe_dir);
     let entries = session.entries(&timings)?;
+    session.refuse_without_data(&entries)?;
     plan_view::print(&session, &entries)?;
     session.refuse_locked(&entries)?;
     session.check_disk(&entries)?;
@@ -67,7 +69,7 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()))?;
     let binaries = binaries::build(root, &binaries::ALL)?;
     session.write_recipes()?;
-    if entries.iter().any(|entry| entry.job.stage <= Stage::Features && matches!(entry.intent, Intent::Run(_))) {
+    if reads_images(&entries) {
         session.check_data(&binaries)?;
     }
     let done = session.work(&binaries, &mut timings)?;
@@ -97,6 +99,7 @@ impl<'a> Session<'a> {
     fn entries(&self, timings: &Timings) -> Result<Vec<Entry>> {
         let mut entries: Vec<Entry> = Vec::new();
         for run in &self.runs {
+            let images = Images::of(&run.recipe.data, self.execute.data.as_deref());
             for job in &self.jobs {
                 let runs_before = |entry: &&Entry| entry.seed == run.seed && plan::reads_from(job, &entry.job);
                 let upstream_runs =
@@ -109,7 +112,8 @@ impl<'a> Session<'a> {
                     job: job.clone(),
                     intent,
                     secs: timings.estimate(job, &part),
-                    bytes: crate::estimate::disk_bytes(&run.recipe, job),
+                    rough_secs: estimate::rough_secs(&run.recipe, job, &images),
+                    bytes: estimate::disk_bytes(&run.recipe, job, &images),
                 });
             }
         }
@@ -155,6 +159,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Before anything is printed or built; a dry run needs no data.
+    fn refuse_without_data(&self, entries: &[Entry]) -> Result<()> {
+        if self.execute.dry_run || !reads_images(entries) {
+            return Ok(());
+        }
+        fetch::refuse_without_data(self.root, &self.runs[0].recipe, self.execute.data.as_deref())
+    }
+
     fn refuse_locked(&self, entries: &[Entry]) -> Result<()> {
         let Some(entry) = entries.iter().find(|entry| entry.intent == Intent::Locked) else {
             return Ok(());
@@ -194,7 +206,7 @@ impl<'a> Session<'a> {
 
     fn check_data(&self, binaries: &Binaries) -> Result<()> {
         let arguments =
-            stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false)?;
+            stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false, false)?;
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
             0 => Ok(()),
             1 => {
@@ -290,6 +302,11 @@ impl<'a> Session<'a> {
     pub fn reports(&self) -> bool {
         self.report
     }
+}
+
+/// Whether a stage runs that reads the images.
+fn reads_images(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| entry.job.stage <= Stage::Features && matches!(entry.intent, Intent::Run(_)))
 }
 
 /// What `auto` means in this build, which computes on the CPU alone.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cli::ExecuteArgs;
+use crate::cli::{DataSynthesizeArgs, ExecuteArgs};
 use crate::plan::{Job, SeedRun};
 use crate::workspace;
 
@@ -33,14 +33,35 @@ pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, devic
     Ok(words.0)
 }
 
-/// `datasets check --recipe FILE [--data DIR] [--json]`.
-pub fn data_check(recipe: &Path, data: Option<&Path>, json: bool) -> Result<Vec<OsString>> {
+/// `datasets check --recipe FILE [--data DIR] [--images] [--json]`.
+pub fn data_check(recipe: &Path, data: Option<&Path>, images: bool, json: bool) -> Result<Vec<OsString>> {
     let mut words = Words(vec!["check".into()]);
     words.pair("--recipe", recipe);
     if let Some(data) = data {
         words.pair("--data", workspace::absolute(data)?);
     }
+    words.flag("--images", images);
     words.flag("--json", json);
+    Ok(words.0)
+}
+
+/// `datasets synthesize LAYOUT --out DIR …`; its own defaults stand for what was not asked for.
+pub fn data_synthesize(arguments: &DataSynthesizeArgs) -> Result<Vec<OsString>> {
+    let mut words = Words(vec!["synthesize".into(), arguments.layout.name().into()]);
+    words.pair("--out", workspace::absolute(&arguments.out)?);
+    for (name, value) in [
+        ("--classes", arguments.classes),
+        ("--train-images", arguments.train_images),
+        ("--val-per-class", arguments.val_per_class),
+        ("--test-per-class", arguments.test_per_class),
+        ("--seed", arguments.seed),
+        ("--side", arguments.side),
+    ] {
+        if let Some(value) = value {
+            words.pair(name, value.to_string());
+        }
+    }
+    words.flag("--json", arguments.json);
     Ok(words.0)
 }
 

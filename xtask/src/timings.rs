@@ -63,14 +63,15 @@ fn epochs(job: &Job, recipe_part: &Value) -> Option<u64> {
     recipe_part.get("representation")?.get("epochs")?.as_u64()
 }
 
-/// `2 min 5 s`, `1 h 10 min`.
+/// `2 min 5 s`, `1 h 10 min`, `26 days`.
 pub fn human(secs: f64) -> String {
     let whole = secs.max(0.0).round() as u64;
     match whole {
         0 => "under 1 s".to_owned(),
         1..60 => format!("{whole} s"),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        3600..172_800 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} days", (secs / 86_400.0).round()),
     }
 }
 
@@ -97,5 +98,6 @@ mod tests {
         assert_eq!(human(0.2), "under 1 s");
         assert_eq!(human(125.0), "2 min 5 s");
         assert_eq!(human(4200.0), "1 h 10 min");
+        assert_eq!(human(26.4 * 86_400.0), "26 days");
     }
 }

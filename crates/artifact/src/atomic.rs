@@ -17,12 +17,7 @@ const MARK: &str = ".tmp-";
 /// # Errors
 /// [`ArtifactError::Io`]; `path` is then as it was, and the temporary file is gone.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|source| ArtifactError::io("make the folder", folder, source))?;
-    sweep_dead_siblings(path);
+    make_place(path)?;
     let temporary = temporary_path(path);
     let written = write_synced(&temporary, bytes)
         .map_err(|source| ArtifactError::io("write", path, source))
@@ -32,8 +27,23 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
         let _ = fs::remove_file(&temporary);
         return written;
     }
-    sync_folder(folder);
+    sync_folder_of(path);
     Ok(())
+}
+
+/// Makes the folder of `path`, and removes what killed writers of `path` left in it.
+pub(crate) fn make_place(path: &Path) -> Result<(), ArtifactError> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(|source| ArtifactError::io("make the folder", folder, source))?;
+    sweep_dead_siblings(path);
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// `value` as indented JSON with a newline at the end, written like [`write_atomic`].
@@ -80,7 +90,7 @@ fn sweep_dead_siblings(path: &Path) {
     }
 }
 
-fn temporary_path(path: &Path) -> PathBuf {
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     // Threads of one process may write side by side.
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -95,8 +105,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Makes the rename itself durable, where the system can.
-fn sync_folder(folder: &Path) {
-    if let Ok(handle) = File::open(folder) {
+pub(crate) fn sync_folder_of(path: &Path) {
+    if let Ok(handle) = File::open(folder_of(path)) {
         // Some file systems refuse to sync a folder; the file itself is safe already.
         let _ = handle.sync_all();
     }

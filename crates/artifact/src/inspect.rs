@@ -1,6 +1,6 @@
 //! What stands in a hand-off file, in numbers.
 
-use crate::{ArtifactError, TensorData, TensorFile};
+use crate::{ArtifactError, DType, TensorFile};
 
 /// One tensor's census. `min`, `max` and `mean` are over finite values; None when there is none.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,40 +23,54 @@ pub struct TensorCensus {
     pub infinite: usize,
 }
 
-/// The census of every tensor, by name.
+/// Values looked at in one go.
+const CHUNK: usize = 1 << 12;
+
+/// The census of every tensor, by name. Nothing of the file is copied but one chunk at a time.
 ///
 /// # Errors
 /// A tensor of a type that is none of ours.
 pub fn census(file: &TensorFile) -> Result<Vec<TensorCensus>, ArtifactError> {
-    let mut rows = Vec::new();
-    for tensor in file.tensors()? {
-        let dtype = tensor.data.dtype().name().to_owned();
-        let values: Vec<f64> = match &tensor.data {
-            TensorData::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-            TensorData::F64(v) => v.clone(),
-            TensorData::U32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-            TensorData::U8(v) => v.iter().map(|x| f64::from(*x)).collect(),
-            TensorData::I64(v) => v.iter().map(|x| *x as f64).collect(),
-        };
-        let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-        rows.push(TensorCensus {
-            name: tensor.name,
-            dtype,
-            shape: tensor.shape,
-            min: finite.iter().copied().reduce(f64::min),
-            max: finite.iter().copied().reduce(f64::max),
-            mean: (!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64),
-            nan: values.iter().filter(|value| value.is_nan()).count(),
-            infinite: values.iter().filter(|value| value.is_infinite()).count(),
-        });
+    file.names().iter().map(|name| census_of(file, name)).collect()
+}
+
+fn census_of(file: &TensorFile, name: &str) -> Result<TensorCensus, ArtifactError> {
+    let mut values = vec![0.0; CHUNK];
+    let (mut from, mut sum, mut finite, mut nan) = (0usize, 0.0f64, 0usize, 0usize);
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    loop {
+        let count = file.read_f64(name, from, &mut values)?;
+        if count == 0 {
+            break;
+        }
+        from += count;
+        for &value in &values[..count] {
+            if value.is_finite() {
+                (min, max) = (min.min(value), max.max(value));
+                sum += value;
+                finite += 1;
+            } else {
+                nan += usize::from(value.is_nan());
+            }
+        }
     }
-    Ok(rows)
+    let known = |value: f64| (finite > 0).then_some(value);
+    Ok(TensorCensus {
+        name: name.to_owned(),
+        dtype: file.dtype(name).map_or("", DType::name).to_owned(),
+        shape: file.shape(name).unwrap_or_default().to_vec(),
+        min: known(min),
+        max: known(max),
+        mean: known(sum / finite as f64),
+        nan,
+        infinite: from - finite - nan,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NamedTensor, write_tensors};
+    use crate::{NamedTensor, TensorData, write_tensors};
 
     #[test]
     fn bad_values_are_counted_and_left_out_of_the_mean() {

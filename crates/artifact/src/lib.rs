@@ -22,6 +22,7 @@ mod stage_run;
 pub mod stage_specs;
 mod state;
 mod tensor_file;
+mod tensor_writer;
 mod tensors;
 
 pub use atomic::{write_atomic, write_json_atomic};
@@ -40,4 +41,5 @@ pub use stage::{StageInput, StageSpec, stage_key};
 pub use stage_run::{Begin, BeginOptions, StageRun};
 pub use state::{StageState, stage_state};
 pub use tensor_file::TensorFile;
+pub use tensor_writer::{Element, Mark, TensorPlan, TensorWriter};
 pub use tensors::{DType, NamedTensor, TensorData, write_tensors};

@@ -10,6 +10,7 @@ use safetensors::tensor::Metadata;
 use serde_json::Value;
 
 use crate::hash::hash_bytes;
+use crate::tensor_writer::Element;
 use crate::tensors::METADATA_KEY;
 use crate::{ArtifactError, DType, FileHash, NamedTensor, TensorData};
 
@@ -84,13 +85,15 @@ impl TensorFile {
         hash_bytes(&self.map)
     }
 
-    /// A tensor of f32, row-major, as it stands in the file (not checked for NaN).
+    /// A tensor of f32, row-major, as it stands in the file (not checked for NaN); without a copy where the machine is
+    /// little-endian and the data aligned, as our writers align it.
     ///
     /// # Errors
     /// [`ArtifactError::MissingTensor`], [`ArtifactError::WrongType`].
     pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, ArtifactError> {
         let bytes = self.bytes(name, DType::F32)?;
-        Ok(Cow::Owned(bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes(array(chunk))).collect()))
+        let decode = |chunk: &[u8]| f32::from_le_bytes(array(chunk));
+        Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(4).map(decode).collect()), Cow::Borrowed))
     }
 
     /// A tensor of f64. Otherwise as [`TensorFile::f32`].
@@ -99,7 +102,8 @@ impl TensorFile {
     /// As [`TensorFile::f32`].
     pub fn f64(&self, name: &str) -> Result<Cow<'_, [f64]>, ArtifactError> {
         let bytes = self.bytes(name, DType::F64)?;
-        Ok(Cow::Owned(bytes.chunks_exact(8).map(|chunk| f64::from_le_bytes(array(chunk))).collect()))
+        let decode = |chunk: &[u8]| f64::from_le_bytes(array(chunk));
+        Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(8).map(decode).collect()), Cow::Borrowed))
     }
 
     /// A tensor of u32. Otherwise as [`TensorFile::f32`].
@@ -108,7 +112,8 @@ impl TensorFile {
     /// As [`TensorFile::f32`].
     pub fn u32(&self, name: &str) -> Result<Cow<'_, [u32]>, ArtifactError> {
         let bytes = self.bytes(name, DType::U32)?;
-        Ok(Cow::Owned(bytes.chunks_exact(4).map(|chunk| u32::from_le_bytes(array(chunk))).collect()))
+        let decode = |chunk: &[u8]| u32::from_le_bytes(array(chunk));
+        Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(4).map(decode).collect()), Cow::Borrowed))
     }
 
     /// A tensor of i64. Otherwise as [`TensorFile::f32`].
@@ -117,7 +122,8 @@ impl TensorFile {
     /// As [`TensorFile::f32`].
     pub fn i64(&self, name: &str) -> Result<Cow<'_, [i64]>, ArtifactError> {
         let bytes = self.bytes(name, DType::I64)?;
-        Ok(Cow::Owned(bytes.chunks_exact(8).map(|chunk| i64::from_le_bytes(array(chunk))).collect()))
+        let decode = |chunk: &[u8]| i64::from_le_bytes(array(chunk));
+        Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(8).map(decode).collect()), Cow::Borrowed))
     }
 
     /// A tensor of bytes, without a copy. Otherwise as [`TensorFile::f32`].
@@ -162,6 +168,31 @@ impl TensorFile {
         let values = self.u32(name)?.into_owned();
         self.check_shape(name, shape)?;
         Ok(values)
+    }
+
+    /// The values from flat index `from` on, as f64, of a tensor of any type; returns how many there were, at most
+    /// `values.len()`. For looking through tensors that are too large to be copied.
+    ///
+    /// # Errors
+    /// [`ArtifactError::MissingTensor`]; [`ArtifactError::WrongType`] for an element type that is none of ours.
+    pub fn read_f64(&self, name: &str, from: usize, values: &mut [f64]) -> Result<usize, ArtifactError> {
+        let dtype = match (self.dtype(name), self.header.info(name)) {
+            (None, Some(_)) => return Err(self.wrong_type(name, "one of F32, F64, U32, U8, I64")),
+            (dtype, _) => dtype.unwrap_or(DType::F32),
+        };
+        let bytes = self.bytes(name, dtype)?;
+        let bytes = &bytes[from.saturating_mul(dtype.bytes()).min(bytes.len())..];
+        let chunks = values.iter_mut().zip(bytes.chunks_exact(dtype.bytes()));
+        let count = chunks.len();
+        // One match outside the loop: files are large.
+        match dtype {
+            DType::F32 => chunks.for_each(|(value, chunk)| *value = f64::from(f32::from_le_bytes(array(chunk)))),
+            DType::F64 => chunks.for_each(|(value, chunk)| *value = f64::from_le_bytes(array(chunk))),
+            DType::U32 => chunks.for_each(|(value, chunk)| *value = f64::from(u32::from_le_bytes(array(chunk)))),
+            DType::U8 => chunks.for_each(|(value, chunk)| *value = f64::from(chunk[0])),
+            DType::I64 => chunks.for_each(|(value, chunk)| *value = i64::from_le_bytes(array(chunk)) as f64),
+        }
+        Ok(count)
     }
 
     /// Every tensor with its values, by name.
@@ -239,6 +270,17 @@ fn map(file: &File) -> std::io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
+/// The values as they lie in the map, where they lie as the machine has them.
+#[allow(unsafe_code)]
+fn in_place<T: Element>(bytes: &[u8]) -> Option<&[T]> {
+    if cfg!(target_endian = "big") {
+        return None;
+    }
+    // SAFETY: `Element` is implemented in this crate alone, for numbers, of which every bit pattern is one.
+    let (before, values, after) = unsafe { bytes.align_to::<T>() };
+    (before.is_empty() && after.is_empty()).then_some(values)
+}
+
 fn array<const N: usize>(chunk: &[u8]) -> [u8; N] {
     chunk.try_into().expect("chunks_exact gives chunks of exactly this size")
 }
@@ -269,6 +311,22 @@ mod tests {
         assert_eq!(file.expect_f32("m", &[Some(2), None]).expect("fits"), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(file.expect_u32("u", &[None]).expect("fits"), Vec::<u32>::new());
         assert_eq!(file.hash(), crate::hash_file(&path).expect("readable"));
+    }
+
+    #[test]
+    fn values_lie_in_the_map_and_are_looked_through_in_pieces() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("x.safetensors");
+        sample(&path);
+        let file = TensorFile::open(&path).expect("sound");
+        assert!(cfg!(target_endian = "big") || matches!(file.f32("m"), Ok(Cow::Borrowed(&[1.0, 2.0, 3.0, 4.0]))));
+        let mut three = [0.0; 3];
+        assert_eq!(file.read_f64("m", 0, &mut three).expect("there"), 3);
+        assert_eq!(three, [1.0, 2.0, 3.0]);
+        assert_eq!(file.read_f64("m", 3, &mut three).expect("there"), 1);
+        assert_eq!(three[0], 4.0);
+        assert_eq!(file.read_f64("m", usize::MAX, &mut three).expect("there"), 0);
+        assert!(matches!(file.read_f64("none", 0, &mut three), Err(ArtifactError::MissingTensor { .. })));
     }
 
     #[test]

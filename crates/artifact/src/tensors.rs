@@ -50,6 +50,25 @@ impl DType {
         }
     }
 
+    /// The size of one value.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            DType::F64 | DType::I64 => 8,
+            DType::F32 | DType::U32 => 4,
+            DType::U8 => 1,
+        }
+    }
+
+    pub(crate) fn file_dtype(self) -> Dtype {
+        match self {
+            DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
+            DType::U32 => Dtype::U32,
+            DType::U8 => Dtype::U8,
+            DType::I64 => Dtype::I64,
+        }
+    }
+
     pub(crate) fn of_file(dtype: Dtype) -> Option<Self> {
         match dtype {
             Dtype::F32 => Some(DType::F32),
@@ -87,16 +106,6 @@ impl TensorData {
             TensorData::U32(_) => DType::U32,
             TensorData::U8(_) => DType::U8,
             TensorData::I64(_) => DType::I64,
-        }
-    }
-
-    fn file_dtype(&self) -> Dtype {
-        match self {
-            TensorData::F32(_) => Dtype::F32,
-            TensorData::F64(_) => Dtype::F64,
-            TensorData::U32(_) => Dtype::U32,
-            TensorData::U8(_) => Dtype::U8,
-            TensorData::I64(_) => Dtype::I64,
         }
     }
 
@@ -152,7 +161,7 @@ pub(crate) fn encode(path: &Path, tensors: &[NamedTensor], metadata: &Value) -> 
     let failed = |what: String| ArtifactError::Encode { path: path.to_owned(), what };
     let mut views = Vec::with_capacity(tensors.len());
     for (tensor, bytes) in tensors.iter().zip(&data) {
-        let view = TensorView::new(tensor.data.file_dtype(), tensor.shape.clone(), bytes);
+        let view = TensorView::new(tensor.data.dtype().file_dtype(), tensor.shape.clone(), bytes);
         views.push((tensor.name.as_str(), view.map_err(|error| failed(error.to_string()))?));
     }
     let header = HashMap::from([(METADATA_KEY.to_owned(), canonical_json(metadata))]);

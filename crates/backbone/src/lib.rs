@@ -31,6 +31,7 @@ mod image;
 mod params;
 mod plan;
 mod saved;
+pub mod torchvision;
 
 pub use arch::Architecture;
 pub use candle_op::NetworkOp;
@@ -40,3 +41,4 @@ pub use files::{from_tensors, to_tensors};
 pub use image::ImageShape;
 pub use params::{ParamEntry, ParamIndex, ParamKind};
 pub use saved::{SavedBackbone, save_backbone};
+pub use torchvision::from_torchvision;

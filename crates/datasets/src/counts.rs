@@ -36,7 +36,7 @@ pub fn group_sizes(counts: &[u32], groups: &ShotGroups) -> [usize; 3] {
     sizes(counts, groups.many_above, groups.few_below)
 }
 
-fn group_of(count: u32, many_above: u32, few_below: u32) -> ShotGroup {
+pub(crate) fn group_of(count: u32, many_above: u32, few_below: u32) -> ShotGroup {
     if count > many_above {
         ShotGroup::Many
     } else if count < few_below {

@@ -72,6 +72,29 @@ pub enum DatasetError {
         /// Where to get a good copy.
         hint: String,
     },
+    /// A list of images, or a folder of them, that does not say clearly which image is of which class.
+    #[error("`{}`{}: {problem}", .file.display(), .line.map_or_else(String::new, |line| format!(":{line}")))]
+    List {
+        /// The list, the JSON file or the folder.
+        file: PathBuf,
+        /// The line, counted from 1, where there is one.
+        line: Option<u32>,
+        /// What stands there and what was expected.
+        problem: String,
+    },
+    /// An image that cannot be read or decoded.
+    #[error("`{}`{place}: {problem}", .path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// Its line in the list, in brackets, or nothing.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The user asked to stop while all images were being decoded.
+    #[error("interrupted")]
+    Interrupted,
     /// The recipe asks for a split that these images cannot give.
     #[error("cannot draw the split: {problem}")]
     Split {
@@ -173,6 +196,11 @@ impl DatasetError {
             | Self::OtherLayout { hint, .. }
             | Self::Format { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
+            Self::BadImage { .. } => Some(
+                "put a good copy in its place, or set `data.on_bad_image=skip`: all images are then decoded once before \
+                 training, and bad ones left out"
+                    .to_owned(),
+            ),
             Self::SplitFile { path, .. } => {
                 Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
             }

@@ -1,6 +1,7 @@
-//! Images in memory: bytes, labels, and the names of the classes.
+//! Labelled images: pixels in memory or encoded files, and the names of the classes.
 
 use crate::error::FormatError;
+use crate::photo_files::PhotoFiles;
 
 /// Height, width and channels of every image of a set; images lie as `(H, W, C)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +26,55 @@ impl ImageShape {
     }
 }
 
-/// A set of labelled images of one size, as bytes.
+/// Where the images of a set are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Images {
+    /// In memory: `(N, H, W, C)`, 0..=255.
+    Pixels(Vec<u8>),
+    /// In N encoded files of any size, which become images of one size when they are loaded.
+    Photos(PhotoFiles),
+}
+
+impl Images {
+    /// The pixels in memory; of photos, none.
+    pub fn pixels(&self) -> &[u8] {
+        match self {
+            Self::Pixels(pixels) => pixels,
+            Self::Photos(_) => &[],
+        }
+    }
+
+    /// The files, if these are photos.
+    pub fn photos(&self) -> Option<&PhotoFiles> {
+        match self {
+            Self::Pixels(_) => None,
+            Self::Photos(files) => Some(files),
+        }
+    }
+}
+
+impl FromIterator<u8> for Images {
+    fn from_iter<T: IntoIterator<Item = u8>>(pixels: T) -> Self {
+        Self::Pixels(pixels.into_iter().collect())
+    }
+}
+
+impl From<Vec<u8>> for Images {
+    fn from(pixels: Vec<u8>) -> Self {
+        Self::Pixels(pixels)
+    }
+}
+
+/// A set of labelled images, which a network sees in one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSet {
-    /// `(N, H, W, C)`, 0..=255.
-    pub images: Vec<u8>,
+    /// N of them.
+    pub images: Images,
     /// `(N,)`, each below `num_classes`.
     pub labels: Vec<u32>,
-    /// Rows of an image.
+    /// Rows of an image as a network sees it.
     pub height: usize,
-    /// Columns of an image.
+    /// Columns of an image as a network sees it.
     pub width: usize,
     /// Channels of an image.
     pub channels: usize,
@@ -55,7 +95,7 @@ impl ImageSet {
         self.labels.is_empty()
     }
 
-    /// The size of every image.
+    /// The size of every image as a network sees it.
     pub fn shape(&self) -> ImageShape {
         ImageShape { height: self.height, width: self.width, channels: self.channels }
     }
@@ -63,10 +103,10 @@ impl ImageSet {
     /// The bytes of image `index`, `(H, W, C)`.
     ///
     /// # Panics
-    /// If `index` is not below [`ImageSet::len`].
+    /// If `index` is not below [`ImageSet::len`], or the images are photos.
     pub fn image(&self, index: usize) -> &[u8] {
         let size = self.shape().len();
-        &self.images[index * size..(index + 1) * size]
+        &self.images.pixels()[index * size..(index + 1) * size]
     }
 
     /// Images per class, index = label.
@@ -87,15 +127,15 @@ impl ImageSet {
         indices
     }
 
-    /// Mean and population standard deviation of each channel, of pixels in 0..1.
+    /// Mean and population standard deviation of each channel, of pixels in 0..1; zeros for photos, which it does not read.
     ///
     /// Exact sums of integers, so the result depends on no order.
     pub fn channel_statistics(&self) -> Vec<(f64, f64)> {
-        let count = (self.images.len() / self.channels.max(1)).max(1) as f64;
+        let count = (self.images.pixels().len() / self.channels.max(1)).max(1) as f64;
         (0..self.channels)
             .map(|channel| {
                 let (mut sum, mut squares) = (0u64, 0u64);
-                for &value in self.images.iter().skip(channel).step_by(self.channels) {
+                for &value in self.images.pixels().iter().skip(channel).step_by(self.channels) {
                     sum += u64::from(value);
                     squares += u64::from(value) * u64::from(value);
                 }
@@ -122,8 +162,12 @@ pub struct DataSource {
     pub train: ImageSet,
     /// The test images, in the order of the file.
     pub test: ImageSet,
-    /// BLAKE3 over the unpacked bytes of all files, in hexadecimal.
+    /// BLAKE3 in hexadecimal: over the unpacked bytes of all files, or for photos over their lists (see
+    /// [`crate::read::photos`]).
     pub hash: String,
+    /// For photo sets: from this position of `train` on, images are those of the validation list. `None`: there is one
+    /// training file, from which everything but test is drawn.
+    pub val_from: Option<usize>,
 }
 
 #[cfg(test)]
@@ -132,7 +176,7 @@ mod tests {
 
     fn set() -> ImageSet {
         ImageSet {
-            images: vec![0, 255, 255, 0, 255, 0],
+            images: vec![0, 255, 255, 0, 255, 0].into(),
             labels: vec![1, 0, 1],
             height: 1,
             width: 2,

@@ -34,24 +34,29 @@
 //! # }
 //! ```
 
+mod census;
 pub mod check;
 mod counts;
 mod error;
 mod image_set;
 mod loader;
 mod numpy_legacy;
+pub mod photo;
+mod photo_files;
 pub mod read;
 mod sampler;
 mod split;
-mod split_file;
+pub mod synthesize;
 pub mod transform;
 
+pub use census::{BadPhoto, Census};
 pub use counts::{ShotGroup, group_sizes, long_tailed_counts, shot_group};
 pub use error::{DatasetError, FormatError};
-pub use image_set::{DataSource, ImageSet, ImageShape};
+pub use image_set::{DataSource, ImageSet, ImageShape, Images};
 pub use loader::{Batch, BatchIter, EpochIter, EvalLoader, Loader, LoaderOptions, MetaLoader};
 pub use numpy_legacy::NumpyLegacy;
-pub use read::{find, load};
+pub use photo_files::{Origin, Paths, PhotoFiles};
+pub use read::{find, load, load_for};
 pub use sampler::{CLASS_AWARE_RUN, epoch_order, mini_batches, num_batches};
-pub use split::{Split, SplitSpec};
+pub use split::{ListedSpec, MetaFrom, Skipped, Split, SplitSpec};
 pub use transform::{EvalTransform, TrainTransform, Transform};

@@ -1,13 +1,17 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
+mod synthesize_command;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use longtail_artifact::cli::{WithHint, run_main};
-use longtail_datasets::check::check;
-use longtail_datasets::read;
+use longtail_artifact::{Interrupted, install_interrupt_handler, progress};
+use longtail_datasets::DatasetError;
+use longtail_datasets::check::{check, check_photos};
+use longtail_datasets::read::{self, FileState};
 use longtail_recipe::{DataRecipe, Dataset};
 use serde_json::json;
 
@@ -23,18 +27,29 @@ struct Cli {
 enum Command {
     /// Say what was found, what is missing, and whether counts and channel means are the published ones.
     ///
-    /// Exit code: 0 all is as published, 1 something differs, 2 the data set could not be read.
+    /// Photo sets (ImageNet-LT, iNaturalist 2018, a folder): which archive is meant, which layout was found, how many images of
+    /// each list are there, the first that are missing, and whether class counts and shot groups are the published ones.
+    ///
+    /// Exit code: 0 all is as published, 1 something differs, 2 the data set could not be read, or images are missing and the
+    /// recipe does not skip them.
     #[command(after_help = "Examples:
   datasets check fashion-mnist
   datasets check cifar100 --data ~/data
   datasets check cifar100-lt-if100 --data ~/data/cifar-100-binary
+  datasets check imagenet-lt --data ~/imagenet
+  datasets check imagenet-lt --data ~/imagenet --images
   datasets check --recipe pipelines/fashion-mnist-lt.yaml --json")]
     Check(CheckArgs),
+    /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
+    #[command(after_help = "Examples:
+  datasets synthesize imagenet-lt --out data/imagenet-lt-tree
+  datasets synthesize inaturalist2018 --out tree --classes 12 --train-images 120 --side 48")]
+    Synthesize(synthesize_command::SynthesizeArgs),
 }
 
 #[derive(Args)]
 struct CheckArgs {
-    /// A data set (fashion-mnist, cifar100), or a recipe in `pipelines/` whose split is checked too.
+    /// A data set (fashion-mnist, cifar100, imagenet-lt, inaturalist2018, image-folder), or a recipe in `pipelines/` whose split is checked too.
     #[arg(required_unless_present = "recipe", conflicts_with = "recipe")]
     name: Option<String>,
     /// A recipe file; its split is checked too.
@@ -43,6 +58,9 @@ struct CheckArgs {
     /// The folder with the files, or its parent. Without it LONGTAIL_DATA, then `data/` here and above are searched.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Photo sets: decode every image too, and list those that cannot be (minutes to hours).
+    #[arg(long)]
+    images: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -50,12 +68,18 @@ struct CheckArgs {
 
 fn main() -> ExitCode {
     // clap prints help and errors itself, and leaves with 0 or 2.
-    let Cli { command: Command::Check(arguments) } = Cli::parse();
-    run_main(|| run(&arguments))
+    let Cli { command } = Cli::parse();
+    run_main(|| match command {
+        Command::Check(arguments) => run(&arguments),
+        Command::Synthesize(arguments) => synthesize_command::run(&arguments),
+    })
 }
 
 fn run(arguments: &CheckArgs) -> Result<ExitCode> {
     let (dataset, recipe) = target(arguments)?;
+    if dataset.is_photo_set() {
+        return run_photos(arguments, dataset, recipe.as_ref());
+    }
     match check(dataset, arguments.data.as_deref(), recipe.as_ref()) {
         Ok(report) => {
             if arguments.json {
@@ -65,20 +89,63 @@ fn run(arguments: &CheckArgs) -> Result<ExitCode> {
             }
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
-        Err(error) if arguments.json => {
-            let files = read::find(dataset, arguments.data.as_deref()).map(|folder| read::inventory(dataset, &folder));
-            let report = json!({
-                "ok": false,
-                "dataset": read::title(dataset),
-                "error": error.to_string(),
-                "hint": error.hint(),
-                "files": files.ok(),
-            });
-            println!("{}", serde_json::to_string_pretty(&report)?);
-            Ok(ExitCode::from(2))
+        Err(error) => {
+            let folder = read::find(dataset, arguments.data.as_deref());
+            let files = folder.map(|folder| read::inventory(dataset, &folder)).ok();
+            failed(arguments, dataset, error, files)
         }
-        Err(error) => Err(error.explained().context(format!("{} is not in order", read::title(dataset)))),
     }
+}
+
+fn run_photos(arguments: &CheckArgs, dataset: Dataset, recipe: Option<&DataRecipe>) -> Result<ExitCode> {
+    install_interrupt_handler();
+    let bar = progress(0, "decoding every image once", arguments.json || !arguments.images);
+    let report = check_photos(dataset, arguments.data.as_deref(), recipe, arguments.images, &|done, all| {
+        if done % 64 == 1 {
+            bar.set_length(all);
+            bar.set_position(done);
+        }
+    });
+    bar.finish_and_clear();
+    match report {
+        Ok(report) => {
+            if arguments.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(match (report.ok, report.usable) {
+                (true, _) => ExitCode::SUCCESS,
+                (false, true) => ExitCode::from(1),
+                (false, false) => ExitCode::from(2),
+            })
+        }
+        Err(error) => failed(arguments, dataset, error, None),
+    }
+}
+
+/// The data set could not be read: in JSON, or as an error.
+fn failed(
+    arguments: &CheckArgs,
+    dataset: Dataset,
+    error: DatasetError,
+    files: Option<Vec<FileState>>,
+) -> Result<ExitCode> {
+    if matches!(error, DatasetError::Interrupted) {
+        return Err(Interrupted.into());
+    }
+    if !arguments.json {
+        return Err(error.explained().context(format!("{} is not in order", read::title(dataset))));
+    }
+    let report = json!({
+        "ok": false,
+        "dataset": read::title(dataset),
+        "error": error.to_string(),
+        "hint": error.hint(),
+        "files": files,
+    });
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(ExitCode::from(2))
 }
 
 /// The data set to look at, and the recipe's data part if a recipe is meant.
@@ -91,17 +158,20 @@ fn target(arguments: &CheckArgs) -> Result<(Dataset, Option<DataRecipe>)> {
         return from_file(path);
     }
     let name = arguments.name.as_deref().unwrap_or_default();
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let mut files = here.ancestors().map(|folder| folder.join("pipelines").join(format!("{name}.yaml")));
+    // The recipe first: `imagenet-lt` is both, and with it the split is checked too.
+    if let Some(file) = files.find(|path| path.is_file()) {
+        return from_file(&file);
+    }
     match name.replace('_', "-").as_str() {
         "fashion-mnist" => return Ok((Dataset::FashionMnist, None)),
         "cifar100" | "cifar-100" => return Ok((Dataset::Cifar100, None)),
+        "imagenet-lt" => return Ok((Dataset::ImagenetLt, None)),
+        "inaturalist2018" | "inaturalist-2018" => return Ok((Dataset::Inaturalist2018, None)),
+        "image-folder" => return Ok((Dataset::ImageFolder, None)),
         _ => {}
     }
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
-    let file = here
-        .ancestors()
-        .map(|folder| folder.join("pipelines").join(format!("{name}.yaml")))
-        .find(|path| path.is_file())
-        .with_context(|| format!("`{name}` is neither a data set nor a recipe in `pipelines/`"))
-        .hint("data sets are `fashion-mnist` and `cifar100`; name a recipe's file with `--recipe FILE`")?;
-    from_file(&file)
+    Err(anyhow::anyhow!("`{name}` is neither a data set nor a recipe in `pipelines/`"))
+        .hint("data sets are `fashion-mnist`, `cifar100`, `imagenet-lt`, `inaturalist2018` and `image-folder`; name a recipe's file with `--recipe FILE`")
 }

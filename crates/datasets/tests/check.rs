@@ -28,7 +28,7 @@ fn stderr(output: &Output) -> String {
 fn recipe(folder: &Path) -> String {
     let path = folder.join("small.yaml");
     let text = "description: a test\ndata: {dataset: fashion_mnist, shot_groups: {many_above: 1000, few_below: 200}}\n\
-        representations:\n  ce: {method: {ce: {}}, backbone: {resnet: 8}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}\n\
+        representations:\n  ce: {method: {ce: {}}, backbone: {cifar_resnet: 8}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}\n\
         classifiers: {joint: }\nrows: [{representation: ce, classifier: joint}]\n";
     std::fs::write(&path, text).expect("writing");
     path.display().to_string()

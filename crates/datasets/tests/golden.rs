@@ -136,7 +136,7 @@ fn crop_flip_normalise_equals_torchvision() {
 fn draws_equal_numpys_to_the_bit() {
     let labels: Vec<u32> = (0..50_000).map(|i| (7 * i + i / 100) % 100).collect();
     let set = ImageSet {
-        images: vec![0; labels.len()],
+        images: vec![0; labels.len()].into(),
         labels,
         height: 1,
         width: 1,
@@ -144,7 +144,7 @@ fn draws_equal_numpys_to_the_bit() {
         num_classes: 100,
         class_names: vec![String::new(); 100],
     };
-    let source = DataSource { train: set.clone(), test: set, hash: String::new() };
+    let source = DataSource { train: set.clone(), test: set, hash: String::new(), val_from: None };
     let spec = |meta_source| SplitSpec {
         imbalance_factor: 100.0,
         meta_source,

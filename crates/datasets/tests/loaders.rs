@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longtail_datasets::{
-    Batch, EvalLoader, EvalTransform, ImageSet, Loader, LoaderOptions, MetaLoader, Split, TrainTransform,
+    Batch, EvalLoader, EvalTransform, ImageSet, Loader, LoaderOptions, MetaLoader, Skipped, Split, TrainTransform,
 };
 use longtail_recipe::{Augmentation, MetaSource, Sampler};
 
@@ -170,6 +170,7 @@ fn split(meta_source: MetaSource) -> Split {
         test: vec![],
         class_counts: vec![],
         meta_source,
+        skipped: Skipped::default(),
     }
 }
 
@@ -179,7 +180,7 @@ fn meta_batches_come_by_number_and_cover_each_pass() {
         let transform = transform(Augmentation::Basic);
         MetaLoader::new(set(), &split(MetaSource::Metasaug), transform, batch_size, 1, "meta").expect("valid")
     };
-    let row: Vec<u32> = (0..6).flat_map(|i| meta(30).batch(i).indices).collect();
+    let row: Vec<u32> = (0..6).flat_map(|i| meta(30).batch(i).expect("a batch").indices).collect();
     for pass in row.chunks(60) {
         let mut pass = pass.to_vec();
         pass.sort_unstable();
@@ -187,12 +188,12 @@ fn meta_batches_come_by_number_and_cover_each_pass() {
     }
     assert_ne!(row[..60], row[60..120]);
     // Other batch sizes cut the same row, over the end of a pass too, and larger than the set.
-    assert_eq!((0..4).flat_map(|i| meta(45).batch(i).indices).collect::<Vec<_>>(), row);
-    assert_eq!(meta(180).batch(0).indices, row);
+    assert_eq!((0..4).flat_map(|i| meta(45).batch(i).expect("a batch").indices).collect::<Vec<_>>(), row);
+    assert_eq!(meta(180).batch(0).expect("a batch").indices, row);
     // By number alone.
     let loader = meta(45);
-    let fourth = loader.batch(3);
-    assert_eq!((loader.batch(0).len, loader.batch(3)), (45, fourth));
+    let fourth = loader.batch(3).expect("a batch");
+    assert_eq!((loader.batch(0).expect("a batch").len, loader.batch(3).expect("a batch")), (45, fourth));
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn balanced_draws_from_the_training_set_are_balanced() {
     let transform = transform(Augmentation::None);
     let meta = MetaLoader::new(set(), &split(MetaSource::LtBalancedDraws), transform, 60, 1, "meta").expect("valid");
     let mut counts = [0; 3];
-    meta.batch(5).labels.iter().for_each(|&label| counts[label as usize] += 1);
+    meta.batch(5).expect("a batch").labels.iter().for_each(|&label| counts[label as usize] += 1);
     assert_eq!(counts, [20, 20, 20]);
     let empty = Split { meta: vec![], ..split(MetaSource::None) };
     let error = MetaLoader::new(set(), &empty, transform_none(), 1, 1, "meta").err().expect("no meta set");

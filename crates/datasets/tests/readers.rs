@@ -73,7 +73,7 @@ proptest! {
             Ok(set) => {
                 prop_assert!(good);
                 prop_assert_eq!(set.len(), labels.len());
-                prop_assert_eq!(set.images.len(), labels.len() * 3072);
+                prop_assert_eq!(set.images.pixels().len(), labels.len() * 3072);
             }
             Err(_) => prop_assert!(!good),
         }

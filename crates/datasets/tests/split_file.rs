@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 fn source() -> DataSource {
     let set = |per_class: u32| ImageSet {
-        images: vec![0; 10 * per_class as usize],
+        images: vec![0; 10 * per_class as usize].into(),
         labels: (0..10 * per_class).map(|i| i % 10).collect(),
         height: 1,
         width: 1,
@@ -17,14 +17,14 @@ fn source() -> DataSource {
         num_classes: 10,
         class_names: vec![String::new(); 10],
     };
-    DataSource { train: set(60), test: set(6), hash: "0123".to_owned() }
+    DataSource { train: set(60), test: set(6), hash: "0123".to_owned(), val_from: None }
 }
 
 /// The data part of a recipe with a few settings changed.
 fn recipe(settings: &str) -> DataRecipe {
     let text = format!(
         "recipe: test\ndescription: a test\ndata:\n  dataset: fashion_mnist\n  imbalance_factor: 10\n{settings}\
-         representations: {{ce: {{method: {{ce: {{}}}}, backbone: {{resnet: 8}}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}}}}\n\
+         representations: {{ce: {{method: {{ce: {{}}}}, backbone: {{cifar_resnet: 8}}, augmentation: basic, epochs: 1, batch_size: 8, lr: 0.1}}}}\n\
          classifiers: {{joint: {{joint: {{}}}}}}\nrows:\n  - {{representation: ce, classifier: joint}}\n"
     );
     longtail_recipe::read_str(&text, "test.yaml", &[]).expect("a recipe").data

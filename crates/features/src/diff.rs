@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use longtail_artifact::{NamedTensor, TensorData, TensorFile};
+use longtail_artifact::{ArtifactError, DType, TensorFile};
 use serde_json::{Value, json};
 
 /// How one tensor differs between two files.
@@ -33,39 +33,46 @@ pub enum Difference {
     },
 }
 
-/// Compares two tensors of one name.
-pub fn compare(a: &NamedTensor, b: &NamedTensor) -> Difference {
-    if a.shape != b.shape || a.data.dtype() != b.data.dtype() {
-        let kind = |tensor: &NamedTensor| format!("{} {:?}", tensor.data.dtype().name(), tensor.shape);
-        return Difference::Kind(format!("{} against {}", kind(a), kind(b)));
-    }
-    let (x, y) = (values(&a.data), values(&b.data));
-    let mut difference = (0usize, 0.0f64, 0.0f64, 0usize);
-    for (index, (x, y)) in x.iter().zip(&y).enumerate() {
-        if x.to_bits() == y.to_bits() {
-            continue;
-        }
-        let gap = if (x - y).is_nan() { f64::INFINITY } else { (x - y).abs() };
-        if difference.0 == 0 {
-            difference.3 = index;
-        }
-        difference = (difference.0 + 1, difference.1.max(gap), difference.2 + gap, difference.3);
-    }
-    let (count, max_abs, sum, first) = difference;
-    match count {
-        0 => Difference::Same,
-        _ => Difference::Values { count, total: x.len(), max_abs, mean_abs: sum / x.len() as f64, first },
-    }
-}
+/// Values looked at in one go: files may be larger than memory.
+const CHUNK: usize = 1 << 12;
 
-fn values(data: &TensorData) -> Vec<f64> {
-    match data {
-        TensorData::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-        TensorData::F64(v) => v.clone(),
-        TensorData::U32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-        TensorData::U8(v) => v.iter().map(|x| f64::from(*x)).collect(),
-        TensorData::I64(v) => v.iter().map(|x| *x as f64).collect(),
+/// Compares the tensors called `name` of two files.
+///
+/// # Errors
+/// An element type that is none of ours.
+pub fn compare(a: &TensorFile, b: &TensorFile, name: &str) -> Result<Difference, ArtifactError> {
+    let (first, second) = match (a.shape(name), b.shape(name)) {
+        (Some(first), Some(second)) => (first, second),
+        (Some(_), None) => return Ok(Difference::OnlyInFirst),
+        _ => return Ok(Difference::OnlyInSecond),
+    };
+    if first != second || a.dtype(name) != b.dtype(name) {
+        let kind = |file: &TensorFile, shape| format!("{} {shape:?}", file.dtype(name).map_or("?", DType::name));
+        return Ok(Difference::Kind(format!("{} against {}", kind(a, first), kind(b, second))));
     }
+    let (mut x, mut y) = (vec![0.0; CHUNK], vec![0.0; CHUNK]);
+    let (mut total, mut count, mut max_abs, mut sum, mut at) = (0usize, 0usize, 0.0f64, 0.0f64, 0usize);
+    loop {
+        let read = a.read_f64(name, total, &mut x)?.min(b.read_f64(name, total, &mut y)?);
+        if read == 0 {
+            break;
+        }
+        for (index, (x, y)) in x[..read].iter().zip(&y[..read]).enumerate() {
+            if x.to_bits() == y.to_bits() {
+                continue;
+            }
+            let gap = if (x - y).is_nan() { f64::INFINITY } else { (x - y).abs() };
+            if count == 0 {
+                at = total + index;
+            }
+            (count, max_abs, sum) = (count + 1, max_abs.max(gap), sum + gap);
+        }
+        total += read;
+    }
+    Ok(match count {
+        0 => Difference::Same,
+        _ => Difference::Values { count, total, max_abs, mean_abs: sum / total as f64, first: at },
+    })
 }
 
 /// Prints how two files differ; exit code 1 when any tensor or the metadata does.
@@ -74,17 +81,10 @@ fn values(data: &TensorData) -> Vec<f64> {
 /// A file that cannot be read.
 pub fn run(a: &Path, b: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let (first, second) = (TensorFile::open(a)?, TensorFile::open(b)?);
-    let names: BTreeSet<String> = first.names().iter().chain(second.names()).map(|name| name.to_string()).collect();
-    let (left, right) = (first.tensors()?, second.tensors()?);
-    let find = |tensors: &[NamedTensor], name: &str| tensors.iter().find(|tensor| tensor.name == name).cloned();
+    let names: BTreeSet<&String> = first.names().iter().chain(second.names()).collect();
     let mut rows = Vec::new();
     for name in names {
-        let difference = match (find(&left, &name), find(&right, &name)) {
-            (Some(a), Some(b)) => compare(&a, &b),
-            (Some(_), None) => Difference::OnlyInFirst,
-            _ => Difference::OnlyInSecond,
-        };
-        rows.push((name, difference));
+        rows.push((name.as_str(), compare(&first, &second, name)?));
     }
     let metadata_differs = first.metadata() != second.metadata();
     let differ = metadata_differs || rows.iter().any(|(_, difference)| *difference != Difference::Same);
@@ -126,20 +126,35 @@ fn to_json(name: &str, difference: &Difference) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tensor(values: Vec<f32>) -> NamedTensor {
-        NamedTensor { name: "x".into(), shape: vec![values.len()], data: TensorData::F32(values) }
-    }
+    use longtail_artifact::{NamedTensor, TensorData, write_tensors};
 
     #[test]
     fn differences_are_counted_and_nan_is_infinitely_far() {
-        let a = tensor(vec![1.0, 2.0, 3.0, f32::NAN]);
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = |name: &str, values: Vec<f32>| {
+            let path = dir.path().join(name);
+            let tensor = NamedTensor { name: "x".into(), shape: vec![values.len()], data: TensorData::F32(values) };
+            write_tensors(&path, &[tensor], &Value::Null).expect("writable");
+            TensorFile::open(&path).expect("sound")
+        };
+        let compare = |a: &TensorFile, b: &TensorFile| compare(a, b, "x").expect("readable");
+        let a = file("a", vec![1.0, 2.0, 3.0, f32::NAN]);
         assert_eq!(compare(&a, &a), Difference::Same);
-        let b = tensor(vec![1.0, 2.5, 3.0, f32::NAN]);
-        let Difference::Values { count, max_abs, first, .. } = compare(&a, &b) else { panic!("they differ") };
+        let Difference::Values { count, max_abs, first, .. } = compare(&a, &file("b", vec![1.0, 2.5, 3.0, f32::NAN]))
+        else {
+            panic!("they differ")
+        };
         assert_eq!((count, max_abs, first), (1, 0.5, 1));
-        let c = tensor(vec![1.0, 2.0, f32::NAN, f32::NAN]);
+        let c = file("c", vec![1.0, 2.0, f32::NAN, f32::NAN]);
         assert!(matches!(compare(&a, &c), Difference::Values { max_abs: f64::INFINITY, .. }));
-        assert!(matches!(compare(&a, &tensor(vec![1.0])), Difference::Kind(_)));
+        assert!(matches!(compare(&a, &file("d", vec![1.0])), Difference::Kind(_)));
+        // In a later chunk than the first.
+        let mut long = vec![0.0; CHUNK + 9];
+        let e = file("e", long.clone());
+        long[CHUNK + 5] = 3.0;
+        let Difference::Values { total, mean_abs, first, .. } = compare(&e, &file("f", long)) else {
+            panic!("they differ")
+        };
+        assert_eq!((total, mean_abs, first), (CHUNK + 9, 3.0 / (CHUNK + 9) as f64, CHUNK + 5));
     }
 }

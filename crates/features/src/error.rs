@@ -49,6 +49,9 @@ pub enum FeaturesError {
     /// Two files that cannot be compared or exported.
     #[error("{0}")]
     Unfit(String),
+    /// A finished dump that cannot be put in its place.
+    #[error("a finished dump cannot be moved")]
+    Move(#[source] std::io::Error),
     /// Ctrl-C; finished dumps are kept.
     #[error("{0}")]
     Interrupted(#[from] Interrupted),

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 use longtail_artifact::{TensorCensus, TensorFile, census};
+use longtail_training::ShotBounds;
 use serde_json::{Value, json};
 
 use crate::FeaturesError;
+use crate::groups::ShotGroup;
 
 /// What the rows of a dump look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +29,7 @@ pub struct FeatureSummary {
 
 /// Summarises a dump; None when the file is no dump (no `features` with `labels` and `class_counts`).
 ///
-/// Memory is in proportion to the file: means are kept for classes that have rows, of which there are at most N.
+/// The features are read in place; memory is for the labels, and for the means of classes that have rows, at most N of them.
 ///
 /// # Errors
 /// A label that is out of range, or tensors whose sizes contradict each other.
@@ -77,11 +79,11 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * q).round() as usize]
 }
 
-/// Prints what `file` holds.
+/// Prints what `file` holds; of many classes a summary, unless `all`.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+pub fn run(file: &Path, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
     let tensors = TensorFile::open(file)?;
     let rows = census(&tensors)?;
     let summary = summarize(&tensors)?;
@@ -92,7 +94,7 @@ pub fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     println!("{}\nblake3 {}\n", file.display(), tensors.hash());
     println!("{}\n", tensor_table(&rows));
     if let Some(summary) = &summary {
-        print_summary(&tensors, summary);
+        print_summary(&tensors, summary, all);
     }
     if let Value::Object(fields) = tensors.metadata() {
         println!("Metadata");
@@ -131,24 +133,78 @@ fn tensor_table(rows: &[TensorCensus]) -> Table {
     table
 }
 
-fn print_summary(file: &TensorFile, summary: &FeatureSummary) {
+/// So many classes are listed one by one; of more, so many of either end.
+const MOST_CLASSES: usize = 40;
+const EACH_END: usize = 5;
+
+fn print_summary(file: &TensorFile, summary: &FeatureSummary, all: bool) {
     println!("{} features of dimension {}", summary.rows, summary.dim);
     if let Some([least, lower, median, upper, most]) = summary.norm_quantiles {
         println!("L2 norm: min {least:.4}, quartiles {lower:.4} {median:.4} {upper:.4}, max {most:.4}");
     }
-    let trained = file.u32("class_counts").ok();
+    let trained = file.u32("class_counts").unwrap_or_default();
+    let classes = summary.rows_per_class.len();
+    if classes <= MOST_CLASSES || all {
+        println!("{}\n", class_table(summary, &trained, 0..classes));
+        return;
+    }
+    println!("\n{}\n", group_table(summary, &trained));
+    println!("{}", class_table(summary, &trained, (0..EACH_END).chain(classes - EACH_END..classes)));
+    println!("the first and the last {EACH_END} of {classes} classes; --all shows every one\n");
+}
+
+fn class_table(summary: &FeatureSummary, trained: &[u32], classes: impl Iterator<Item = usize>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["class", "training images", "rows here", "spread on the sphere"]);
-    for (class, rows) in summary.rows_per_class.iter().enumerate() {
+    for class in classes {
         table.add_row([
             class.to_string(),
-            trained.as_ref().and_then(|counts| counts.get(class)).map_or("–".to_owned(), u32::to_string),
-            rows.to_string(),
+            trained.get(class).map_or("–".to_owned(), u32::to_string),
+            summary.rows_per_class[class].to_string(),
             summary.spread[class].map_or("–".to_owned(), |value| format!("{value:.4}")),
         ]);
     }
-    println!("{table}\n");
+    table
+}
+
+/// One row a shot group, by the usual bounds: a dump does not know its recipe's.
+fn group_table(summary: &FeatureSummary, trained: &[u32]) -> Table {
+    let bounds = ShotBounds::default();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "group",
+        "training images a class",
+        "classes",
+        "training images",
+        "rows here",
+        "classes without rows",
+        "mean spread",
+    ]);
+    for group in ShotGroup::ALL {
+        let span = match group {
+            ShotGroup::Many => format!("over {}", bounds.many_above),
+            ShotGroup::Medium => format!("{} to {}", bounds.few_below, bounds.many_above),
+            ShotGroup::Few => format!("under {}", bounds.few_below),
+        };
+        let members: Vec<usize> =
+            (0..trained.len()).filter(|class| ShotGroup::of(trained[*class], bounds) == group).collect();
+        let rows: usize = members.iter().map(|class| summary.rows_per_class[*class]).sum();
+        let images: u64 = members.iter().map(|class| u64::from(trained[*class])).sum();
+        let spread: Vec<f64> = members.iter().filter_map(|class| summary.spread[*class]).collect();
+        let mean = spread.iter().sum::<f64>() / spread.len() as f64;
+        table.add_row([
+            group.name().to_owned(),
+            span,
+            members.len().to_string(),
+            images.to_string(),
+            rows.to_string(),
+            (members.len() - spread.len()).to_string(),
+            if spread.is_empty() { "–".to_owned() } else { format!("{mean:.4}") },
+        ]);
+    }
+    table
 }
 
 fn to_json(file: &TensorFile, rows: &[TensorCensus], summary: Option<&FeatureSummary>) -> Value {

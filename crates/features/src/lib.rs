@@ -2,17 +2,21 @@
 //!
 //! A dump holds `features` (N, d) f32, `labels` (N) u32, `indices` (N) u32 (positions in the data set's own training or test
 //! file) and `class_counts` (K) u32, the training images per class. Its metadata names the split, the transforms and the
-//! backbone by hash. [`dump`] writes train, meta, val and test, and the augmented views that the recipe asks for.
+//! backbone by hash. [`run`] writes train, meta, val and test, and the augmented views that the recipe asks for.
 
 mod backbone;
 pub mod diff;
 mod dump;
+mod dump_all;
 mod error;
 pub mod export;
+mod groups;
 pub mod inspect;
+pub mod plot;
 mod stage;
 
 pub use backbone::FrozenBackbone;
-pub use dump::{Dump, dump};
+pub use dump::{Dump, DumpRun, Progress};
 pub use error::FeaturesError;
+pub use groups::ShotGroup;
 pub use stage::run;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+use longtail_features::plot::{self, PlotArgs};
 
-/// Dumps the feature of every image (stage 2), and inspects, compares and exports such files
+/// Dumps the feature of every image (stage 2), and inspects, compares, draws and exports such files
 #[derive(Parser)]
 #[command(
     version,
@@ -19,6 +20,7 @@ Examples:
   features inspect runs/fashion-mnist-lt/seed-0/features/ce/train.safetensors
   features diff A.safetensors B.safetensors
   features export train.safetensors --npz train.npz
+  features plot --train train.safetensors --val val.safetensors --generated generated.safetensors --out figure-3.svg
 
 Exit codes: 0 done or nothing to do, 1 the files of `diff` differ, 2 could not run, 130 interrupted."
 )]
@@ -38,6 +40,9 @@ enum Tool {
         /// One JSON object on stdout
         #[arg(long)]
         json: bool,
+        /// Every class, where there are more than 40
+        #[arg(long)]
+        all: bool,
     },
     /// Compares two hand-off files tensor by tensor; exits with 1 when they differ
     Diff {
@@ -49,6 +54,8 @@ enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Draws training, generated and validation points of a few classes (t-SNE and PCA) as SVG
+    Plot(Box<PlotArgs>),
     /// Writes a file's tensors for NumPy
     Export {
         /// Any .safetensors file of a run
@@ -63,9 +70,13 @@ fn main() -> ExitCode {
     run_main(|| {
         let cli = Cli::parse();
         match (cli.tool, cli.stage) {
-            (Some(Tool::Inspect { file, json }), _) => longtail_features::inspect::run(&file, json),
+            (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
             (Some(Tool::Export { file, npz }), _) => longtail_features::export::run(&file, &npz),
+            (Some(Tool::Plot(args)), _) => {
+                init_threads(args.threads)?;
+                plot::run(&args)
+            }
             (None, Some(args)) => {
                 init_threads(args.threads)?;
                 install_interrupt_handler();

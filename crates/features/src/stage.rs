@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use longtail_artifact::{
-    Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, hash_file, progress, stage_specs,
-};
-use longtail_datasets::{DatasetError, EvalLoader, EvalTransform, ImageSet, Split, TrainTransform, load};
+use longtail_artifact::{Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, progress, stage_specs};
+use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
 use longtail_recipe::Recipe;
 use serde_json::{Value, json};
 
-use crate::{Dump, FeaturesError, FrozenBackbone, dump};
+use crate::dump_all::dump_all;
+use crate::{Dump, FeaturesError, FrozenBackbone};
 
 /// Batches that are made ahead of the network.
 const PREFETCH: usize = 2;
@@ -20,8 +19,8 @@ const PREFETCH: usize = 2;
 /// Runs stage 2 for one variant, from files to files; does nothing when they are up to date.
 ///
 /// Dumps are collected beside the checkpoints and moved to their places together, at the end: a run that fails half way leaves
-/// the files of an earlier one as they were. Every finished dump is kept when the run is interrupted or killed: the next run
-/// goes on with the one after it.
+/// the files of an earlier one as they were. A run that was interrupted or killed goes on where its last checkpoint was, which
+/// may be inside a dump.
 ///
 /// # Errors
 /// Everything that keeps it from finishing; finished artifacts are left as they were.
@@ -51,7 +50,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
-    let source = load(recipe.data.dataset, args.data.as_deref())
+    let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
     let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
@@ -61,23 +60,11 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
 
     let bar =
         progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
-    let mut finished = finished_before(&stage)?;
-    let mut done_before = 0;
-    for (number, part) in dumps.iter().enumerate() {
-        let file = format!("{}.safetensors", part.name);
-        if finished.iter().any(|(name, _)| *name == file) {
-            done_before += part.loader.len() as u64;
-            bar.set_position(done_before);
-            bar.reset_eta();
-            continue;
-        }
-        bar.set_message(part.name.clone());
-        let hash = dump(&mut backbone, part, &stage.checkpoint_dir().join(&file), |images| bar.inc(images as u64))?;
-        finished.push((file, hash));
-        stage.save_checkpoint(number as u64 + 1, &[], &json!({"finished": finished}), 0)?;
-    }
+    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet).map_err(|error| match error {
+        FeaturesError::Dataset(error) => error.explained(), // with its hint
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
-    move_into_place(&stage, &finished)?;
     let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
     stage.finish(&outputs)?;
     if args.json {
@@ -115,7 +102,7 @@ fn plan<'a>(
     test: &Arc<ImageSet>,
 ) -> anyhow::Result<Vec<Dump<'a>>> {
     let batch_size = recipe.features.batch_size;
-    let evaluation = || EvalTransform::new(&recipe.data.normalize, train.shape());
+    let evaluation = || Transform::eval(&recipe.data, train.shape());
     let parts = [
         ("train", &split.train, train, false),
         ("meta", &split.meta, train, false),
@@ -131,7 +118,7 @@ fn plan<'a>(
     }
     let augmentation = recipe.representation(variant)?.augmentation;
     for view in 1..=recipe.features.views {
-        let transform = TrainTransform::new(augmentation, &recipe.data.normalize, train.shape())?;
+        let transform = Transform::train(augmentation, &recipe.data, train.shape())?;
         let transforms: Value = transform.describe();
         let loader = EvalLoader::augmented(
             Arc::clone(train),
@@ -147,30 +134,4 @@ fn plan<'a>(
         dumps.push(Dump { name, loader, from_test: false, class_counts: &split.class_counts, transforms });
     }
     Ok(dumps)
-}
-
-/// The dumps that a run before this one finished, as far as their files are still what they were, here or in place already.
-fn finished_before(stage: &StageRun) -> anyhow::Result<Vec<(String, FileHash)>> {
-    let Some(checkpoint) = stage.latest_checkpoint()? else { return Ok(Vec::new()) };
-    let listed: Vec<(String, FileHash)> =
-        serde_json::from_value(checkpoint.state["finished"].clone()).unwrap_or_default();
-    let mut sound = Vec::new();
-    for (name, hash) in listed {
-        let places = [stage.checkpoint_dir().join(&name), stage.folder().join(&name)];
-        if places.iter().any(|path| hash_file(path).is_ok_and(|found| found == hash)) {
-            sound.push((name, hash));
-        }
-    }
-    Ok(sound)
-}
-
-/// Renames every finished dump over the one of an earlier run; a dump that was moved before a kill is in place already.
-fn move_into_place(stage: &StageRun, finished: &[(String, FileHash)]) -> anyhow::Result<()> {
-    for (name, _) in finished {
-        let (from, to) = (stage.checkpoint_dir().join(name), stage.folder().join(name));
-        if from.exists() {
-            fs_err::rename(&from, &to)?;
-        }
-    }
-    Ok(())
 }

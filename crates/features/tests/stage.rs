@@ -16,7 +16,7 @@ recipe: dump
 description: a few images, for tests
 data: {dataset: fashion_mnist, imbalance_factor: 10, max_per_class: 12, meta_per_class: 2}
 representations:
-  ce: {method: {ce: {}}, backbone: {resnet: 8}, epochs: 1}
+  ce: {method: {ce: {}}, backbone: {cifar_resnet: 8}, epochs: 1}
 features: {views: 2, batch_size: 16}
 classifiers: {joint: {joint: {}}}
 ";
@@ -142,7 +142,7 @@ fn dumps_hold_what_the_network_says_of_every_image() {
         let (mean, std) = (run.recipe.data.normalize.mean[0], run.recipe.data.normalize.std[0]);
         for row in [0, wanted.len() / 2, wanted.len() - 1] {
             let start = wanted[row] as usize * 28 * 28;
-            let pixels: Vec<f32> = images.images[start..start + 28 * 28]
+            let pixels: Vec<f32> = images.images.pixels()[start..start + 28 * 28]
                 .iter()
                 .map(|&pixel| (f32::from(pixel) / 255.0 - mean) / std)
                 .collect();
@@ -169,7 +169,7 @@ fn a_second_run_does_nothing_and_threads_and_batches_change_no_bit() {
     let (code, said) = run.features(&[]);
     assert!(code == Some(0) && said.contains("up to date"), "{said}");
     assert_eq!(run.snapshot(), before);
-    let (code, said) = run.features(&["--threads", "1", "--force", "--set", "features.batch_size=7"]);
+    let (code, said) = run.features(&["--threads", "1", "--set", "features.batch_size=7"]);
     assert_eq!(code, Some(0), "{said}");
     for (old, new) in before.iter().zip(run.snapshot()) {
         assert!(old.0.ends_with("manifest.json") || old.1 == new.1, "{} changed", old.0.display());
@@ -211,6 +211,102 @@ fn a_killed_run_keeps_its_finished_dumps_and_ends_with_the_same_bits() {
         assert_eq!(now, time, "the finished dump was made again");
     }
     assert!(!checkpoints.exists());
+}
+
+/// Kills a run inside the dump of train after at least three checkpoints, one row each.
+fn kill_inside_train(run: &Run) {
+    let checkpoints = run.layout().features("ce").join("checkpoints");
+    let rows = run.split.train.len() as u64;
+    for _ in 0..20 {
+        // Finished dumps would be up to date.
+        std::fs::remove_dir_all(run.layout().features("ce")).expect("removable");
+        let mut command = run.command(&["--threads", "1", "--set", "features.batch_size=1"]);
+        command.env("LONGTAIL_CHECKPOINT_EVERY_STEPS", "1").stderr(Stdio::null());
+        let mut child = command.spawn().expect("starts");
+        let newest = || {
+            let entries = std::fs::read_dir(&checkpoints).into_iter().flatten().flatten();
+            let steps = entries.filter_map(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.strip_suffix(".safetensors")?.strip_prefix("step-")?.split('-').next()?.parse::<u64>().ok()
+            });
+            steps.max().unwrap_or(0)
+        };
+        while newest() < 3 && child.try_wait().expect("waits").is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().expect("a child");
+        child.wait().expect("ends");
+        if (3..rows).contains(&newest()) {
+            return;
+        }
+    }
+    panic!("twenty runs were faster than this test");
+}
+
+#[test]
+fn a_dump_that_was_killed_goes_on_inside_to_the_same_bits() {
+    let run = Run::new();
+    assert_eq!(run.features(&[]).0, Some(0));
+    let straight: Vec<Vec<u8>> = FILES.iter().map(|name| bytes(&run.file(&format!("{name}.safetensors")))).collect();
+    let checkpoints = run.layout().features("ce").join("checkpoints");
+    let part = checkpoints.join("train.safetensors.part");
+    let ends_well = |batch_size: &str| {
+        let (code, said) = run.features(&["--set", &format!("features.batch_size={batch_size}")]);
+        assert_eq!(code, Some(0), "{said}");
+        for (name, straight) in FILES.iter().zip(&straight) {
+            assert!(bytes(&run.file(&format!("{name}.safetensors"))) == *straight, "{name} differs: {said}");
+        }
+        assert!(!checkpoints.exists());
+        said
+    };
+    // Batches of another size: the first is half done already.
+    kill_inside_train(&run);
+    let said = ends_well("16");
+    assert!(said.contains("`train` goes on at image ") && !said.contains("warning"), "{said}");
+    // Interrupted, twice: each time after one batch.
+    std::fs::remove_dir_all(run.layout().features("ce")).expect("removable");
+    for _ in 0..2 {
+        let mut command = run.command(&["--threads", "1", "--set", "features.batch_size=7"]);
+        command.env("LONGTAIL_CONTROL", "stdin").stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        child.stdin.as_mut().expect("a pipe").write_all(b"interrupt\n").expect("it listens");
+        // Held open: its end would mean "stop at once".
+        let control = child.stdin.take();
+        let (code, said) = words(&child.wait_with_output().expect("ends"));
+        drop(control);
+        assert_eq!(code, Some(130), "{said}");
+    }
+    assert!(part.exists());
+    assert!(ends_well("5").contains("`train` goes on at image "));
+    // Damage at the end costs the last row, at the beginning or as a whole all of them.
+    let damages: [(&dyn Fn(), bool); 4] = [
+        (&|| flip(&part, -1), true),
+        (&|| flip(&part, 20), false),
+        (&|| std::fs::write(&part, b"").expect("writable"), false),
+        (&|| std::fs::remove_file(&part).expect("removable"), false),
+    ];
+    for (damage, rows_are_kept) in damages {
+        kill_inside_train(&run);
+        let newest = std::fs::metadata(&part).expect("a part").len();
+        // What came after the last mark is not vouched for, and its loss is no damage.
+        assert!(newest > 0);
+        damage();
+        let said = ends_well("16");
+        assert_eq!(said.contains("goes on at image "), rows_are_kept, "{said}");
+        assert!(rows_are_kept || said.contains("is damaged: 0 of its"), "{said}");
+    }
+    // Killed between a dump's name and the checkpoint that would tell of it.
+    kill_inside_train(&run);
+    std::fs::rename(&part, checkpoints.join("train.safetensors")).expect("movable");
+    assert!(ends_well("16").contains("`train` goes on at image "));
+}
+
+/// Flips a bit of the byte `at`, counted from the end when negative.
+fn flip(path: &Path, at: i64) {
+    let mut all = bytes(path);
+    let at = if at < 0 { all.len() as i64 + at } else { at } as usize;
+    all[at] ^= 1;
+    std::fs::write(path, all).expect("writable");
 }
 
 #[test]

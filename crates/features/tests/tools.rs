@@ -57,6 +57,39 @@ fn inspect_says_shapes_counts_norms_spread_and_where_from() {
 }
 
 #[test]
+fn inspect_sums_up_a_thousand_classes_unless_it_is_asked_for_all() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("many.safetensors");
+    let counts: Vec<u32> = (0..1000u32).map(|class| if class < 990 { 1100 - class } else { 1000 - class }).collect();
+    let vector = |name: &str, values: Vec<u32>| NamedTensor {
+        name: name.into(),
+        shape: vec![values.len()],
+        data: TensorData::U32(values),
+    };
+    let tensors = [
+        NamedTensor { name: "features".into(), shape: vec![2, 1], data: TensorData::F32(vec![1.0, 2.0]) },
+        vector("labels", vec![0, 995]),
+        vector("class_counts", counts),
+    ];
+    write_tensors(&path, &tensors, &Value::Null).expect("writable");
+    let (code, said, _) = tool(&["inspect".as_ref(), path.as_ref()]);
+    assert_eq!(code, Some(0));
+    let row = |first: &str| -> Vec<String> {
+        let line = said.lines().find(|line| line.split_whitespace().next() == Some(first));
+        line.unwrap_or_else(|| panic!("no row `{first}` in {said}")).split_whitespace().map(str::to_owned).collect()
+    };
+    // Classes 0..=989 have 1100 to 111 images, 990..=999 have 10 to 1.
+    assert_eq!(row("many"), ["many", "over", "100", "990", "599445", "1", "989", "0.0000"]);
+    assert_eq!(row("medium")[4..6], ["0", "0"]);
+    assert_eq!(row("few"), ["few", "under", "20", "10", "55", "1", "9", "0.0000"]);
+    assert_eq!(row("4")[1], "1096");
+    assert_eq!(row("995")[1..], ["5", "1", "0.0000"]);
+    assert!(said.lines().count() < 45 && said.contains("the first and the last 5 of 1000 classes"), "{said}");
+    let (_, said, _) = tool(&["inspect".as_ref(), path.as_ref(), "--all".as_ref()]);
+    assert!(said.lines().count() > 1000);
+}
+
+#[test]
 fn inspect_takes_any_file_and_counts_bad_values() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("head.safetensors");

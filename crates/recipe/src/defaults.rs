@@ -17,6 +17,16 @@ pub(crate) fn normalize(dataset: Dataset) -> Normalize {
             mean: vec![0.2860],
             std: vec![0.3530],
         },
+        // CB's `data/dataloader.py`.
+        Dataset::Inaturalist2018 => Normalize {
+            mean: vec![0.466, 0.471, 0.380],
+            std: vec![0.195, 0.194, 0.192],
+        },
+        // ImageNet's, as in torchvision and CB.
+        Dataset::ImagenetLt | Dataset::ImageFolder => Normalize {
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+        },
     }
 }
 

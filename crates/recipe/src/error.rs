@@ -255,11 +255,22 @@ pub(crate) fn listed(names: &[String]) -> String {
     }
 }
 
+/// Words that had another name once, and the name.
+const RENAMED: [(&str, &str); 2] = [
+    ("resnet", "cifar_resnet"),
+    ("resnet_two_headed", "cifar_resnet_two_headed"),
+];
+
 /// The candidate closest to `word`, if one is close enough to be a slip of the finger.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let renamed = RENAMED.iter().find(|(old, _)| *old == word);
+    if let Some((_, new)) = renamed.filter(|(_, new)| candidates.contains(new)) {
+        return Some((*new).to_string());
+    }
     candidates
         .into_iter()
         .map(|candidate| {
@@ -291,6 +302,13 @@ mod tests {
             Some("epochs".to_string())
         );
         assert_eq!(nearest("zzz", ["epochs", "lr"]), None);
+    }
+
+    #[test]
+    fn nearest_knows_old_names() {
+        let words = ["resnet50", "resnet101", "cifar_resnet"];
+        assert_eq!(nearest("resnet", words), Some("cifar_resnet".to_string()));
+        assert_eq!(nearest("resnet5", words), Some("resnet50".to_string()));
     }
 
     #[test]

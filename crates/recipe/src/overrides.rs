@@ -108,8 +108,8 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
 const OTHER_CHOICES: [&str; 11] = [
     "ce",
     "mpcl",
-    "resnet",
-    "resnet_two_headed",
+    "cifar_resnet",
+    "cifar_resnet_two_headed",
     "cosine",
     "step",
     "fixed",

@@ -74,7 +74,7 @@ impl Recipe {
 
     /// What stage 1 of `variant` depends on: seed, data and the variant's settings.
     ///
-    /// Not in it: rows, descriptions, shot groups, how often checkpoints are written, and, for the empirical control,
+    /// Not in it: rows, descriptions, shot groups, how often checkpoints are written, activation checkpointing, and, for the empirical control,
     /// the settings of the meta-network.
     ///
     /// # Errors
@@ -83,6 +83,7 @@ impl Recipe {
         let representation = self.representation(variant)?;
         let mut settings = value_of(representation);
         remove(&mut settings, "checkpoint_minutes");
+        remove(&mut settings, "activation_checkpointing");
         if let RepresentationMethod::Mpcl(mpcl) = &representation.method
             && mpcl.prototypes == Prototypes::Empirical
         {

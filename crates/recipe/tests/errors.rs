@@ -38,6 +38,8 @@ errors! {
     syntax: "data:\n" => "data: [\n", "  dataset" => "\tdataset", "recipe: small" => "--- a\n--- b\nrecipe: small";
     unknown_key: "lambda:" => "lamda:", "recipe: small" => "recipes: small", "lr: 1.0e-4" => "learning_rate: 1";
     unknown_choice: "cifar100" => "cifar10", "{ce: {}}" => "{cee: {}}";
+    renamed: "    method: {ce: {}}" => "    method: {ce: {}}\n    backbone: {resnet: 32}",
+        "    method: {ce: {}}" => "    method: {ce: {}}\n    backbone: {resnet_two_headed: 32}";
     wrong_type: "epochs: 20" => "epochs: twenty", "epochs: 20" => "epochs: 2.5", "epochs: 20" => "epochs: -2",
         "lr: 0.1" => "lr: fast", "{ce: {}}" => "ce", "{ce: {}}" => "{ce: {}, mpcl: {}}", "[10, 15]" => "10",
         "[20, 60]" => "[20]", "meta_network: {lr: 1.0e-4}" => "meta_network: 3";
@@ -47,7 +49,7 @@ errors! {
     range: "epochs: 20" => "epochs: 0", "imbalance_factor: 100" => "imbalance_factor: 0.5",
         "imbalance_factor: 100" => "imbalance_factor: 900", "lr: 0.1" => "lr: .nan", "lambda: 0.5" => "lambda: -1",
         "fixed: 0.4" => "fixed: 1.4", "all: 38.3" => "all: 138.3", "[20, 60]" => "[60, 20]", "[10, 15]" => "[10, 20]",
-        "    method: {ce: {}}" => "    method: {ce: {}}\n    backbone: {resnet: 33}", "epochs: 4" => "epochs: 0",
+        "    method: {ce: {}}" => "    method: {ce: {}}\n    backbone: {cifar_resnet: 33}", "epochs: 4" => "epochs: 0",
         "recipe: small" => "recipe: ../small", "lr: 1.0e-4" => "max_angle_deg: 181";
     together: "lambda: 0.5" => "ema: {debias: true}", "lambda: 0.5" => "t_th_frac: 1", "lambda: 0.5" => "lambda_ramp_epochs: 17",
         "  imbalance_factor: 100" => "  meta_source: none",
@@ -111,6 +113,44 @@ fn settings_that_need_what_the_data_lack() {
         .expect_err("one channel")
         .to_string();
     insta::assert_snapshot!("together", [tau, alpha, cosine, grey].join("\n\n"));
+}
+
+#[test]
+fn networks_and_augmentations_that_do_not_fit_the_images() {
+    let with = |dataset: &str, line: &str| {
+        let data = format!("  dataset: {dataset}\n");
+        let text = GOOD
+            .replace("  dataset: cifar100\n  imbalance_factor: 100\n", &data)
+            .replace(
+                "    method: {ce: {}}",
+                &format!("    method: {{ce: {{}}}}\n    {line}"),
+            );
+        read_str(&text, "small.yaml", &[])
+    };
+    let refused = [
+        ("imagenet_lt", "backbone: {cifar_resnet: 32}"),
+        ("imagenet_lt", "augmentation: basic"),
+        ("inaturalist2018", "augmentation: autoaugment_cutout"),
+        ("cifar100", "augmentation: random_resized_crop"),
+        ("fashion_mnist", "backbone: resnet50"),
+        ("cifar100", "micro_batch: 1"),
+        ("cifar100", "micro_batch: 70000"),
+        ("cifar100", "activation_checkpointing: 3"),
+    ];
+    let all: Vec<String> = refused
+        .iter()
+        .map(|(dataset, line)| with(dataset, line).expect_err(line).to_string())
+        .collect();
+    insta::assert_snapshot!("photo_networks", all.join("\n\n"));
+    for (dataset, line) in [
+        ("imagenet_lt", "backbone: resnet152"),
+        ("cifar100", "backbone: resnext50_32x4d"),
+        ("image_folder", "augmentation: none"),
+        ("image_folder", "augmentation: random_resized_crop"),
+        ("fashion_mnist", "micro_batch: 2"),
+    ] {
+        with(dataset, line).unwrap_or_else(|error| panic!("{dataset}, {line}: {error}"));
+    }
 }
 
 #[test]

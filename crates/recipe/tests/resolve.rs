@@ -110,6 +110,11 @@ fn a_key_holds_what_its_stage_depends_on_and_no_more() {
         "3"
     ));
     assert!(same_stage1("features.views", "3"));
+    assert!(same_stage1(
+        "representation_defaults.activation_checkpointing",
+        "true"
+    ));
+    assert!(!same_stage1("representation_defaults.micro_batch", "8"));
     assert!(!same_stage1("seed", "1"));
     assert!(!same_stage1("data.meta_seed", "1"));
     assert!(!same_stage1(
@@ -156,6 +161,41 @@ fn the_control_does_not_depend_on_the_meta_network() {
         ("representations.mpcl.method.mpcl.meta_network.lr", "1"),
     ]);
     assert_eq!(part(good(&[empirical])), part(other));
+}
+
+#[test]
+fn a_photo_set_brings_its_own_network_and_augmentation() {
+    let text = |dataset: &str| {
+        GOOD.replace(
+            "  dataset: cifar100\n  imbalance_factor: 100\n",
+            &format!("  dataset: {dataset}\n"),
+        )
+    };
+    let of = |dataset: &str| {
+        // One τ: iNaturalist has no validation images to choose it on.
+        let tau = ("classifiers.tau_norm".to_string(), "{tau_norm: {taus: [1.0]}}".to_string());
+        let recipe =
+            read_str(&text(dataset), "small.yaml", &[tau]).unwrap_or_else(|error| panic!("{error}"));
+        let again = read_str(&recipe.to_yaml(), "recipe.yaml", &[])
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(recipe, again);
+        let ce = &recipe.representations["ce"];
+        (ce.backbone, ce.augmentation)
+    };
+    let jitter = Augmentation::RandomResizedCropJitter;
+    assert_eq!(of("imagenet_lt"), (Backbone::Resnext50, jitter));
+    assert_eq!(of("inaturalist2018"), (Backbone::Resnet50, jitter));
+    assert_eq!(of("image_folder"), (Backbone::Resnet50, jitter));
+    assert_eq!(
+        of("cifar100"),
+        (Backbone::CifarResnet(32), Augmentation::AutoaugmentCutout)
+    );
+    let widths = [
+        Backbone::Resnext50,
+        Backbone::CifarResnet(32),
+        Backbone::CifarResnetTwoHeaded(14),
+    ];
+    assert_eq!(widths.map(Backbone::feature_dim), [2048, 64, 128]);
 }
 
 #[test]
@@ -245,4 +285,90 @@ proptest! {
         prop_assert_eq!(recipe.representations["ce"].lr, lr);
         prop_assert_eq!(read_str(&recipe.to_yaml(), "x", &[]).unwrap(), recipe);
     }
+}
+
+/// A recipe on `dataset` with more lines in its data part.
+fn photos(dataset: &str, more: &str) -> Result<Recipe, String> {
+    let text = format!(
+        "data:\n  dataset: {dataset}\n{more}\nrepresentations: {{ce: {{method: {{ce: {{}}}}, augmentation: none}}}}\n\
+         classifiers: {{joint: }}\n"
+    );
+    read_str(&text, "photos.yaml", &[]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn photo_sets_have_their_own_settings_and_nothing_is_drawn_from_them() {
+    let recipe = photos("imagenet_lt", "").unwrap();
+    let data = &recipe.data;
+    let photo = data.photo.clone().unwrap();
+    assert_eq!(
+        (photo.image_side, photo.resize_short, photo.packed),
+        (224, 256, false)
+    );
+    assert_eq!(
+        (photo.decode, photo.exif_orientation, photo.on_bad_image),
+        (Decode::Exact, ExifOrientation::Ignore, OnBadImage::Fail)
+    );
+    assert_eq!(
+        (data.imbalance_factor, data.subset_seed, data.meta_per_class),
+        (None, None, 10)
+    );
+    assert_eq!(data.normalize.mean, [0.485, 0.456, 0.406]);
+    assert_eq!(
+        read_str(&recipe.to_yaml(), "photos.yaml", &[]).unwrap(),
+        recipe
+    );
+
+    let inat = photos("inaturalist2018", "  image_side: 64\n")
+        .unwrap()
+        .data;
+    assert_eq!((inat.meta_per_class, inat.image_side()), (2, 64));
+    assert_eq!(inat.photo.unwrap().resize_short, 73);
+    assert_eq!(inat.normalize.std, [0.195, 0.194, 0.192]);
+
+    // How photos are read is part of what was trained on.
+    let stage1 = |more| {
+        photos("image_folder", more)
+            .unwrap()
+            .representation_part("ce")
+            .unwrap()
+    };
+    for more in [
+        "  image_side: 64\n  resize_short: 256",
+        "  resize_short: 230",
+        "  decode: scaled",
+        "  exif_orientation: apply",
+        "  on_bad_image: skip",
+        "  packed: true",
+    ] {
+        assert_ne!(stage1(""), stage1(more), "{more}");
+    }
+}
+
+#[test]
+fn settings_of_the_other_kind_of_data_are_refused() {
+    let wrong = |dataset, more| photos(dataset, more).expect_err(more);
+    let drawn = wrong("imagenet_lt", "  imbalance_factor: 100");
+    assert!(
+        drawn.contains("photos.yaml:3:") && drawn.contains("long-tailed as it comes"),
+        "{drawn}"
+    );
+    assert!(
+        drawn.contains("help: leave out `imbalance_factor`"),
+        "{drawn}"
+    );
+    assert!(wrong("image_folder", "  subset_seed: 1").contains("leave out `subset_seed`"));
+    let small = wrong("cifar100", "  decode: scaled");
+    assert!(
+        small.contains("pixels of one size; `decode` is for photos"),
+        "{small}"
+    );
+    let crop = wrong("imagenet_lt", "  resize_short: 223");
+    assert!(
+        crop.contains("`data.resize_short` is 223, but must be from 224 to 4096"),
+        "{crop}"
+    );
+    assert!(wrong("imagenet_lt", "  image_side: 31").contains("from 32 to 1024"));
+    assert!(wrong("imagenet_lt", "  meta_per_class: 20").contains("from 1 to 19"));
+    assert!(wrong("inaturalist2018", "  meta_per_class: 3").contains("must be from 1 to 2"));
 }

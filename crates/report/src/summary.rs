@@ -15,8 +15,8 @@ pub struct Summary {
     pub description: String,
     /// The data set's name.
     pub dataset: String,
-    /// N_1 / N_K as asked for.
-    pub imbalance_factor: f64,
+    /// N_1 / N_K as asked for; `None` where the data set is long-tailed as it comes.
+    pub imbalance_factor: Option<f64>,
     /// Where validation data come from.
     pub meta_source: MetaSource,
     /// Images per class of it.

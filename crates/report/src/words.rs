@@ -1,6 +1,6 @@
 //! The words and cells that Markdown, HTML and the terminal share.
 
-use longtail_recipe::MetaSource;
+use longtail_recipe::{Dataset, MetaSource};
 
 use crate::groups::Groups;
 use crate::summary::{RowSummary, Summary, Verdict};
@@ -200,22 +200,41 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
             .map(|count| u64::from(*count))
             .sum();
         facts.push(format!(
-            "Data: {}, imbalance factor {}: {} classes of {most} to {fewest} training images, {total} in all; {} test \
+            "Data: {}{}: {} classes of {most} to {fewest} training images, {total} in all; {} test \
              images.",
             summary.dataset,
-            summary.imbalance_factor,
+            summary.imbalance_factor.map_or_else(String::new, |factor| format!(", imbalance factor {factor}")),
             summary.class_counts.len(),
             summary.test_images
         ));
     }
     facts.push(
         match summary.meta_source {
+            MetaSource::Metasaug if summary.dataset == Dataset::Inaturalist2018.name() => format!(
+                "The meta set is {} images of each class, which are training images too; there is no validation set, and \
+                 no hyper-parameter was chosen on data.",
+                summary.meta_per_class
+            ),
+            // ImageNet-LT, or a folder of photos: there is a validation list.
+            MetaSource::Metasaug if summary.imbalance_factor.is_none() => format!(
+                "Hyper-parameters were chosen on validation data, never on the test set: on the images of the validation \
+                 list but for {} of each class, from which the meta-network learns.",
+                summary.meta_per_class
+            ),
             MetaSource::Metasaug => format!(
                 "Hyper-parameters were chosen on validation data, never on the test set. The validation set is the \
                  meta set: {} images of each class, held out before the long-tailed draw; the meta-network learns from \
                  the same images.",
                 summary.meta_per_class
             ),
+            MetaSource::LtBalancedDraws if summary.dataset == Dataset::ImagenetLt.name() => {
+                "The meta batches are class-balanced draws from the training set. Hyper-parameters were chosen on the \
+                 validation list, never on the test set."
+                    .to_owned()
+            }
+            _ if summary.dataset == Dataset::ImagenetLt.name() => {
+                "There is no meta set. Hyper-parameters were chosen on the validation list, never on the test set.".to_owned()
+            }
             MetaSource::LtBalancedDraws => "The meta batches are class-balanced draws from the training set; there is no \
                                             validation set, and no hyper-parameter was chosen on data."
                 .to_owned(),

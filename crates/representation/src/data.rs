@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use longtail_backbone::ImageShape;
-use longtail_datasets::{
-    Batch, EvalLoader, EvalTransform, ImageSet, Loader, LoaderOptions, MetaLoader, Split, TrainTransform, Transform,
-};
-use longtail_recipe::{Augmentation, MetaAug, Normalize, Prototypes, RepresentationMethod, RepresentationRecipe};
+use longtail_datasets::{Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, Split, Transform};
+use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, RepresentationRecipe};
 
 use crate::RepresentationError;
 use crate::method::{LabelledImages, MetaBatches};
 
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
-/// Images per forward of a validation pass. Changes no bit.
-const VALIDATION_BATCH: usize = 256;
+/// Images per forward of a validation pass: this many, or as many as have this many values together, but at least 32.
+/// Changes no bit.
+const VALIDATION_BATCH: (usize, usize) = (256, 256 * 64 * 64 * 3);
 
 /// What stage 1 reads of a data set.
 pub struct StageData {
@@ -37,7 +36,7 @@ impl StageData {
     /// If there is no training image, no meta image where the method needs them, or the augmentation does not fit the images.
     pub fn new(
         recipe: &RepresentationRecipe,
-        normalize: &Normalize,
+        data: &DataRecipe,
         seed: u64,
         source: &Arc<ImageSet>,
         split: &Split,
@@ -46,7 +45,7 @@ impl StageData {
             return Err(RepresentationError::NoTrainingImages);
         }
         let shape = source.shape();
-        let plain = EvalTransform::new(normalize, shape)?;
+        let plain = Transform::eval(data, shape)?;
         let options = LoaderOptions {
             sampler: recipe.sampler,
             batch_size: recipe.batch_size,
@@ -56,20 +55,17 @@ impl StageData {
             purpose: "representation/train",
             prefetch: PREFETCH,
         };
-        let transform = TrainTransform::new(recipe.augmentation, normalize, shape)?;
+        let transform = Transform::train(recipe.augmentation, data, shape)?;
         let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
-        let validation =
-            EvalLoader::new(Arc::clone(source), split.val.clone(), plain.clone(), VALIDATION_BATCH, PREFETCH)?;
+        let (most, values) = VALIDATION_BATCH;
+        let batch = (values / shape.len().max(1)).clamp(32, most);
+        let validation = EvalLoader::new(Arc::clone(source), split.val.clone(), plain, batch, PREFETCH)?;
         let meta = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
                 if split.meta.is_empty() {
                     return Err(RepresentationError::NoMetaSet);
                 }
-                // The train transform's crop and flip, without AutoAugment (mpcl_mpfa.md §5 row 33).
-                let transform: Transform = match (mpcl.meta_aug, recipe.augmentation) {
-                    (MetaAug::None, _) | (_, Augmentation::None) => plain.into(),
-                    _ => TrainTransform::new(Augmentation::Basic, normalize, shape)?.into(),
-                };
+                let transform = Transform::meta(mpcl.meta_aug, recipe.augmentation, data, shape)?;
                 let size = if mpcl.meta_batch == 0 { recipe.batch_size } else { mpcl.meta_batch };
                 let purpose = "representation/meta";
                 Some(MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?)
@@ -83,7 +79,7 @@ impl StageData {
 
 impl MetaBatches<f32> for MetaLoader {
     fn batch(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
-        let batch: Batch = MetaLoader::batch(self, index);
+        let batch: Batch = MetaLoader::batch(self, index)?;
         Ok(batch.into())
     }
 }

@@ -10,7 +10,7 @@ use longtail_artifact::{
     BeginOptions, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
     progress, run_main, stage_specs,
 };
-use longtail_datasets::Split;
+use longtail_datasets::{DatasetError, Split};
 use longtail_representation::RepresentationError;
 use longtail_representation::stage::{self, Outcome};
 use longtail_representation::train::Observer;
@@ -51,9 +51,22 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
     let device = args.device()?;
     let layout = RunLayout::new(&args.run);
-    let source =
-        with_hint(longtail_datasets::load(recipe.data.dataset, args.data.as_deref()).map_err(Into::into), &what)?;
-    let split = with_hint(Split::load_or_create(&layout, &recipe.data, &source).map_err(Into::into), &what)?;
+    let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
+    let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
+    let split = Split::load_or_create_with(&layout, &recipe.data, &source, &|done, _| {
+        if done % 64 == 0 {
+            bar.set_position(done);
+        }
+    });
+    bar.finish_and_clear();
+    if matches!(split, Err(DatasetError::Interrupted)) {
+        return Err(Interrupted.into());
+    }
+    let split = with_hint(split.map_err(Into::into), &what)?;
+    let skipped = split.skipped.train.len() + split.skipped.test.len();
+    if skipped > 0 && !args.quiet {
+        eprintln!("{skipped} images cannot be decoded and are left out: {}", layout.split().display());
+    }
     let spec = stage_specs::representation(&layout, part, &device);
     let options = BeginOptions {
         force: args.force,

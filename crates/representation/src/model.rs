@@ -30,8 +30,12 @@ pub struct Model<T: Scalar> {
 /// If this build does not know it.
 pub fn architecture(backbone: Backbone) -> Result<Architecture, RepresentationError> {
     match backbone {
-        Backbone::Resnet(depth) => Ok(Architecture::CifarResNet { depth }),
-        Backbone::ResnetTwoHeaded(depth) => Ok(Architecture::CifarResNetTwoHeaded { depth }),
+        Backbone::Resnet50 => Ok(Architecture::ImageNetResNet { depth: 50 }),
+        Backbone::Resnet101 => Ok(Architecture::ImageNetResNet { depth: 101 }),
+        Backbone::Resnet152 => Ok(Architecture::ImageNetResNet { depth: 152 }),
+        Backbone::Resnext50 => Ok(Architecture::ResNeXt50),
+        Backbone::CifarResnet(depth) => Ok(Architecture::CifarResNet { depth }),
+        Backbone::CifarResnetTwoHeaded(depth) => Ok(Architecture::CifarResNetTwoHeaded { depth }),
         other => Err(RepresentationError::Unsupported { what: "backbone", value: format!("{other:?}") }),
     }
 }

@@ -35,7 +35,7 @@ pub fn assemble(
     split: &Split,
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
-    let data = StageData::new(part, &recipe.data.normalize, recipe.seed, source, split)?;
+    let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
     let architecture = architecture(part.backbone)?;
     let form = HeadForm::try_from(part.head)?;
     let model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;

@@ -18,7 +18,7 @@ use longtail_representation::train::Observer;
 const RECIPE: &str = "
 data: {dataset: fashion_mnist, imbalance_factor: 5, meta_per_class: 2}
 representation_defaults:
-  backbone: {resnet: 8}
+  backbone: {cifar_resnet: 8}
   epochs: 3
   batch_size: 16
   lr: 0.05
@@ -68,7 +68,8 @@ fn image_set(per_class: u64, seed: u64) -> ImageSet {
 }
 
 fn data(recipe: &Recipe) -> (Arc<ImageSet>, Split) {
-    let source = DataSource { train: image_set(22, 0), test: image_set(2, 1), hash: "synthetic".into() };
+    let source =
+        DataSource { train: image_set(22, 0), test: image_set(2, 1), hash: "synthetic".into(), val_from: None };
     let split = Split::draw(&recipe.data, &source).expect("every class keeps an image");
     (Arc::new(source.train), split)
 }

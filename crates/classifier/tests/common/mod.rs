@@ -48,7 +48,7 @@ pub fn assert_close<A: Copy + Into<f64>>(what: &str, actual: &[A], expected: &[f
 /// A recipe whose only classifier is `classifier`, in YAML flow style.
 pub fn recipe(classifier: &str) -> Recipe {
     let text = format!(
-        "recipe: test\ndata: {{dataset: fashion_mnist}}\nrepresentations:\n  ce: {{method: {{ce: {{}}}}, backbone: {{resnet: 8}}}}\n\
+        "recipe: test\ndata: {{dataset: fashion_mnist}}\nrepresentations:\n  ce: {{method: {{ce: {{}}}}, backbone: {{cifar_resnet: 8}}}}\n\
          classifiers:\n  it: {classifier}\nrows:\n  - {{representation: ce, classifier: it}}\n"
     );
     longtail_recipe::read_str(&text, "test.yaml", &[]).unwrap_or_else(|error| panic!("{error}\n{text}"))

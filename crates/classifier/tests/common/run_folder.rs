@@ -51,7 +51,7 @@ impl RunFolder {
             .concat();
         let text = format!(
             "recipe: toy\ndata: {{dataset: fashion_mnist, shot_groups: {{many_above: 35, few_below: 12}}}}\n\
-             representations:\n  ce: {{method: {{ce: {{}}}}, backbone: {{resnet: 8}}}}\nfeatures: {{views: 2}}\n\
+             representations:\n  ce: {{method: {{ce: {{}}}}, backbone: {{cifar_resnet: 8}}}}\nfeatures: {{views: 2}}\n\
              classifiers:\n  joint: {{joint: {{}}}}\n  tau_norm: {{tau_norm: {{}}}}\n  ncm: {{ncm: {{}}}}\n{methods}"
         );
         std::fs::write(&recipe, text).expect("writable");

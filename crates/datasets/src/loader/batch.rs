@@ -1,12 +1,16 @@
 //! A mini-batch, and how one is made from an image set.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longtail_ops::stream;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::error::DatasetError;
-use crate::image_set::ImageSet;
+use crate::image_set::{ImageSet, Images};
 use crate::loader::prefetch::Prefetch;
+use crate::photo::{PhotoScratch, PhotoTransform};
+use crate::photo_files::PhotoFiles;
 use crate::transform::{Scratch, Transform};
 
 /// Images, labels, and where they come from.
@@ -40,6 +44,10 @@ pub(crate) struct Draw {
     pub occurrence: u32,
 }
 
+/// Batches that are made ahead hold at most so many bytes of pixels together, but for one batch, which always may:
+/// 512 images of 224×224 are 308 MB.
+const AHEAD_BYTES: usize = 512 << 20;
+
 /// What every loader shares: the images, what is done to them, and the name of their random streams.
 pub(crate) struct Maker {
     source: Arc<ImageSet>,
@@ -47,10 +55,19 @@ pub(crate) struct Maker {
     seed: u64,
     /// `{purpose}/augment`.
     streams: String,
+    /// Buffers for photos, as many as were ever in use at once.
+    spare: Mutex<Vec<PhotoBuffers>>,
+}
+
+/// What one thread needs to decode a photo; carries nothing from one photo to the next.
+#[derive(Default)]
+struct PhotoBuffers {
+    encoded: Vec<u8>,
+    scratch: PhotoScratch,
 }
 
 impl Maker {
-    /// Checks every index once, so that making a batch cannot fail.
+    /// Checks every index once, and that the transform is for such images.
     pub fn new(
         source: Arc<ImageSet>,
         indices: &[u32],
@@ -58,13 +75,14 @@ impl Maker {
         seed: u64,
         purpose: &str,
     ) -> Result<Self, DatasetError> {
+        let bad = |problem: String| Err(DatasetError::Config { what: "loader", problem });
         if let Some(index) = indices.iter().find(|&&index| index as usize >= source.len()) {
-            return Err(DatasetError::Config {
-                what: "loader",
-                problem: format!("index {index} does not exist: the set has {} images", source.len()),
-            });
+            return bad(format!("index {index} does not exist: the set has {} images", source.len()));
         }
-        Ok(Self { source, transform, seed, streams: format!("{purpose}/augment") })
+        if source.images.photos().is_some() != matches!(transform, Transform::Photo(_)) {
+            return bad("a transform of photos is for photos, and one of pixels for pixels".to_owned());
+        }
+        Ok(Self { source, transform, seed, streams: format!("{purpose}/augment"), spare: Mutex::default() })
     }
 
     /// The label of an image of the set.
@@ -77,38 +95,81 @@ impl Maker {
         self.source.num_classes
     }
 
-    /// Makes one batch on the calling thread.
+    /// How many batches of `batch_size` are made ahead where `asked` are asked for.
+    pub fn depth(&self, batch_size: usize, asked: usize) -> usize {
+        let batch_bytes = (batch_size * self.source.shape().len() * size_of::<f32>()).max(1);
+        asked.min((AHEAD_BYTES / batch_bytes).max(1))
+    }
+
+    /// Makes one batch: on the calling thread from stored pixels, on all threads from photos.
     ///
     /// The stream of an image is (seed, `{purpose}/augment`, epoch, index + 2³²·occurrence): a function of the image and
     /// the epoch, whatever the order, and different for each time that an epoch draws the image.
-    pub fn batch(&self, draws: impl ExactSizeIterator<Item = Draw>) -> Batch {
+    ///
+    /// # Errors
+    /// A photo that cannot be read or decoded; of several the first in the order of `draws`.
+    pub fn batch(&self, draws: &[Draw]) -> Result<Batch, DatasetError> {
         let size = self.source.shape().len();
-        let len = draws.len();
         let mut batch = Batch {
-            images: vec![0.0; len * size],
-            labels: Vec::with_capacity(len),
-            indices: Vec::with_capacity(len),
-            len,
+            images: vec![0.0; draws.len() * size],
+            labels: draws.iter().map(|draw| self.label(draw.index)).collect(),
+            indices: draws.iter().map(|draw| draw.index).collect(),
+            len: draws.len(),
         };
-        let mut scratch = Scratch::default();
-        for (draw, out) in draws.zip(batch.images.chunks_exact_mut(size)) {
-            let key = u64::from(draw.index) | u64::from(draw.occurrence) << 32;
-            let rng = || stream(self.seed, &self.streams, draw.epoch, key);
-            self.transform.apply(self.source.image(draw.index as usize), rng, &mut scratch, out);
-            batch.labels.push(self.label(draw.index));
-            batch.indices.push(draw.index);
+        match (&self.source.images, &self.transform) {
+            (Images::Photos(files), Transform::Photo(transform)) => {
+                // Collected in order, so that the error does not depend on which thread was first. The parts call nothing
+                // in rayon: `prefetch` counts on it.
+                let made: Vec<Result<(), DatasetError>> = batch
+                    .images
+                    .par_chunks_exact_mut(size)
+                    .zip(draws)
+                    .map(|(out, draw)| self.photo(files, transform, draw, out))
+                    .collect();
+                made.into_iter().collect::<Result<(), _>>()?;
+            }
+            _ => {
+                let mut scratch = Scratch::default();
+                for (draw, out) in draws.iter().zip(batch.images.chunks_exact_mut(size)) {
+                    let image = self.source.image(draw.index as usize);
+                    self.transform.apply(image, || self.stream(draw), &mut scratch, out);
+                }
+            }
         }
-        batch
+        Ok(batch)
+    }
+
+    fn photo(
+        &self,
+        files: &PhotoFiles,
+        transform: &PhotoTransform,
+        draw: &Draw,
+        out: &mut [f32],
+    ) -> Result<(), DatasetError> {
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = spare().pop().unwrap_or_default();
+        let index = draw.index as usize;
+        let made = files.read(index, &mut buffers.encoded).and_then(|()| {
+            transform
+                .apply(&buffers.encoded, || self.stream(draw), &mut buffers.scratch, out)
+                .map_err(|problem| files.bad(index, &problem))
+        });
+        spare().push(buffers);
+        made
+    }
+
+    fn stream(&self, draw: &Draw) -> ChaCha8Rng {
+        stream(self.seed, &self.streams, draw.epoch, u64::from(draw.index) | u64::from(draw.occurrence) << 32)
     }
 }
 
 /// The batches of an epoch, or of a whole split, in order, made ahead on rayon.
 pub struct BatchIter {
-    prefetch: Prefetch<Batch>,
+    prefetch: Prefetch<Result<Batch, DatasetError>>,
 }
 
 impl BatchIter {
-    pub(crate) fn new(prefetch: Prefetch<Batch>) -> Self {
+    pub(crate) fn new(prefetch: Prefetch<Result<Batch, DatasetError>>) -> Self {
         Self { prefetch }
     }
 }
@@ -118,7 +179,7 @@ impl Iterator for BatchIter {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (batch, made) = self.prefetch.next()?;
-        Some(made.map_err(|_| DatasetError::Worker { batch }))
+        Some(made.unwrap_or(Err(DatasetError::Worker { batch })))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

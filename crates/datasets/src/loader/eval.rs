@@ -8,7 +8,7 @@ use super::train::check_batch_size;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
 use crate::sampler::num_batches;
-use crate::transform::{EvalTransform, TrainTransform};
+use crate::transform::Transform;
 
 /// Every image of a split once, in the split's order.
 pub struct EvalLoader {
@@ -27,7 +27,7 @@ impl EvalLoader {
     pub fn new(
         source: Arc<ImageSet>,
         indices: Vec<u32>,
-        transform: EvalTransform,
+        transform: impl Into<Transform>,
         batch_size: usize,
         prefetch: usize,
     ) -> Result<Self, DatasetError> {
@@ -44,7 +44,7 @@ impl EvalLoader {
     pub fn augmented(
         source: Arc<ImageSet>,
         indices: Vec<u32>,
-        transform: TrainTransform,
+        transform: impl Into<Transform>,
         view: u64,
         seed: u64,
         purpose: &'static str,
@@ -66,6 +66,11 @@ impl EvalLoader {
         self.indices.is_empty()
     }
 
+    /// Images of a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
     /// Batches in all; the last may be short.
     pub fn num_batches(&self) -> usize {
         num_batches(self.indices.len(), self.batch_size, false)
@@ -83,10 +88,15 @@ impl EvalLoader {
         let make = move |batch: usize| {
             let end = ((batch + 1) * batch_size).min(indices.len());
             let part = &indices[batch * batch_size..end];
-            maker.batch(part.iter().map(|&index| Draw { index, epoch: view, occurrence: 0 }))
+            let draws: Vec<Draw> = part.iter().map(|&index| Draw { index, epoch: view, occurrence: 0 }).collect();
+            maker.batch(&draws)
         };
         let batches = self.num_batches();
-        BatchIter::new(Prefetch::new(Arc::new(make), first.min(batches)..batches, self.prefetch))
+        BatchIter::new(Prefetch::new(
+            Arc::new(make),
+            first.min(batches)..batches,
+            self.maker.depth(self.batch_size, self.prefetch),
+        ))
     }
 }
 

@@ -54,7 +54,10 @@ impl MetaLoader {
     ///
     /// Image j of the endless row is the (j mod M)-th of pass ⌊j/M⌋, M the size of the meta set; batch i holds the images
     /// from i·B on.
-    pub fn batch(&self, number: u64) -> Batch {
+    ///
+    /// # Errors
+    /// A photo that cannot be read or decoded.
+    pub fn batch(&self, number: u64) -> Result<Batch, DatasetError> {
         let size = self.indices.len() as u64;
         let start = number * self.batch_size as u64;
         let end = start + self.batch_size as u64;
@@ -70,7 +73,7 @@ impl MetaLoader {
                 occurrence: occurrences[i],
             }));
         }
-        self.maker.batch(draws.into_iter())
+        self.maker.batch(&draws)
     }
 
     fn order(&self, pass: u64) -> Vec<u32> {

@@ -2,9 +2,11 @@
 //!
 //! Each item is one task for rayon, and each task has a claim that is taken once. A worker that comes to the task first
 //! takes the claim and makes the item; if the consumer needs the item before any worker came to it, the consumer takes the
-//! claim and makes the item itself. So the consumer only ever waits for an item that some thread is making at that moment,
-//! and as making an item calls nothing in rayon, that thread finishes: a pool of one thread, a pool that is busy with
-//! training, or a consumer that itself runs inside the pool cost speed, never progress.
+//! claim and makes the item itself. So the consumer only ever waits for an item that some thread is making at that moment.
+//! Making an item may spread its parts over rayon, whose parts call nothing in rayon: a thread that makes an item can do
+//! every part itself, and a part that another thread took from it ends without waiting for anything. So that thread finishes:
+//! a pool of one thread, a pool that is busy with training, or a consumer that itself runs inside the pool cost speed, never
+//! progress.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -26,7 +26,8 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Names the random streams `{purpose}/order` and `{purpose}/augment`. Loaders of one run need different names.
     pub purpose: &'static str,
-    /// Batches made ahead; 0 makes each when it is asked for. Changes no bit.
+    /// Batches made ahead, fewer where they are so large that they would fill memory; 0 makes each when it is asked for.
+    /// Changes no bit.
     pub prefetch: usize,
 }
 
@@ -91,14 +92,13 @@ impl Loader {
         let batch_size = self.options.batch_size;
         let make = move |batch: usize| {
             let range = batch * batch_size..((batch + 1) * batch_size).min(order.len());
-            maker.batch(range.map(|i| Draw {
-                index: indices[order[i] as usize],
-                epoch: epoch as u64,
-                occurrence: occurrences[i],
-            }))
+            let draw =
+                |i: usize| Draw { index: indices[order[i] as usize], epoch: epoch as u64, occurrence: occurrences[i] };
+            maker.batch(&range.map(draw).collect::<Vec<_>>())
         };
         let batches = self.batches_per_epoch();
-        BatchIter::new(Prefetch::new(Arc::new(make), skip_batches.min(batches)..batches, self.options.prefetch))
+        let depth = self.maker.depth(batch_size, self.options.prefetch);
+        BatchIter::new(Prefetch::new(Arc::new(make), skip_batches.min(batches)..batches, depth))
     }
 
     fn order(&self, epoch: usize) -> Vec<u32> {

@@ -69,7 +69,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
     };
     let train = load(TRAIN)?;
     let test = load(TEST)?;
-    Ok(DataSource { train, test, hash: hasher.finalize().to_hex().to_string() })
+    Ok(DataSource { train, test, hash: hasher.finalize().to_hex().to_string(), val_from: None })
 }
 
 /// Reads records of 3,074 bytes each: coarse label, fine label, 1,024 red, 1,024 green, 1,024 blue, row by row. The
@@ -108,7 +108,7 @@ pub fn parse(bytes: &[u8]) -> Result<ImageSet, FormatError> {
         }
     }
     Ok(ImageSet {
-        images,
+        images: images.into(),
         labels,
         height: SIDE,
         width: SIDE,

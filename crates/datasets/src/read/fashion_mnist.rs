@@ -98,6 +98,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
         train: image_set(train_images, &train_labels),
         test: image_set(test_images, &test_labels),
         hash: hasher.finalize().to_hex().to_string(),
+        val_from: None,
     })
 }
 
@@ -126,7 +127,7 @@ fn format_error(path: &Path, problem: FormatError) -> DatasetError {
 
 fn image_set(images: Vec<u8>, labels: &[u8]) -> ImageSet {
     ImageSet {
-        images,
+        images: images.into(),
         labels: labels.iter().map(|&label| u32::from(label)).collect(),
         height: 28,
         width: 28,

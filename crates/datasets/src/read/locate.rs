@@ -8,6 +8,8 @@ use crate::error::DatasetError;
 
 /// Where to look for one data set's files, and what to say when they are not there.
 pub struct Wanted {
+    /// Which one.
+    pub dataset: Dataset,
     /// The data set's name as people write it.
     pub title: &'static str,
     /// Names a folder with these files goes by, below a data folder.
@@ -18,6 +20,7 @@ pub struct Wanted {
 
 /// Fashion-MNIST: ours, or torchvision's folder.
 pub const FASHION_MNIST: Wanted = Wanted {
+    dataset: Dataset::FashionMnist,
     title: "Fashion-MNIST",
     folders: &["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"],
     hint: "the four files lie in `data/fashion-mnist` of the repository: restore them with `git checkout data/fashion-mnist`, \
@@ -26,16 +29,44 @@ pub const FASHION_MNIST: Wanted = Wanted {
 
 /// CIFAR-100's binary version, as its archive unpacks.
 pub const CIFAR100: Wanted = Wanted {
+    dataset: Dataset::Cifar100,
     title: "CIFAR-100",
     folders: &["cifar-100-binary", "cifar100", "cifar-100"],
     hint: "fetch the binary version, https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz (161 MB), unpack it with \
            `tar -xzf cifar-100-binary.tar.gz`, and name the folder with `--data DIR`, or put it under `data/`",
 };
 
+/// ImageNet-LT: a folder with lists, images, or both.
+pub const IMAGENET_LT: Wanted = Wanted {
+    dataset: Dataset::ImagenetLt,
+    title: "ImageNet-LT",
+    folders: &["imagenet-lt", "imagenet_lt", "ImageNet_LT", "imagenet", "ImageNet", "ILSVRC2012", "ILSVRC"],
+    hint: "see `cargo xtask data check imagenet-lt`",
+};
+
+/// iNaturalist 2018.
+pub const INATURALIST2018: Wanted = Wanted {
+    dataset: Dataset::Inaturalist2018,
+    title: "iNaturalist 2018",
+    folders: &["inaturalist2018", "iNaturalist18", "inaturalist18", "inat2018", "iNat18", "iNaturalist2018"],
+    hint: "see `cargo xtask data check inaturalist2018`",
+};
+
+/// A folder of photos. Any folder may be one, so none is looked for by name.
+pub const IMAGE_FOLDER: Wanted = Wanted {
+    dataset: Dataset::ImageFolder,
+    title: "image folder",
+    folders: &[],
+    hint: "see `cargo xtask data check image-folder`",
+};
+
 /// The description that belongs to a data set.
 pub fn wanted(dataset: Dataset) -> &'static Wanted {
     match dataset {
         Dataset::FashionMnist => &FASHION_MNIST,
+        Dataset::ImagenetLt => &IMAGENET_LT,
+        Dataset::Inaturalist2018 => &INATURALIST2018,
+        Dataset::ImageFolder => &IMAGE_FOLDER,
         _ => &CIFAR100,
     }
 }
@@ -43,12 +74,8 @@ pub fn wanted(dataset: Dataset) -> &'static Wanted {
 /// The folders to look in, in order: `dir` and its children of the right name; or, without `dir`, the same for each data
 /// folder.
 pub fn candidates(wanted: &Wanted, dir: Option<&Path>) -> Vec<PathBuf> {
-    let roots = match dir {
-        Some(dir) => vec![dir.to_owned()],
-        None => data_folders(),
-    };
     let mut folders = Vec::new();
-    for root in roots {
+    for root in data_roots(dir) {
         let children = wanted.folders.iter().map(|name| root.join(name));
         for folder in std::iter::once(root.clone()).chain(children) {
             if !folders.contains(&folder) {
@@ -57,6 +84,11 @@ pub fn candidates(wanted: &Wanted, dir: Option<&Path>) -> Vec<PathBuf> {
         }
     }
     folders
+}
+
+/// `dir`, or without it the data folders.
+pub fn data_roots(dir: Option<&Path>) -> Vec<PathBuf> {
+    dir.map_or_else(data_folders, |dir| vec![dir.to_owned()])
 }
 
 /// The data folders to search when the user names none: `LONGTAIL_DATA`, then `data/` of the current folder and of
@@ -92,7 +124,7 @@ pub fn find(wanted: &Wanted, dir: Option<&Path>, files: &[&str]) -> Result<PathB
 
 /// Layouts that people have on their disks and that are not the binary one.
 fn recognise(wanted: &Wanted, folder: &Path) -> Option<DatasetError> {
-    if wanted.title != CIFAR100.title {
+    if wanted.dataset != Dataset::Cifar100 {
         return None;
     }
     let other =

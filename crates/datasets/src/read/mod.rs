@@ -5,10 +5,11 @@ pub mod cifar100;
 mod fashion_mnist;
 pub mod idx;
 mod locate;
+pub mod photos;
 
 use std::path::{Path, PathBuf};
 
-use longtail_recipe::Dataset;
+use longtail_recipe::{DataRecipe, Dataset};
 
 pub use bytes::inflate;
 
@@ -23,6 +24,7 @@ pub fn find(dataset: Dataset, dir: Option<&Path>) -> Result<PathBuf, DatasetErro
     match dataset {
         Dataset::FashionMnist => fashion_mnist::find(dir),
         Dataset::Cifar100 => cifar100::find(dir),
+        _ if dataset.is_photo_set() => photos::read(dataset, dir).map(|source| source.train_root),
         _ => Err(unknown(dataset)),
     }
 }
@@ -40,7 +42,8 @@ pub struct FileState {
 pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
     let names = match dataset {
         Dataset::FashionMnist => fashion_mnist::file_names(folder),
-        _ => cifar100::file_names(),
+        Dataset::Cifar100 => cifar100::file_names(),
+        _ => Vec::new(),
     };
     names
         .into_iter()
@@ -62,11 +65,26 @@ pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
 /// published ones: each names the file, what was expected and what was found, and [`DatasetError::hint`] says where to
 /// get a good copy.
 pub fn load(dataset: Dataset, dir: Option<&Path>) -> Result<DataSource, DatasetError> {
+    if dataset.is_photo_set() {
+        let problem = format!("the photos of `{}` are read as a recipe says: use `load_for`", dataset.name());
+        return Err(DatasetError::Config { what: "dataset", problem });
+    }
     let folder = find(dataset, dir)?;
     match dataset {
         Dataset::FashionMnist => fashion_mnist::read(&folder),
         Dataset::Cifar100 => cifar100::read(&folder),
         _ => Err(unknown(dataset)),
+    }
+}
+
+/// Loads the data set of a recipe: into memory, or for photos the lists of files.
+///
+/// # Errors
+/// As [`load`], or as [`photos::read`].
+pub fn load_for(recipe: &DataRecipe, dir: Option<&Path>) -> Result<DataSource, DatasetError> {
+    match &recipe.photo {
+        Some(photo) => Ok(photos::read(recipe.dataset, dir)?.into_data(photo)),
+        None => load(recipe.dataset, dir),
     }
 }
 

@@ -4,6 +4,7 @@
 //! no state, so images can be made in any order and on any thread.
 
 mod autoaugment;
+mod choose;
 mod crop_flip;
 mod cutout;
 pub mod pillow;
@@ -15,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 pub use autoaugment::{AutoAugment, Operation, SUB_POLICIES, SubPolicy, level};
+pub use choose::Transform;
 pub use crop_flip::{CropFlip, PAD};
 pub use cutout::{CUTOUT_SIDE, CutoutBox};
 pub use pixel_table::PixelTable;
@@ -148,48 +150,6 @@ impl EvalTransform {
     /// What is done, for a dump's metadata.
     pub fn describe(&self) -> Value {
         json!({"steps": [], "normalize": self.table.describe()})
-    }
-}
-
-/// Either kind, for loaders that take both.
-#[derive(Debug, Clone)]
-pub enum Transform {
-    /// With random augmentation.
-    Train(TrainTransform),
-    /// Without.
-    Eval(EvalTransform),
-}
-
-impl Transform {
-    /// Writes one image to `out`; `rng` is asked for only where there is augmentation.
-    ///
-    /// # Panics
-    /// If a slice has another length than an image.
-    pub fn apply(&self, image: &[u8], rng: impl FnOnce() -> ChaCha8Rng, scratch: &mut Scratch, out: &mut [f32]) {
-        match self {
-            Self::Train(transform) => transform.apply(image, &mut rng(), scratch, out),
-            Self::Eval(transform) => transform.apply(image, out),
-        }
-    }
-
-    /// What is done, for a dump's metadata.
-    pub fn describe(&self) -> Value {
-        match self {
-            Self::Train(transform) => transform.describe(),
-            Self::Eval(transform) => transform.describe(),
-        }
-    }
-}
-
-impl From<TrainTransform> for Transform {
-    fn from(transform: TrainTransform) -> Self {
-        Self::Train(transform)
-    }
-}
-
-impl From<EvalTransform> for Transform {
-    fn from(transform: EvalTransform) -> Self {
-        Self::Eval(transform)
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) use representation::*;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use crate::resolved::{Dataset, MetaSource};
+use crate::resolved::{Dataset, Decode, ExifOrientation, MetaSource, OnBadImage};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +46,12 @@ pub(crate) struct RawData {
     pub max_per_class: Option<u32>,
     pub shot_groups: Option<RawShotGroups>,
     pub normalize: Option<RawNormalize>,
+    pub image_side: Option<usize>,
+    pub resize_short: Option<usize>,
+    pub decode: Option<Decode>,
+    pub exif_orientation: Option<ExifOrientation>,
+    pub on_bad_image: Option<OnBadImage>,
+    pub packed: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -20,6 +20,8 @@ pub(crate) struct RawRepresentation {
     pub augmentation: Option<Augmentation>,
     pub epochs: Option<usize>,
     pub batch_size: Option<usize>,
+    pub micro_batch: Option<usize>,
+    pub activation_checkpointing: Option<bool>,
     pub drop_last: Option<bool>,
     pub lr: Option<f64>,
     pub lr_batch_size: Option<usize>,

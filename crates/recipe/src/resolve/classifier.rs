@@ -100,8 +100,12 @@ pub(super) fn training(
 
 /// Choosing on data that the model has not seen needs data that it has not seen.
 pub(super) fn needs_validation(at: &At, what: &str, data: &DataRecipe) -> Result<(), Problem> {
-    if data.meta_source == MetaSource::Metasaug {
+    if data.has_validation() {
         return Ok(());
+    }
+    if data.dataset.is_photo_set() {
+        let what = format!("{what} on validation data, and `{}` has none", data.dataset.name());
+        return Err(at.conflict(what, "give one value"));
     }
     Err(at.conflict(
         format!("{what} on validation data, which is the held-out meta set, and `data.meta_source` holds out none"),
@@ -166,7 +170,7 @@ fn tailcalib(at: &At, raw: RawTailCalib, data: &DataRecipe) -> Result<TailCalibR
             "neighbors",
             raw.neighbors,
             default.neighbors,
-            1..=data.dataset.num_classes(),
+            1..=super::most_classes(data),
             "classes, the own one included",
         )?,
         training: training(&at.key("training"), raw.training, default.training)?,

@@ -1,5 +1,6 @@
 //! The images and how they are split.
 
+use super::photo;
 use crate::check::{At, Problem, Span};
 use crate::defaults;
 use crate::raw::{RawData, RawNormalize, RawShotGroups};
@@ -8,11 +9,47 @@ use crate::resolved::{DataRecipe, Dataset, MetaSource, Normalize, ShotGroups};
 pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
     let at = At::root("data");
     let raw = raw.unwrap_or_default();
-    let dataset = raw
-        .dataset
-        .ok_or_else(|| at.missing("dataset", "`fashion_mnist` or `cifar100`"))?;
+    let dataset = raw.dataset.ok_or_else(|| {
+        let names = Dataset::ALL.map(|dataset| format!("`{}`", dataset.name()));
+        at.missing("dataset", &format!("one of {}", names.join(", ")))
+    })?;
     let meta_source = raw.meta_source.unwrap_or(MetaSource::Metasaug);
-    let per_class = dataset.train_per_class();
+    let shot_groups = shot_groups(&at.key("shot_groups"), raw.shot_groups.clone())?;
+    let normalize = normalize(&at.key("normalize"), raw.normalize.clone(), dataset)?;
+    let photo = photo::resolve(&at, dataset, &raw)?;
+    let parts = match dataset.train_per_class() {
+        Some(per_class) => drawn(&at, dataset, per_class, meta_source, &raw)?,
+        None => listed(&at, dataset, &raw)?,
+    };
+    Ok(DataRecipe {
+        dataset,
+        imbalance_factor: parts.imbalance_factor,
+        meta_source,
+        meta_per_class: parts.meta_per_class,
+        max_per_class: raw.max_per_class,
+        subset_seed: parts.subset_seed,
+        meta_seed: raw.meta_seed.unwrap_or(6),
+        shot_groups,
+        normalize,
+        photo,
+    })
+}
+
+/// What differs between data sets that a long tail is drawn from and those that have one.
+struct Parts {
+    imbalance_factor: Option<f64>,
+    meta_per_class: usize,
+    subset_seed: Option<u32>,
+}
+
+/// A long tail drawn from classes of one size.
+fn drawn(
+    at: &At,
+    dataset: Dataset,
+    per_class: usize,
+    meta_source: MetaSource,
+    raw: &RawData,
+) -> Result<Parts, Problem> {
     let meta_per_class = at.count(
         "meta_per_class",
         raw.meta_per_class,
@@ -46,16 +83,58 @@ pub(super) fn resolve(raw: Option<RawData>) -> Result<DataRecipe, Problem> {
         Span::closed(1.0, largest as f64),
         "the largest class over the smallest, which keeps at least one image",
     )?;
-    Ok(DataRecipe {
-        dataset,
-        imbalance_factor,
-        meta_source,
+    Ok(Parts {
+        imbalance_factor: Some(imbalance_factor),
         meta_per_class,
-        max_per_class: raw.max_per_class,
-        subset_seed: raw.subset_seed.unwrap_or(0),
-        meta_seed: raw.meta_seed.unwrap_or(6),
-        shot_groups: shot_groups(&at.key("shot_groups"), raw.shot_groups)?,
-        normalize: normalize(&at.key("normalize"), raw.normalize, dataset)?,
+        subset_seed: Some(raw.subset_seed.unwrap_or(0)),
+    })
+}
+
+/// A photo set: its lists say which image is for what.
+fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
+    for (key, given) in [
+        ("imbalance_factor", raw.imbalance_factor.is_some()),
+        ("subset_seed", raw.subset_seed.is_some()),
+    ] {
+        if given {
+            return Err(at.key(key).conflict(
+                format!(
+                    "`{}` is long-tailed as it comes: its lists say which images there are, and nothing is drawn",
+                    dataset.name()
+                ),
+                format!("leave out `{key}`"),
+            ));
+        }
+    }
+    let (default, most, source) = match dataset {
+        Dataset::ImagenetLt => (
+            10,
+            19,
+            "the validation list has 20 images of each class, and one at least is left for validation",
+        ),
+        Dataset::Inaturalist2018 => (2, 2, "the smallest class has 2 training images"),
+        _ => (10, 1_000_000, "images of a class in `val/`"),
+    };
+    let meta_per_class = at.count(
+        "meta_per_class",
+        raw.meta_per_class,
+        default,
+        1..=most,
+        source,
+    )?;
+    if let Some(cap) = raw.max_per_class {
+        at.count(
+            "max_per_class",
+            Some(cap as usize),
+            0,
+            1..=u32::MAX as usize,
+            "images of a class",
+        )?;
+    }
+    Ok(Parts {
+        imbalance_factor: None,
+        meta_per_class,
+        subset_seed: None,
     })
 }
 

@@ -4,6 +4,7 @@ mod classifier;
 mod data;
 mod mpcl;
 mod mpfa;
+mod photo;
 mod representation;
 mod rows;
 
@@ -12,7 +13,7 @@ use indexmap::IndexMap;
 use crate::check::{At, Problem};
 use crate::merge::METHODS;
 use crate::raw::{RawFeatures, RawRecipe};
-use crate::resolved::{FeaturesRecipe, Recipe};
+use crate::resolved::{DataRecipe, FeaturesRecipe, Recipe};
 
 /// The checked recipe; `stem` names it when it does not name itself.
 pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
@@ -61,6 +62,12 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
         classifiers,
         rows,
     })
+}
+
+/// A bound on the number of classes before the lists of a photo set are read, for ranges of settings: published, or for
+/// an unknown folder more than any has. Stage 3 knows the number and says when a setting is above it.
+fn most_classes(data: &DataRecipe) -> usize {
+    data.dataset.num_classes().unwrap_or(100_000)
 }
 
 fn features(raw: Option<RawFeatures>) -> Result<FeaturesRecipe, Problem> {

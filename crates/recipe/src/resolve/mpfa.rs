@@ -28,7 +28,7 @@ pub(super) fn resolve(at: &At, raw: RawMpfa, data: &DataRecipe) -> Result<MpfaRe
             "neighbors",
             raw.neighbors,
             start.neighbors,
-            1..=data.dataset.num_classes() - 1,
+            1..=super::most_classes(data) - 1,
             "M: the other classes",
         )?,
         weights: raw.weights.unwrap_or(start.weights),

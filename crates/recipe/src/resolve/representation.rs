@@ -44,10 +44,7 @@ pub(super) fn resolve(
                 RepresentationMethod::Mpcl(Box::new(resolved))
             }
         },
-        backbone: backbone(
-            &at.key("backbone"),
-            raw.backbone.unwrap_or(Backbone::Resnet(32)),
-        )?,
+        backbone: backbone(&at.key("backbone"), raw.backbone, data)?,
         head: head(&at.key("head"), raw.head.unwrap_or(HeadKind::Linear))?,
         loss: raw.loss.unwrap_or(Stage1Loss::Ce),
         label_smoothing: at.real(
@@ -61,6 +58,8 @@ pub(super) fn resolve(
         augmentation: augmentation(&at.key("augmentation"), raw.augmentation, data.dataset)?,
         epochs,
         batch_size,
+        micro_batch: micro_batch(at, raw.micro_batch)?,
+        activation_checkpointing: raw.activation_checkpointing.unwrap_or(false),
         drop_last: raw.drop_last.unwrap_or(false),
         lr: at.real(
             "lr",
@@ -119,12 +118,46 @@ fn nesterov(at: &At, nesterov: Option<bool>, momentum: Option<f64>) -> Result<bo
     Ok(nesterov)
 }
 
-fn backbone(at: &At, backbone: Backbone) -> Result<Backbone, Problem> {
+fn micro_batch(at: &At, given: Option<usize>) -> Result<usize, Problem> {
+    match given {
+        None => Ok(0),
+        Some(1) => Err(at.key("micro_batch").conflict(
+            "batch norm takes mean and variance of each part of a batch, and one image has no variance where the network has shrunk it to one pixel",
+            "give 0 for the whole batch, or at least 2; 8 or more keep the statistics steady",
+        )),
+        given => at.count("micro_batch", given, 0, 0..=65536, "0 means the whole batch"),
+    }
+}
+
+/// The smallest side that a network for ImageNet takes: it halves images five times.
+const IMAGENET_SIDE: usize = 32;
+
+fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backbone, Problem> {
+    let default = match data.dataset {
+        Dataset::ImagenetLt => Backbone::Resnext50,
+        dataset if dataset.is_photo_set() => Backbone::Resnet50,
+        _ => Backbone::CifarResnet(32),
+    };
+    let backbone = given.unwrap_or(default);
+    let (name, side) = (data.dataset.name(), data.image_side());
+    if backbone.is_cifar() && data.dataset.is_photo_set() {
+        return Err(at.conflict(
+            format!("CIFAR networks are for images of 32 pixels, and keep their full size for a third of the layers; `{name}` has photos of {side}"),
+            "use `resnet50`, `resnet101`, `resnet152` or `resnext50_32x4d`",
+        ));
+    }
+    if !backbone.is_cifar() && side < IMAGENET_SIDE {
+        return Err(at.conflict(
+            format!("networks for ImageNet halve the image five times and need {IMAGENET_SIDE} pixels; the images of `{name}` have {side}"),
+            "use `{cifar_resnet: 32}` or another depth 6n+2",
+        ));
+    }
     let source = "a CIFAR ResNet has 6n+2 layers: 3 stages of n blocks of 2 (protocol.md §1.4)";
     let (key, depth, smallest) = match backbone {
-        Backbone::Resnet(depth) => ("resnet", depth, 8),
+        Backbone::CifarResnet(depth) => ("cifar_resnet", depth, 8),
         // The third stage has one block fewer, and at least one.
-        Backbone::ResnetTwoHeaded(depth) => ("resnet_two_headed", depth, 14),
+        Backbone::CifarResnetTwoHeaded(depth) => ("cifar_resnet_two_headed", depth, 14),
+        _ => return Ok(backbone),
     };
     if depth < smallest || depth > 1202 || !(depth - 2).is_multiple_of(6) {
         return Err(at.key(key).range(
@@ -152,13 +185,36 @@ fn augmentation(
     given: Option<Augmentation>,
     dataset: Dataset,
 ) -> Result<Augmentation, Problem> {
-    let channels = dataset.channels();
-    let default = if channels == 3 {
-        Augmentation::AutoaugmentCutout
-    } else {
-        Augmentation::Basic
+    let (channels, photos) = (dataset.channels(), dataset.is_photo_set());
+    let default = match channels {
+        _ if photos => Augmentation::RandomResizedCropJitter,
+        3 => Augmentation::AutoaugmentCutout,
+        _ => Augmentation::Basic,
     };
     let augmentation = given.unwrap_or(default);
+    let (for_photos, for_pixels) = match augmentation {
+        Augmentation::None => (true, true),
+        Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter => (true, false),
+        _ => (false, true),
+    };
+    if photos && !for_photos {
+        return Err(at.conflict(
+            format!(
+                "a crop with 4 pixels of padding and what follows it are for images of one size, and `{}` has photos of any size",
+                dataset.name()
+            ),
+            "use `random_resized_crop_jitter`, `random_resized_crop` or `none`",
+        ));
+    }
+    if !photos && !for_pixels {
+        return Err(at.conflict(
+            format!(
+                "a random resized crop is for photos, and the images of `{}` are stored as pixels of one size",
+                dataset.name()
+            ),
+            "use `autoaugment_cutout`, `basic` or `none`",
+        ));
+    }
     if augmentation == Augmentation::AutoaugmentCutout && channels != 3 {
         return Err(at.conflict(
             format!(

@@ -12,7 +12,8 @@ use super::mpcl::{CeRecipe, MpclRecipe};
 pub struct RepresentationRecipe {
     /// What is learnt beside the classes. No default.
     pub method: RepresentationMethod,
-    /// Default `{resnet: 32}` (64-d; the paper follows BALMS).
+    /// Default `{cifar_resnet: 32}` (64-d; the paper follows BALMS); for photo sets `resnext50_32x4d` with `imagenet_lt` and
+    /// `resnet50` with the others (protocol.md §2, §3). Photo sets take no CIFAR network, images under 32 pixels no other.
     pub backbone: Backbone,
     /// The head trained with the backbone. Default `linear` (mpcl_mpfa.md §5 row 12).
     pub head: HeadKind,
@@ -22,12 +23,23 @@ pub struct RepresentationRecipe {
     pub label_smoothing: f64,
     /// Default `instance_balanced` (row 12).
     pub sampler: Sampler,
-    /// Default `autoaugment_cutout` for three channels, `basic` for one.
+    /// Default `autoaugment_cutout` for three channels, `basic` for one, `random_resized_crop_jitter` for photo sets.
     pub augmentation: Augmentation,
     /// 1 to 100000. Default 200.
     pub epochs: usize,
     /// 2 (batch norm) to 65536. Default 256.
     pub batch_size: usize,
+    /// Images per forward: 0 the whole batch, else at least 2, and the batch goes through the network in the fewest parts
+    /// that are as equal as can be and none larger than this (but for a single image too many, which joins a part: batch
+    /// norm needs two). Gradients are summed over the parts, so memory follows this and not `batch_size`. Losses,
+    /// prototypes and the meta-gradient are those of the whole batch; **batch norm normalises each part by that part's own
+    /// mean and variance**, and running statistics move once a part: it is the batch norm of small batches (what several
+    /// GPUs without synchronised batch norm do). So it changes the result and is part of the stage's key. Meta batches are
+    /// cut likewise. An MPCL step then costs 12/10 of a whole one: activations are recomputed twice. Default 0.
+    pub micro_batch: usize,
+    /// Keep only the inputs of residual blocks between the passes, and work out what is inside again on the way back: about a
+    /// third of the memory, and a third more time. Changes no bit, and is no part of the stage's key. Default false.
+    pub activation_checkpointing: bool,
     /// Drop the last partial batch. Default false (CIFAR convention; row 36).
     pub drop_last: bool,
     /// Learning rate for a batch of `lr_batch_size`, in (0, 100]; the step uses lr·batch_size/lr_batch_size (linear
@@ -68,10 +80,38 @@ pub enum RepresentationMethod {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Backbone {
-    /// The CIFAR ResNet of depth 6n+2, 8 to 1202, with 16/32/64 channels, option A; feature dim 64. `{resnet: 32}`.
-    Resnet(usize),
-    /// The same of depth 14 or more in BBN's 128-d two-headed form (protocol.md §1.4). `{resnet_two_headed: 32}`.
-    ResnetTwoHeaded(usize),
+    /// torchvision's ResNet-50; feature dim 2048. Written `resnet50`.
+    Resnet50,
+    /// torchvision's ResNet-101; feature dim 2048.
+    Resnet101,
+    /// torchvision's ResNet-152; feature dim 2048.
+    Resnet152,
+    /// torchvision's ResNeXt-50 32×4d; feature dim 2048. Written `resnext50_32x4d`.
+    #[serde(rename = "resnext50_32x4d")]
+    Resnext50,
+    /// The CIFAR ResNet of depth 6n+2, 8 to 1202, with 16/32/64 channels, option A; feature dim 64. `{cifar_resnet: 32}`.
+    CifarResnet(usize),
+    /// The same of depth 14 or more in BBN's 128-d two-headed form (protocol.md §1.4). `{cifar_resnet_two_headed: 32}`.
+    CifarResnetTwoHeaded(usize),
+}
+
+impl Backbone {
+    /// Numbers in one image's feature.
+    pub fn feature_dim(self) -> usize {
+        match self {
+            Backbone::CifarResnet(_) => 64,
+            Backbone::CifarResnetTwoHeaded(_) => 128,
+            _ => 2048,
+        }
+    }
+
+    /// Whether it is a network for small images.
+    pub fn is_cifar(self) -> bool {
+        matches!(
+            self,
+            Backbone::CifarResnet(_) | Backbone::CifarResnetTwoHeaded(_)
+        )
+    }
 }
 
 /// The head that stage 1 trains.
@@ -124,6 +164,12 @@ pub enum Augmentation {
     Basic,
     /// `basic`, CIFAR-10 AutoAugment, Cutout 1×16. Three channels only.
     AutoaugmentCutout,
+    /// A random crop of 8 to 100 % of the area and aspect 3/4 to 4/3, resized, and a horizontal flip. Photo sets only
+    /// (protocol.md §2).
+    RandomResizedCrop,
+    /// The same, then brightness, contrast and saturation each changed by up to 40 % in random order (cRT's recipe,
+    /// protocol.md §2). Photo sets only.
+    RandomResizedCropJitter,
 }
 
 /// The learning rate over the epochs.

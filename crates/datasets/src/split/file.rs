@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use longtail_artifact::{NamedTensor, RunLayout, TensorData, TensorFile, write_tensors};
-use longtail_recipe::{DataRecipe, MetaSource};
+use longtail_recipe::{DataRecipe, MetaSource, OnBadImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{ListedSpec, Skipped, Split, SplitSpec};
+use crate::census::Census;
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
-use crate::split::{Split, SplitSpec};
+
+/// The metadata's list of photos that the census found bad.
+const SKIPPED: &str = "skipped";
 
 impl Split {
     /// The split of a run: read from its `split.safetensors`, or drawn and written there.
@@ -20,21 +24,49 @@ impl Split {
     /// # Errors
     /// Those of [`Split::draw`]; a damaged file; a file that cannot be written.
     pub fn load_or_create(layout: &RunLayout, recipe: &DataRecipe, source: &DataSource) -> Result<Self, DatasetError> {
+        Self::load_or_create_with(layout, recipe, source, &|_, _| {})
+    }
+
+    /// [`Split::load_or_create`], which says how far the census has come: images done, and images in all.
+    ///
+    /// The census decodes every photo once, where the recipe says `on_bad_image: skip` and the file is not there yet. Its
+    /// findings stand in the file, so later stages, and later calls, decode nothing.
+    ///
+    /// # Errors
+    /// As [`Split::load_or_create`]; [`DatasetError::Interrupted`] if the user stops the census, which then leaves nothing.
+    pub fn load_or_create_with(
+        layout: &RunLayout,
+        recipe: &DataRecipe,
+        source: &DataSource,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Self, DatasetError> {
         let path = layout.split();
-        let drawn = Self::draw(recipe, source)?;
-        let metadata = metadata(recipe, source);
+        let mut metadata = metadata(recipe, source);
         if path.exists() {
             let file = open(&path)?;
-            if file.metadata() == &metadata {
+            let mut found = file.metadata().clone();
+            // What the census found is no setting.
+            if let Some(fields) = found.as_object_mut() {
+                fields.remove(SKIPPED);
+            }
+            if found == metadata {
                 let found = read(&path, &file, source)?;
-                if found != drawn {
+                if found != Self::draw_without(recipe, source, found.skipped.clone())? {
                     let problem = "the indices are not those of the draw that the file names".to_owned();
                     return Err(DatasetError::SplitFile { path, problem });
                 }
-                return Ok(drawn);
+                return Ok(found);
             }
         }
-        write_tensors(&path, &drawn.tensors(), &metadata)?;
+        let census = match &recipe.photo {
+            Some(photo) if photo.on_bad_image == OnBadImage::Skip => Census::of_source(source, progress)?,
+            _ => Census::default(),
+        };
+        let drawn = Self::draw_without(recipe, source, census.skipped())?;
+        if recipe.photo.is_some() {
+            metadata[SKIPPED] = census.describe(source);
+        }
+        write_tensors(&path, &drawn.tensors(recipe.photo.is_some()), &metadata)?;
         Ok(drawn)
     }
 
@@ -48,25 +80,38 @@ impl Split {
         read(path, &file, source)
     }
 
-    fn tensors(&self) -> Vec<NamedTensor> {
-        [
+    fn tensors(&self, of_photos: bool) -> Vec<NamedTensor> {
+        let mut tensors = vec![
             ("train", &self.train),
             ("meta", &self.meta),
             ("val", &self.val),
             ("test", &self.test),
             ("class_counts", &self.class_counts),
-        ]
-        .map(|(name, values)| NamedTensor {
+        ];
+        if of_photos {
+            tensors.extend([("skipped_train", &self.skipped.train), ("skipped_test", &self.skipped.test)]);
+        }
+        let named = |(name, values): (&str, &Vec<u32>)| NamedTensor {
             name: name.to_owned(),
             shape: vec![values.len()],
             data: TensorData::U32(values.clone()),
-        })
-        .into()
+        };
+        tensors.into_iter().map(named).collect()
     }
 }
 
 /// What decides the draw. Two files with the same metadata hold the same indices.
 fn metadata(recipe: &DataRecipe, source: &DataSource) -> Value {
+    if let Some(photo) = &recipe.photo {
+        return json!({
+            "kind": "split",
+            "dataset": recipe.dataset.name(),
+            "data_hash": source.hash,
+            "draw": ListedSpec::new(recipe),
+            "on_bad_image": photo.on_bad_image,
+            "source": "protocol.md section 7: the lists as they are, MetaSAug's meta set by a legacy NumPy generator",
+        });
+    }
     json!({
         "kind": "split",
         "dataset": recipe.dataset.name(),
@@ -102,6 +147,11 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
             None => Ok(indices),
         }
     };
+    let skipped = if source.val_from.is_some() {
+        Skipped { train: indices("skipped_train", &source.train)?, test: indices("skipped_test", &source.test)? }
+    } else {
+        Skipped::default()
+    };
     let split = Split {
         train: indices("train", &source.train)?,
         meta: indices("meta", &source.train)?,
@@ -109,6 +159,7 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
         test: indices("test", &source.test)?,
         class_counts: values("class_counts", Some(source.train.num_classes))?,
         meta_source,
+        skipped,
     };
     let mut counts = vec![0; source.train.num_classes];
     for &index in &split.train {

@@ -1,5 +1,10 @@
 //! Which images are training, meta, validation and test images.
 
+mod file;
+mod listed;
+
+pub use listed::{ListedSpec, MetaFrom};
+
 use longtail_recipe::{DataRecipe, MetaSource, Sampler};
 use serde::Serialize;
 
@@ -29,10 +34,10 @@ impl SplitSpec {
     /// The part of `recipe` that a draw reads.
     pub fn new(recipe: &DataRecipe) -> Self {
         Self {
-            imbalance_factor: recipe.imbalance_factor,
+            imbalance_factor: recipe.imbalance_factor.unwrap_or(1.0),
             meta_source: recipe.meta_source,
             meta_per_class: recipe.meta_per_class,
-            subset_seed: recipe.subset_seed,
+            subset_seed: recipe.subset_seed.unwrap_or(0),
             meta_seed: recipe.meta_seed,
             max_per_class: recipe.max_per_class,
         }
@@ -41,15 +46,17 @@ impl SplitSpec {
 
 /// Indices of the images of each part, and the counts that give a long-tailed training set its profile.
 ///
-/// `train`, `meta` and `val` are positions in the data set's training file, `test` in its test file.
+/// `train`, `meta` and `val` are positions in the data set's training file, `test` in its test file. For photo sets the
+/// training file is the training list with the validation list behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// In the order of the draw: class after class, shuffled within a class.
+    /// In the order of the draw: class after class, shuffled within a class; photo sets: in the order of the list.
     pub train: Vec<u32>,
     /// The balanced meta set. `metasaug`: held out, class after class. `lt_balanced_draws`: the training set itself, from
     /// which [`crate::MetaLoader`] draws class by class. `none`: empty.
     pub meta: Vec<u32>,
-    /// For choosing settings. `metasaug`: the meta set again, as protocol.md §7 defines it. Otherwise empty.
+    /// For choosing settings. `metasaug`: the meta set again, as protocol.md §7 defines it. Otherwise empty. Photo sets: see
+    /// [`Split::draw_listed`].
     pub val: Vec<u32>,
     /// The test set, whole unless the recipe bounds it.
     pub test: Vec<u32>,
@@ -57,14 +64,36 @@ pub struct Split {
     pub class_counts: Vec<u32>,
     /// Where `meta` comes from.
     pub meta_source: MetaSource,
+    /// Photos that the census found bad; none of them is in any part above.
+    pub skipped: Skipped,
+}
+
+/// Photos that cannot be decoded: ascending positions in the training source and in the test list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// In the training source, which ends with the validation list.
+    pub train: Vec<u32>,
+    /// In the test list.
+    pub test: Vec<u32>,
 }
 
 impl Split {
-    /// Draws the split that `recipe` describes from `source`.
+    /// Draws the split that `recipe` describes from `source`, as if every image were good.
     ///
     /// # Errors
-    /// See [`Split::draw_spec`].
+    /// See [`Split::draw_spec`] and, for photo sets, [`Split::draw_listed`].
     pub fn draw(recipe: &DataRecipe, source: &DataSource) -> Result<Self, DatasetError> {
+        Self::draw_without(recipe, source, Skipped::default())
+    }
+
+    /// [`Split::draw`] without the photos that are `skipped`.
+    ///
+    /// # Errors
+    /// As [`Split::draw`].
+    pub fn draw_without(recipe: &DataRecipe, source: &DataSource, skipped: Skipped) -> Result<Self, DatasetError> {
+        if recipe.dataset.is_photo_set() {
+            return Self::draw_listed(&ListedSpec::new(recipe), source, skipped);
+        }
         Self::draw_spec(&SplitSpec::new(recipe), source)
     }
 
@@ -127,8 +156,9 @@ impl Split {
             meta.clone_from(&train);
         }
         let val = if spec.meta_source == MetaSource::Metasaug { meta.clone() } else { Vec::new() };
-        let test = first_per_class(&source.test, spec.max_per_class);
-        Ok(Self { train, meta, val, test, class_counts, meta_source: spec.meta_source })
+        let test = first_per_class(&source.test, (0..source.test.len() as u32).collect(), spec.max_per_class);
+        let (meta_source, skipped) = (spec.meta_source, Skipped::default());
+        Ok(Self { train, meta, val, test, class_counts, meta_source, skipped })
     }
 
     /// How the meta set is to be drawn from: uniformly, or class by class where it is the training set itself.
@@ -163,19 +193,16 @@ fn long_tailed(classes: &mut [Vec<u32>], counts: &[u32], seed: u32) -> Vec<u32> 
     kept
 }
 
-/// All images in the file's order, or the first `max` of each class.
-fn first_per_class(set: &ImageSet, max: Option<u32>) -> Vec<u32> {
-    let max = max.unwrap_or(u32::MAX);
+/// All of `indices`, or the first `max` of each class.
+fn first_per_class(set: &ImageSet, mut indices: Vec<u32>, max: Option<u32>) -> Vec<u32> {
+    let Some(max) = max else { return indices };
     let mut seen = vec![0; set.num_classes];
-    let mut kept = Vec::new();
-    for (index, &label) in set.labels.iter().enumerate() {
-        let seen = &mut seen[label as usize];
-        if *seen < max {
-            *seen += 1;
-            kept.push(index as u32);
-        }
-    }
-    kept
+    indices.retain(|&index| {
+        let seen = &mut seen[set.labels[index as usize] as usize];
+        *seen += 1;
+        *seen <= max
+    });
+    indices
 }
 
 #[cfg(test)]
@@ -185,7 +212,7 @@ mod tests {
     /// Images of one pixel whose labels go round: index i has label i mod K.
     fn source(num_classes: usize, train_per_class: usize, test_per_class: usize) -> DataSource {
         let set = |per_class: usize| ImageSet {
-            images: vec![0; num_classes * per_class],
+            images: vec![0; num_classes * per_class].into(),
             labels: (0..num_classes * per_class).map(|i| (i % num_classes) as u32).collect(),
             height: 1,
             width: 1,
@@ -193,7 +220,7 @@ mod tests {
             num_classes,
             class_names: (0..num_classes).map(|class| class.to_string()).collect(),
         };
-        DataSource { train: set(train_per_class), test: set(test_per_class), hash: "test".to_owned() }
+        DataSource { train: set(train_per_class), test: set(test_per_class), hash: "test".to_owned(), val_from: None }
     }
 
     fn spec(meta_source: MetaSource) -> SplitSpec {

@@ -1,5 +1,11 @@
 //! What `datasets check` finds: files, counts, channel means, record order, and the split that a recipe would draw.
 
+mod photos;
+mod published;
+
+pub use photos::{ListReport, PhotoReport, PhotoSplit, check_photos};
+pub use published::Published;
+
 use std::path::Path;
 
 use longtail_recipe::{DataRecipe, Dataset, MetaSource};
@@ -164,13 +170,13 @@ fn split_report(dataset: Dataset, recipe: &DataRecipe, source: &DataSource) -> R
     let published = PUBLISHED_CIFAR100_LT.iter().find(|(base, factor, ..)| {
         dataset == Dataset::Cifar100
             && split.class_counts.first() == Some(base)
-            && recipe.imbalance_factor == *factor
+            && recipe.imbalance_factor == Some(*factor)
             && shot_groups == [100, 20]
     });
     let as_published =
         published.map(|&(_, _, total, expected)| split.train.len() == total as usize && groups == expected);
     Ok(SplitReport {
-        imbalance_factor: recipe.imbalance_factor,
+        imbalance_factor: recipe.imbalance_factor.unwrap_or(1.0),
         meta_source: recipe.meta_source,
         train: split.train.len(),
         meta: split.meta.len(),

@@ -1,0 +1,309 @@
+//! What `datasets check` finds of a photo set: lists, files, class counts, and the split that a recipe draws.
+
+use std::path::Path;
+
+use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::published::Published;
+use crate::census::Census;
+use crate::counts::{group_of, group_sizes};
+use crate::error::DatasetError;
+use crate::image_set::{DataSource, ImageSet};
+use crate::read::photos::{self, PhotoSource};
+use crate::split::Split;
+
+/// Missing images that are named; the rest are counted.
+const NAMED: usize = 5;
+/// The groups of published tables, where no recipe says otherwise.
+const MANY_ABOVE: u32 = 100;
+const FEW_BELOW: u32 = 20;
+
+/// Everything that a check of a photo set found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhotoReport {
+    /// Whether nothing was found that differs from what is published, and every image is there.
+    pub ok: bool,
+    /// Whether training could run on it: no image is missing or bad, or the recipe skips those.
+    pub usable: bool,
+    /// The data set's name as people write it.
+    pub dataset: &'static str,
+    /// Which archives hold its images.
+    pub archive: &'static str,
+    /// Where lists and images were found.
+    pub layout: String,
+    /// BLAKE3 over the lists; the contents of images are not in it.
+    pub hash: String,
+    /// Training, validation (where there is one) and test list.
+    pub lists: Vec<ListReport>,
+    /// Classes.
+    pub classes: usize,
+    /// Training images per class, index = label.
+    pub class_counts: Vec<u32>,
+    /// Classes that are many, medium and few.
+    pub groups: [usize; 3],
+    /// The thresholds: more than the first is many, fewer than the second few.
+    pub shot_groups: [u32; 2],
+    /// Whether class counts are the published ones; `None` where nothing is published.
+    pub as_published: Option<bool>,
+    /// The first images that are missing, and with `--images` the first that cannot be decoded; with their lines.
+    pub bad: Vec<String>,
+    /// The split that the recipe draws, if there is a recipe.
+    pub split: Option<PhotoSplit>,
+    /// What a person should know of how it was read.
+    pub notes: Vec<String>,
+    /// What is missing or differs from what is published, in words.
+    pub problems: Vec<String>,
+}
+
+/// One list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListReport {
+    /// `train`, `validation` or `test`.
+    pub part: &'static str,
+    /// The list, or the folder.
+    pub file: String,
+    /// Images in it.
+    pub images: usize,
+    /// Images of it that are on disk.
+    pub found: usize,
+    /// Images that cannot be decoded, if all were.
+    pub bad: Option<usize>,
+}
+
+/// Images in each part of the split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PhotoSplit {
+    /// Training images.
+    pub train: usize,
+    /// Meta images.
+    pub meta: usize,
+    /// Validation images.
+    pub val: usize,
+    /// Test images.
+    pub test: usize,
+}
+
+/// Reads the lists of `dataset` and looks for every image. With `images`, every image is decoded too, and `progress` hears of
+/// images done and images in all.
+///
+/// # Errors
+/// Those of [`photos::read`] and [`Split::draw`]; an interrupt. A missing image is no error but a problem in the report.
+pub fn check_photos(
+    dataset: Dataset,
+    dir: Option<&Path>,
+    recipe: Option<&DataRecipe>,
+    images: bool,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<PhotoReport, DatasetError> {
+    let defaults;
+    let data = match recipe {
+        Some(recipe) => recipe,
+        None => {
+            defaults = default_recipe(dataset)?;
+            &defaults
+        }
+    };
+    let Some(photo) = &data.photo else {
+        return Err(DatasetError::Config { what: "dataset", problem: format!("`{}` has no photos", dataset.name()) });
+    };
+    let listed = photos::read(dataset, dir)?;
+    let class_counts = listed.train.class_counts(listed.class_names.len());
+    let groups = group_sizes(&class_counts, &data.shot_groups);
+    let mut problems = differences(&listed, &class_counts);
+    let as_published = Published::of(dataset).map(|_| problems.is_empty());
+    let (layout, notes) = (listed.layout.clone(), listed.notes.clone());
+    let mut lists = list_reports(&listed);
+    let source = listed.into_data(photo);
+
+    let missing = [missing(&source.train), missing(&source.test)];
+    let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
+    let census = if images { Some(Census::of_source(&source, progress)?) } else { None };
+    let mut bad: Vec<String> = Vec::new();
+    for list in &mut lists {
+        let (set, lost, decoded) = match list.part {
+            "test" => (&source.test, &missing[1], census.as_ref().map(|census| &census.test)),
+            _ => (&source.train, &missing[0], census.as_ref().map(|census| &census.train)),
+        };
+        let within = |index: &u32| list.part == "test" || (*index < val_from) == (list.part == "train");
+        let lost: Vec<u32> = lost.iter().copied().filter(within).collect();
+        list.found = list.images - lost.len();
+        if let Some(files) = set.images.photos() {
+            let named = lost.iter().take(NAMED.saturating_sub(bad.len()));
+            bad.extend(named.map(|&index| files.bad(index as usize, &"there is no such file").to_string()));
+        }
+        if let Some(decoded) = decoded {
+            let broken: Vec<_> =
+                decoded.iter().filter(|bad| within(&bad.index) && !lost.contains(&bad.index)).collect();
+            list.bad = Some(broken.len());
+            bad.extend(broken.iter().map(|bad| bad.error.clone()));
+        }
+    }
+    let (lost, broken) = (missing[0].len() + missing[1].len(), lists.iter().filter_map(|list| list.bad).sum::<usize>());
+    if lost > 0 {
+        problems.push(format!("{lost} images of the lists are not on disk"));
+    }
+    if broken > 0 {
+        problems.push(format!("{broken} images cannot be decoded"));
+    }
+    let split = match recipe {
+        Some(recipe) => Some(split_report(recipe, &source)?),
+        None => None,
+    };
+    Ok(PhotoReport {
+        ok: problems.is_empty(),
+        usable: lost + broken == 0 || photo.on_bad_image == OnBadImage::Skip,
+        dataset: crate::read::title(dataset),
+        archive: archive(dataset),
+        layout,
+        hash: source.hash,
+        lists,
+        classes: class_counts.len(),
+        class_counts,
+        groups,
+        shot_groups: [data.shot_groups.many_above, data.shot_groups.few_below],
+        as_published,
+        bad,
+        split,
+        notes,
+        problems,
+    })
+}
+
+/// The data part of a recipe that says nothing else.
+fn default_recipe(dataset: Dataset) -> Result<DataRecipe, DatasetError> {
+    let text = format!(
+        "data: {{dataset: {}}}\nrepresentations: {{ce: {{method: {{ce: {{}}}}}}}}\nclassifiers: {{joint: }}\n",
+        dataset.name()
+    );
+    let recipe = longtail_recipe::read_str(&text, "defaults.yaml", &[]);
+    recipe
+        .map(|recipe| recipe.data)
+        .map_err(|error| DatasetError::Config { what: "dataset", problem: error.to_string() })
+}
+
+fn archive(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::ImagenetLt => {
+            "ILSVRC 2012, classification and localisation (CLS-LOC): ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar; \
+             not \"ImageNet 2014\""
+        }
+        Dataset::Inaturalist2018 => "iNaturalist 2018 competition: train_val2018.tar.gz",
+        _ => "any folder of photos",
+    }
+}
+
+fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
+    let lists = [("train", Some(&listed.train)), ("validation", listed.val.as_ref()), ("test", Some(&listed.test))];
+    let report = |(part, listing): (&'static str, Option<&photos::listing::Listing>)| {
+        let listing = listing?;
+        let file = listing.origin.path().display().to_string();
+        Some(ListReport { part, file, images: listing.len(), found: 0, bad: None })
+    };
+    lists.into_iter().filter_map(report).collect()
+}
+
+/// Ascending positions of images that are not on disk.
+fn missing(set: &ImageSet) -> Vec<u32> {
+    let Some(files) = set.images.photos() else { return Vec::new() };
+    (0..files.len()).into_par_iter().filter(|&index| !files.path(index).is_file()).map(|index| index as u32).collect()
+}
+
+/// How the lists differ from what is published.
+fn differences(listed: &PhotoSource, class_counts: &[u32]) -> Vec<String> {
+    let Some(published) = Published::of(listed.dataset) else { return Vec::new() };
+    let mut problems = Vec::new();
+    let mut differs = |what: &str, found: String, expected: String| {
+        if found != expected {
+            problems.push(format!("{what}: {found}, published: {expected}"));
+        }
+    };
+    let classes = class_counts.len();
+    differs("classes", classes.to_string(), published.classes.to_string());
+    differs("training images", listed.train.len().to_string(), published.train.to_string());
+    let ends = |most: u32, fewest: u32| format!("{most} to {fewest}");
+    let (most, fewest) = (class_counts.iter().max().copied(), class_counts.iter().min().copied());
+    let (published_most, published_fewest) = published.most_and_fewest;
+    differs(
+        "training images of a class",
+        ends(most.unwrap_or(0), fewest.unwrap_or(0)),
+        ends(published_most, published_fewest),
+    );
+    let groups = [0, 1, 2].map(|group| {
+        class_counts.iter().filter(|&&count| group_of(count, MANY_ABOVE, FEW_BELOW) as usize == group).count()
+    });
+    differs("many / medium / few classes", format!("{groups:?}"), format!("{:?}", published.groups));
+    if let Some(counts) = &published.class_counts
+        && counts.len() == classes
+        && let Some(class) = (0..classes).find(|&class| counts[class] != class_counts[class])
+    {
+        let what = format!("training images of class {class} (`{}`)", listed.class_names[class]);
+        differs(&what, class_counts[class].to_string(), counts[class].to_string());
+    }
+    let per_class = |listing: &photos::listing::Listing| {
+        let counts = listing.class_counts(classes);
+        let (most, fewest) = (counts.iter().max().copied(), counts.iter().min().copied());
+        ends(most.unwrap_or(0), fewest.unwrap_or(0))
+    };
+    if let (Some(expected), Some(val)) = (published.val_per_class, &listed.val) {
+        differs("validation images of a class", per_class(val), ends(expected, expected));
+    }
+    let expected = published.test_per_class;
+    differs("test images of a class", per_class(&listed.test), ends(expected, expected));
+    problems
+}
+
+fn split_report(recipe: &DataRecipe, source: &DataSource) -> Result<PhotoSplit, DatasetError> {
+    let split = Split::draw(recipe, source)?;
+    Ok(PhotoSplit { train: split.train.len(), meta: split.meta.len(), val: split.val.len(), test: split.test.len() })
+}
+
+impl std::fmt::Display for PhotoReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.dataset)?;
+        writeln!(f, "  archive       {}", self.archive)?;
+        writeln!(f, "  layout        {}", self.layout)?;
+        for ListReport { part, file, images, found, bad } in &self.lists {
+            let decoded = bad.map_or_else(String::new, |bad| format!(", {bad} of them cannot be decoded"));
+            writeln!(f, "  {part:<13} {found} of {images} images are there{decoded}  ({file})")?;
+        }
+        for bad in &self.bad {
+            writeln!(f, "  BAD           {bad}")?;
+        }
+        let (most, fewest) = (self.class_counts.iter().max(), self.class_counts.iter().min());
+        writeln!(
+            f,
+            "  classes       {} of {} to {} training images",
+            self.classes,
+            most.unwrap_or(&0),
+            fewest.unwrap_or(&0)
+        )?;
+        let ([many, medium, few], [above, below]) = (self.groups, self.shot_groups);
+        writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
+        match self.as_published {
+            Some(true) => writeln!(f, "  class counts  as published")?,
+            Some(false) => writeln!(f, "  class counts  not the published data set")?,
+            None => writeln!(f, "  class counts  nothing is published to compare them with")?,
+        }
+        writeln!(f, "  BLAKE3        {} (of the lists; contents of images are not hashed)", self.hash)?;
+        if let Some(PhotoSplit { train, meta, val, test }) = &self.split {
+            writeln!(f, "  split         {train} train, {meta} meta, {val} validation, {test} test images")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note          {note}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "  PROBLEM       {problem}")?;
+        }
+        writeln!(
+            f,
+            "{}",
+            match (self.ok, self.usable) {
+                (true, _) => "ok",
+                (false, true) => "not as published",
+                (false, false) => "not usable as it is: put the missing images in place, or set data.on_bad_image=skip",
+            }
+        )
+    }
+}

@@ -1,0 +1,105 @@
+//! `datasets synthesize`: its arguments, and what it says when the tree lies there.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use longtail_datasets::synthesize::{Layout, Options, Summary, shot_groups, synthesize};
+use serde_json::json;
+
+#[derive(Args)]
+pub struct SynthesizeArgs {
+    /// Whose layout
+    pub layout: LayoutName,
+    /// A new folder for the tree
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Classes
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub classes: usize,
+    /// Training images, long-tailed: the largest class has about ten times the smallest
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub train_images: usize,
+    /// Validation images a class; 20 for imagenet-lt and 3 for inaturalist2018, as published, when left out
+    #[arg(long, value_name = "N")]
+    pub val_per_class: Option<usize>,
+    /// Test images a class (imagenet-lt alone)
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub test_per_class: usize,
+    /// The same seed and options give the same bytes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// The typical side of an image in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 96)]
+    pub side: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A layout by the recipes' names.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutName {
+    /// train/WNID/WNID_N.JPEG, val/WNID/…, three lists
+    ImagenetLt,
+    /// train_val2018/SUPER/LABEL/HASH.jpg, lists and JSON
+    #[value(name = "inaturalist2018")]
+    Inaturalist2018,
+}
+
+pub fn run(arguments: &SynthesizeArgs) -> Result<ExitCode> {
+    let options = options(arguments);
+    let summary = synthesize(&options).map_err(longtail_datasets::DatasetError::explained)?;
+    if arguments.json {
+        let object = json!({
+            "folder": options.out, "was_there": summary.was_there, "files": summary.files, "bytes": summary.bytes,
+            "class_counts": summary.class_counts, "shot_groups": shot_groups(&summary.class_counts),
+        });
+        println!("{}", serde_json::to_string_pretty(&object)?);
+    } else {
+        say(&options, &summary);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(arguments: &SynthesizeArgs) -> Options {
+    let (layout, val_per_class, test_per_class) = match arguments.layout {
+        LayoutName::ImagenetLt => (Layout::ImagenetLt, 20, arguments.test_per_class),
+        LayoutName::Inaturalist2018 => (Layout::Inaturalist2018, 3, 0),
+    };
+    Options {
+        layout,
+        out: arguments.out.clone(),
+        classes: arguments.classes,
+        train_images: arguments.train_images,
+        val_per_class: arguments.val_per_class.unwrap_or(val_per_class),
+        test_per_class,
+        seed: arguments.seed,
+        side: arguments.side,
+    }
+}
+
+fn say(options: &Options, summary: &Summary) {
+    let out = options.out.display();
+    if summary.was_there {
+        println!("{out} holds this tree already; nothing to do");
+    } else {
+        println!(
+            "{out}: {} files, {:.1} MB, made up and not the published pictures",
+            summary.files,
+            summary.bytes as f64 / 1e6
+        );
+    }
+    let mut counts = summary.class_counts.clone();
+    counts.sort_unstable_by(|left, right| right.cmp(left));
+    let counts: Vec<String> = counts.iter().take(40).map(usize::to_string).collect();
+    let [many_above, few_below] = shot_groups(&summary.class_counts);
+    println!(
+        "training images by class, largest first: {}{}",
+        counts.join(" "),
+        if options.classes > 40 { " …" } else { "" }
+    );
+    println!("for all three groups: --set data.shot_groups='{{many_above: {many_above}, few_below: {few_below}}}'");
+    println!("pipelines/imagenet-lt.yaml opens with a command that trains on such a tree in minutes");
+}

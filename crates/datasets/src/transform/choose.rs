@@ -1,0 +1,130 @@
+//! The transform of a recipe: for stored pixels or for photos, for training, for scoring, for the meta set.
+
+use longtail_recipe::{Augmentation, DataRecipe, MetaAug};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use super::{EvalTransform, Scratch, TrainTransform};
+use crate::error::DatasetError;
+use crate::image_set::ImageShape;
+use crate::photo::{ColorJitter, PhotoSpec, PhotoTransform};
+
+/// Any of the transforms, for loaders that take all.
+#[derive(Debug, Clone)]
+pub enum Transform {
+    /// Of stored pixels, with random augmentation.
+    Train(TrainTransform),
+    /// Of stored pixels, without.
+    Eval(EvalTransform),
+    /// Of photos.
+    Photo(Box<PhotoTransform>),
+}
+
+impl Transform {
+    /// What a training image goes through.
+    ///
+    /// # Errors
+    /// An augmentation or statistics that do not fit the images.
+    pub fn train(augmentation: Augmentation, data: &DataRecipe, shape: ImageShape) -> Result<Self, DatasetError> {
+        let Some(spec) = photo_spec(data)? else {
+            return Ok(TrainTransform::new(augmentation, &data.normalize, shape)?.into());
+        };
+        match augmentation {
+            Augmentation::None => Ok(PhotoTransform::eval(&spec).into()),
+            Augmentation::RandomResizedCrop => Ok(PhotoTransform::train(&spec, None).into()),
+            Augmentation::RandomResizedCropJitter => {
+                Ok(PhotoTransform::train(&spec, Some(ColorJitter::default())).into())
+            }
+            other => Err(DatasetError::Config {
+                what: "augmentation",
+                problem: format!("{other:?} is defined for images of one size, not for photos"),
+            }),
+        }
+    }
+
+    /// What an image that is scored goes through: no augmentation.
+    ///
+    /// # Errors
+    /// Statistics that do not fit the images.
+    pub fn eval(data: &DataRecipe, shape: ImageShape) -> Result<Self, DatasetError> {
+        Ok(match photo_spec(data)? {
+            Some(spec) => PhotoTransform::eval(&spec).into(),
+            None => EvalTransform::new(&data.normalize, shape)?.into(),
+        })
+    }
+
+    /// What a meta image goes through: the geometry of the training transform (crop and flip, for photos a random resized
+    /// crop and flip) without changes of colour; nothing random with `none`, or where training has nothing random
+    /// (mpcl_mpfa.md §5 row 33).
+    ///
+    /// # Errors
+    /// Statistics that do not fit the images.
+    pub fn meta(
+        meta_aug: MetaAug,
+        augmentation: Augmentation,
+        data: &DataRecipe,
+        shape: ImageShape,
+    ) -> Result<Self, DatasetError> {
+        match (meta_aug, augmentation) {
+            (MetaAug::None, _) | (_, Augmentation::None) => Self::eval(data, shape),
+            _ if data.photo.is_some() => Self::train(Augmentation::RandomResizedCrop, data, shape),
+            _ => Self::train(Augmentation::Basic, data, shape),
+        }
+    }
+
+    /// Writes one image of stored pixels to `out`; `rng` is asked for only where there is augmentation.
+    ///
+    /// # Panics
+    /// If a slice has another length than an image, or the transform is for photos.
+    pub fn apply(&self, image: &[u8], rng: impl FnOnce() -> ChaCha8Rng, scratch: &mut Scratch, out: &mut [f32]) {
+        match self {
+            Self::Train(transform) => transform.apply(image, &mut rng(), scratch, out),
+            Self::Eval(transform) => transform.apply(image, out),
+            Self::Photo(_) => unreachable!("loaders apply photo transforms to photos only"),
+        }
+    }
+
+    /// What is done, for a dump's metadata.
+    pub fn describe(&self) -> Value {
+        match self {
+            Self::Train(transform) => transform.describe(),
+            Self::Eval(transform) => transform.describe(),
+            Self::Photo(transform) => transform.describe(),
+        }
+    }
+}
+
+impl From<TrainTransform> for Transform {
+    fn from(transform: TrainTransform) -> Self {
+        Self::Train(transform)
+    }
+}
+
+impl From<EvalTransform> for Transform {
+    fn from(transform: EvalTransform) -> Self {
+        Self::Eval(transform)
+    }
+}
+
+impl From<PhotoTransform> for Transform {
+    fn from(transform: PhotoTransform) -> Self {
+        Self::Photo(Box::new(transform))
+    }
+}
+
+/// The recipe's settings of photos, or `None` for stored pixels.
+fn photo_spec(data: &DataRecipe) -> Result<Option<PhotoSpec>, DatasetError> {
+    let Some(photo) = &data.photo else { return Ok(None) };
+    let three = |values: &[f32]| -> Result<[f32; 3], DatasetError> {
+        let problem = || format!("{} numbers for three channels", values.len());
+        values.try_into().map_err(|_| DatasetError::Config { what: "normalize", problem: problem() })
+    };
+    Ok(Some(PhotoSpec {
+        side: photo.image_side,
+        resize_short: photo.resize_short,
+        decode: photo.decode,
+        exif: photo.exif_orientation,
+        mean: three(&data.normalize.mean)?,
+        std: three(&data.normalize.std)?,
+    }))
+}

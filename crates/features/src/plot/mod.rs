@@ -1,0 +1,303 @@
+//! `features plot`: where training, generated and validation points of a few classes lie, before and after generation.
+//!
+//! Figure 3 of the paper: t-SNE of chosen classes with many and with few images. t-SNE has no map for new points and shows no
+//! distances; so beside it stands the plane of the two principal components of the real points, which has both.
+
+mod args;
+mod choose;
+mod figure;
+mod pca;
+mod rows;
+mod tsne;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use longtail_artifact::{WithHint, write_atomic};
+use longtail_training::ShotBounds;
+use serde_json::json;
+
+pub use args::{PlotArgs, View};
+pub use choose::{Choice, Labels, Wanted, choose};
+pub use figure::{Dot, Kind, Panel, colours, draw};
+pub use pca::Pca;
+pub use tsne::{Tsne, TsneSpec, tsne};
+
+use crate::{FeaturesError, ShotGroup};
+use rows::{Rows, Space};
+
+/// Unless `--perplexity` says so.
+const PERPLEXITY: f64 = 30.0;
+
+/// The points of one column: what is drawn, and its row.
+#[derive(Default)]
+struct Points {
+    dots: Vec<(usize, Kind)>,
+    /// `(n, dim)`.
+    rows: Vec<f64>,
+}
+
+impl Points {
+    fn panel(&self, title: String, places: &[[f64; 2]], frame: usize) -> Panel {
+        let dots =
+            self.dots.iter().zip(places).map(|((choice, kind), at)| Dot { choice: *choice, kind: *kind, at: *at });
+        Panel { title, dots: dots.collect(), frame }
+    }
+
+    /// The part of the validation points whose nearest other point is of their class.
+    fn agreement(&self, dim: usize) -> f64 {
+        let row = |at: usize| &self.rows[at * dim..(at + 1) * dim];
+        let square = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+        let (val, others): (Vec<usize>, Vec<usize>) =
+            (0..self.dots.len()).partition(|at| self.dots[*at].1 == Kind::Val);
+        let nearest = |at: &usize| others.iter().min_by(|a, b| square(*at, **a).total_cmp(&square(*at, **b))).copied();
+        let right = |at: &&usize| nearest(at).is_some_and(|other| self.dots[other].0 == self.dots[**at].0);
+        val.iter().filter(right).count() as f64 / val.len().max(1) as f64
+    }
+}
+
+/// Draws the figure and says what is in it.
+///
+/// # Errors
+/// Files that do not belong together, classes without points, too few points for the perplexity, NaN.
+pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
+    let train = Rows::open(&args.train, "features", "labels", None)?;
+    let class_counts = train.file().expect_u32("class_counts", &[None])?;
+    let classes = Some(class_counts.len());
+    let train = Rows::open(&args.train, "features", "labels", classes)?;
+    let val = Rows::open(&args.val, "features", "labels", classes)?;
+    let generated = args
+        .generated
+        .as_deref()
+        .map(|path| Rows::open(path, "generated", "generated_labels", classes))
+        .transpose()
+        .hint("`classifier generate` writes such a file")?;
+    for other in [Some(&val), generated.as_ref()].into_iter().flatten() {
+        belong_together(&train, other)
+            .hint("all files must come from one variant of one run: `features inspect FILE` says from which")?;
+    }
+    let space = match (args.tukey, &generated) {
+        (Some(tukey), _) => Space { tukey },
+        (None, Some(generated)) => Space::of(generated.file().metadata()),
+        (None, None) => Space { tukey: 1.0 },
+    };
+    let wanted = Wanted {
+        classes: args.classes.clone(),
+        many: args.many,
+        few: args.few,
+        bounds: ShotBounds { many_above: args.many_above, few_below: args.few_below },
+        per_class: args.per_class,
+        real_per_class: args.real_per_class.unwrap_or(args.per_class),
+        val_per_class: args.val_per_class,
+        seed: args.seed,
+    };
+    let labels = Labels {
+        train: &train.labels,
+        val: &val.labels,
+        generated: generated.as_ref().map(|generated| generated.labels.as_slice()),
+        class_counts: &class_counts,
+    };
+    let choices = choose(labels, &wanted)?;
+    colours(&choices)?;
+    let names = names(&choices, args.names.as_deref())?;
+    if let (Some(generated), Some(path)) = (&generated, &args.generated) {
+        let drawn: Vec<usize> = choices.iter().flat_map(|choice| choice.train.iter().copied()).collect();
+        space.check(&train, path, &drawn)?;
+        say_what_is_full(&choices, generated, args);
+    }
+
+    let before = points(&choices, &train, &val, None, space)?;
+    let after = generated.as_ref().map(|rows| points(&choices, &train, &val, Some(rows), space)).transpose()?;
+    let columns: Vec<(&str, &Points)> = match &after {
+        None => vec![("", &before)],
+        Some(after) => vec![(", before generation", &before), (", after generation", after)],
+    };
+    let (dim, count) = (train.dim, before.dots.len());
+    let pca = Pca::fit(&before.rows, dim).context("the principal components cannot be found")?;
+    if pca.explained[0] == 0.0 {
+        return Err(FeaturesError::Unfit("all points to be drawn are the same".to_owned()).into());
+    }
+    let perplexity = args.perplexity.unwrap_or_else(|| PERPLEXITY.min(((count.max(1) - 1) as f64 / 3.0).floor()));
+    if args.view.has_tsne() && (perplexity < 1.0 || count as f64 <= 3.0 * perplexity) {
+        let what = format!(
+            "{count} points are too few for t-SNE with a perplexity of {perplexity}: it needs more than 3 each"
+        );
+        return Err(FeaturesError::Unfit(what))
+            .hint("lower --perplexity, choose more classes or more points, or take --view pca");
+    }
+    let (mut panels, mut kl) = (Vec::new(), Vec::new());
+    let mut letters = 'a'..;
+    let mut title = |view: &str, when: &str| format!("({}) {view}{when}", letters.next().unwrap_or(' '));
+    if args.view.has_tsne() {
+        for (frame, (when, points)) in columns.iter().enumerate() {
+            let spec = TsneSpec { perplexity, steps: TsneSpec::STEPS };
+            let found = tsne(&points.rows, dim, &pca.project(&points.rows), spec);
+            panels.push(points.panel(title("t-SNE", when), &found.points, frame + 1));
+            kl.push(found.kl);
+        }
+    }
+    if args.view.has_pca() {
+        for (when, points) in &columns {
+            panels.push(points.panel(title("PCA", when), &pca.project(&points.rows), 0));
+        }
+    }
+    let agreement: Vec<f64> = columns.iter().map(|(_, points)| points.agreement(dim)).collect();
+    let backbone = train.file().metadata()["backbone"].as_str().unwrap_or_default().to_owned();
+    let facts = Facts { dim, space, perplexity, kl, explained: pca.explained, agreement, backbone, seed: args.seed };
+    let width = if after.is_some() { 2 } else { panels.len() };
+    let svg = draw(&panels, width, &choices, &names, &facts.caption(args))?;
+    write_atomic(&args.out, svg.as_bytes())?;
+    tell(args, &choices, &facts);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same width and, where both say so, the same backbone.
+fn belong_together(train: &Rows, other: &Rows) -> Result<(), FeaturesError> {
+    let (first, second) = (train.file().path().display(), other.file().path().display());
+    if train.dim != other.dim {
+        let (a, b) = (train.dim, other.dim);
+        return Err(FeaturesError::Unfit(format!("`{first}` has features of dimension {a}, `{second}` of {b}")));
+    }
+    let backbone = |rows: &Rows| rows.file().metadata()["backbone"].as_str().map(|hash| hash.to_owned());
+    match (backbone(train), backbone(other)) {
+        (Some(a), Some(b)) if a != b => {
+            let short = |hash: &str| hash.chars().take(12).collect::<String>();
+            let (a, b) = (short(&a), short(&b));
+            Err(FeaturesError::Unfit(format!("`{first}` was made from backbone {a}…, `{second}` from {b}…")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `class 5`, or its line in the file of names.
+fn names(choices: &[Choice], file: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let Some(file) = file else { return Ok(choices.iter().map(|choice| format!("class {}", choice.class)).collect()) };
+    let text = fs_err::read_to_string(file)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let name = |choice: &Choice| {
+        let line = lines.get(choice.class as usize).map(|line| line.trim().to_owned());
+        line.with_context(|| format!("`{}` has {} lines, none for class {}", file.display(), lines.len(), choice.class))
+    };
+    choices.iter().map(name).collect()
+}
+
+/// Classes without many images whose generated rows are not drawn: their training rows took all the places.
+fn say_what_is_full(choices: &[Choice], generated: &Rows, args: &PlotArgs) {
+    let is_full = |choice: &&Choice| {
+        choice.group != ShotGroup::Many && choice.generated.is_empty() && generated.labels.contains(&choice.class)
+    };
+    let full: Vec<String> = choices.iter().filter(is_full).map(|choice| choice.class.to_string()).collect();
+    if !full.is_empty() {
+        let (classes, per_class) = (full.join(", "), args.per_class);
+        eprintln!(
+            "note: the {per_class} points of class {classes} are all training images; `--real-per-class {}` makes room for \
+             generated ones",
+            per_class / 2
+        );
+    }
+}
+
+fn points(
+    choices: &[Choice],
+    train: &Rows,
+    val: &Rows,
+    generated: Option<&Rows>,
+    space: Space,
+) -> Result<Points, FeaturesError> {
+    let mut points = Points::default();
+    for (number, choice) in choices.iter().enumerate() {
+        for &row in &choice.train {
+            points.rows.extend(train.placed(row, space)?);
+            points.dots.push((number, Kind::Train));
+        }
+        for &row in &choice.val {
+            points.rows.extend(val.placed(row, space)?);
+            points.dots.push((number, Kind::Val));
+        }
+        for &row in choice.generated.iter().filter(|_| generated.is_some()) {
+            points.rows.extend(generated.map(|rows| rows.generated(row)).transpose()?.unwrap_or_default());
+            points.dots.push((number, Kind::Generated));
+        }
+    }
+    Ok(points)
+}
+
+/// What the figure says of itself.
+struct Facts {
+    dim: usize,
+    space: Space,
+    perplexity: f64,
+    kl: Vec<f64>,
+    explained: [f64; 2],
+    agreement: Vec<f64>,
+    backbone: String,
+    seed: u64,
+}
+
+impl Facts {
+    fn caption(&self, args: &PlotArgs) -> Vec<String> {
+        let both = |values: Vec<String>| values.join(" before and ") + if values.len() > 1 { " after" } else { "" };
+        let percent = |value: f64| format!("{:.0}%", value * 100.0);
+        let tukey =
+            if self.space.tukey == 1.0 { String::new() } else { format!(" after Tukey's λ = {}", self.space.tukey) };
+        let backbone = self.backbone.chars().take(12).collect::<String>();
+        let backbone = if backbone.is_empty() { String::new() } else { format!("; backbone {backbone}") };
+        let mut lines = vec![format!(
+            "Features of dimension {}{tukey}, unit length; many: more than {} images, few: fewer than {}{backbone}; seed {}.",
+            self.dim, args.many_above, args.few_below, self.seed
+        )];
+        if args.view.has_tsne() {
+            let kl = both(self.kl.iter().map(|kl| format!("{kl:.3}")).collect());
+            let each = if self.kl.len() > 1 { "; each panel is a run of its own" } else { "" };
+            let (perplexity, steps) = (self.perplexity, TsneSpec::STEPS);
+            lines.push(format!(
+                "t-SNE: exact, perplexity {perplexity}, {steps} steps from the PCA plane, KL {kl}{each}."
+            ));
+        }
+        if args.view.has_pca() {
+            let [first, second] = self.explained.map(percent);
+            let scale = if self.agreement.len() > 1 { "; both panels have one scale" } else { "" };
+            lines.push(format!(
+                "PCA: the plane of the training and validation points, {first} + {second} of their variance{scale}."
+            ));
+        }
+        let agreement = both(self.agreement.iter().map(|part| percent(*part)).collect());
+        let other = if self.agreement.len() > 1 { "training or generated" } else { "training" };
+        lines.push(format!(
+            "Validation points whose nearest {other} point, in all dimensions, is of their class: {agreement}."
+        ));
+        lines
+    }
+}
+
+fn tell(args: &PlotArgs, choices: &[Choice], facts: &Facts) {
+    let rows: Vec<_> = choices
+        .iter()
+        .map(|choice| {
+            json!({"class": choice.class, "group": choice.group.name(), "images": choice.images,
+                   "train": choice.train.len(), "generated": choice.generated.len(), "val": choice.val.len()})
+        })
+        .collect();
+    if args.json {
+        let facts = json!({
+            "out": args.out, "classes": rows, "perplexity": facts.perplexity, "kl": facts.kl,
+            "explained": facts.explained, "agreement": facts.agreement, "tukey": facts.space.tukey,
+        });
+        println!("{facts}");
+        return;
+    }
+    eprintln!("{}", args.out.display());
+    for group in ShotGroup::ALL {
+        for choice in choices.iter().filter(|choice| choice.group == group) {
+            let (train, generated, val) = (choice.train.len(), choice.generated.len(), choice.val.len());
+            let (class, name, images) = (choice.class, group.name(), choice.images);
+            eprintln!(
+                "  class {class} ({name}, {images} images): {train} training, {generated} generated, {val} validation"
+            );
+        }
+    }
+    for line in facts.caption(args) {
+        eprintln!("{line}");
+    }
+}

@@ -1,0 +1,73 @@
+//! A photo set without photographs: what to fetch is said before anything is built.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use longtail_artifact::cli::WithHint;
+use longtail_recipe::{Dataset, Recipe};
+
+/// What `datasets check` says too; the files are its, and stand once.
+fn screen(dataset: Dataset) -> &'static str {
+    let text = match dataset {
+        Dataset::ImagenetLt => include_str!("../../data/fetch/imagenet-lt.txt"),
+        Dataset::Inaturalist2018 => include_str!("../../data/fetch/inaturalist2018.txt"),
+        _ => include_str!("../../data/fetch/image-folder.txt"),
+    };
+    text.trim_end()
+}
+
+/// Entries of the workspace's `data/` that hold no photographs.
+const OTHER_DATA: [&str; 4] = ["README.md", "fetch", "fashion-mnist", "cifar-100-binary"];
+
+/// Refuses a photo set where nobody has said where it is and no folder `data` could hold it. Whether a named folder holds it,
+/// `datasets check` finds out.
+///
+/// # Errors
+/// With the whole screen as its hint.
+pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) -> Result<()> {
+    let named = data.is_some() || std::env::var_os("LONGTAIL_DATA").is_some();
+    let may_hold = |folder: &Path| {
+        let entries = std::fs::read_dir(folder.join("data"));
+        let mut names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.any(|name| !OTHER_DATA.contains(&name.to_string_lossy().as_ref()))
+    };
+    if !recipe.data.dataset.is_photo_set() || named || root.ancestors().any(may_hold) {
+        return Ok(());
+    }
+    let name = &recipe.recipe;
+    Err(anyhow!(
+        "`{name}` needs photographs, and neither --data nor LONGTAIL_DATA says where they are; nothing was built"
+    ))
+    .hint(&format!(
+        "{}\nStages, time and disk, before you fetch anything: cargo xtask reproduce {name} --dry-run",
+        screen(recipe.data.dataset)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_photo_sets_without_any_folder_are_refused_and_the_screen_fits_one() {
+        let recipe = |dataset: &str| {
+            let text = format!(
+                "data: {{dataset: {dataset}}}\nrepresentations: {{ce: {{method: {{ce: {{}}}}}}}}\nclassifiers: {{joint: }}"
+            );
+            longtail_recipe::read_str(&text, "mine.yaml", &[]).expect("a sound recipe")
+        };
+        let root = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(root.path().join("data/fashion-mnist")).expect("writable");
+        let refused = |dataset: &str| refuse_without_data(root.path(), &recipe(dataset), None).is_err();
+        assert!(refused("imagenet_lt") && refused("inaturalist2018") && refused("image_folder"));
+        assert!(!refused("cifar100"));
+        let named = refuse_without_data(root.path(), &recipe("imagenet_lt"), Some(root.path()));
+        assert!(named.is_ok(), "a named folder is for the reader to judge");
+        std::fs::create_dir_all(root.path().join("data/imagenet-lt")).expect("writable");
+        assert!(!refused("imagenet_lt"), "there is a folder that may hold it");
+        for dataset in [Dataset::ImagenetLt, Dataset::Inaturalist2018, Dataset::ImageFolder] {
+            assert!(screen(dataset).lines().count() <= 18 && screen(dataset).contains("data synthesize"));
+            assert!(screen(dataset).lines().all(|line| line.chars().count() <= 125));
+        }
+    }
+}
