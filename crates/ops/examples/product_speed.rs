@@ -30,7 +30,19 @@ fn main() {
         let right: Vec<f32> = (0..terms * columns).map(|i| (i % 13) as f32).collect();
         let mut out = vec![0f32; rows * columns];
         let theirs = best_of(9, || {
-            gemm_single(rows, columns, terms, 1.0, &left, (terms, 1), &right, (columns, 1), 0.0, &mut out, (columns, 1));
+            gemm_single(
+                rows,
+                columns,
+                terms,
+                1.0,
+                &left,
+                (terms, 1),
+                &right,
+                (columns, 1),
+                0.0,
+                &mut out,
+                (columns, 1),
+            );
         });
         let targets: Vec<Target> = (0..rows as u32).map(|row| Target { row, coefficient: 1.0 }).collect();
         let mut packed = Vec::new();
@@ -46,6 +58,10 @@ fn main() {
                 strip.add_product(&targets, &left, terms, &packed);
             }
         });
-        println!("{rows} × {terms} × {columns}: gemm {:.0}, ours {:.0} GFLOP/s", flops / theirs / 1e9, flops / ours / 1e9);
+        println!(
+            "{rows} × {terms} × {columns}: gemm {:.0}, ours {:.0} GFLOP/s",
+            flops / theirs / 1e9,
+            flops / ours / 1e9
+        );
     }
 }
