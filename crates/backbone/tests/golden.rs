@@ -42,7 +42,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// torchvision's.
-const IMAGENET: [&str; 2] = ["resnet50", "resnext50_32x4d"];
+const IMAGENET: [&str; 4] = ["resnet50", "resnext50_32x4d", "resnet101", "resnet152"];
 
 fn golden(name: &str) -> Value {
     let family = if IMAGENET.contains(&name) { "imagenet_resnet" } else { "resnet" };
@@ -174,7 +174,9 @@ fn in_f64_they_agree_to_the_last_digits() {
 #[test]
 fn imagenet_networks_are_torchvisions() {
     for name in IMAGENET {
-        assert_below(name, step::<f64>(name), [1e-11; 6]);
+        // Rounding grows with depth: each block of these weights makes the numbers larger, and batch norm takes them apart.
+        let allowed = if name == "resnet152" { 1e-10 } else { 1e-11 };
+        assert_below(name, step::<f64>(name), [allowed; 6]);
     }
 }
 

@@ -1,21 +1,22 @@
 //! From a gradient of the features to the gradient of all parameters. The image gets none.
 
+use std::ops::Range;
+
 use longtail_ops::{
     InputGradient, Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, axpy,
     conv2d_backward, global_avg_pool_backward, max_pool_backward, option_a_shortcut_backward, tally_rows,
 };
 
 use super::buffers::Buffers;
-use super::tape::{Coefficients, Sums, Tape};
+use super::replay;
+use super::tape::{Coefficients, Sums, Tape, View};
 use crate::graph::{ConvNorm, Graph, Node, Value};
 use crate::plan::{Plan, ResidualGradient};
 
 /// What one node's step needs besides the node.
 struct Step<'a, T> {
-    graph: &'a Graph,
-    plan: &'a Plan,
     params: &'a [T],
-    tape: &'a Tape<T>,
+    view: View<'a, T>,
     arena: &'a mut Buffers<T>,
     coefficients: &'a mut Coefficients<T>,
     workspace: &'a mut Workspace<T>,
@@ -29,28 +30,45 @@ pub(super) fn run<T: Real>(
     features_gradient: &[T],
     grad: &mut [T],
     arena: &mut Buffers<T>,
+    inside: &mut Buffers<T>,
     coefficients: &mut Coefficients<T>,
     workspace: &mut Workspace<T>,
 ) {
-    let mut step = Step { graph, plan, params, tape, arena, coefficients, workspace };
-    let mut start = step.take(graph.output);
+    let output = plan.backward.values[graph.output.0].expect("the features have a gradient");
+    let mut start = arena.take(output);
     start[..features_gradient.len()].copy_from_slice(features_gradient);
-    step.put(graph.output, start);
-    for (at, node) in graph.nodes.iter().enumerate().rev() {
-        match node {
-            Node::ConvNorm(n) => step.conv_norm(at, n, grad),
-            _ => step.linear(at, node),
+    arena.put(output, start);
+    let again = |segment: &Range<usize>, inside: &mut Buffers<T>, workspace: &mut Workspace<T>| {
+        if plan.checkpointing() {
+            replay::run(graph, plan, segment.clone(), params, tape, inside, workspace);
+        }
+    };
+    if let Some(last) = plan.segments.last() {
+        again(last, inside, workspace);
+    }
+    for (index, segment) in plan.segments.iter().enumerate().rev() {
+        for at in segment.clone().rev() {
+            // The first convolution of a segment gathers the sums of the batch norm at the end of the one before.
+            if at == segment.start && index > 0 {
+                again(&plan.segments[index - 1], inside, workspace);
+            }
+            let view = View { graph, plan, tape, inside };
+            let mut step = Step { params, view, arena, coefficients, workspace };
+            match &graph.nodes[at] {
+                Node::ConvNorm(n) => step.conv_norm(at, n, grad),
+                node => step.linear(at, node),
+            }
         }
     }
 }
 
 impl<T: Real> Step<'_, T> {
     fn len(&self, value: Value) -> usize {
-        self.graph.len(value, self.tape.batch)
+        self.view.graph.len(value, self.view.tape.batch)
     }
 
     fn slot(&self, value: Value) -> usize {
-        self.plan.backward.values[value.0].expect("only the image has no gradient, and nothing asks for it")
+        self.view.plan.backward.values[value.0].expect("only the image has no gradient, and nothing asks for it")
     }
 
     fn take(&mut self, value: Value) -> Vec<T> {
@@ -68,17 +86,13 @@ impl<T: Real> Step<'_, T> {
     }
 
     fn conv_norm(&mut self, at: usize, n: &ConvNorm, grad: &mut [T]) {
-        let (graph, plan, tape) = (self.graph, self.plan, self.tape);
+        let (view, View { graph, plan, tape, .. }) = (self.view, self.view);
         let (batch, channels) = (tape.batch, n.channels.clone());
         let (weight, ..) = n.split(self.params);
         let (dweight, dgamma, dbeta) = n.split_mut(grad);
         if !plan.backward.finishes.contains(&Some(at)) {
             let (mut incoming, len) = (self.take(n.output), self.len(n.output));
-            tally_rows(
-                n.conv.out_channels,
-                &mut incoming[..len],
-                tally(graph, plan, tape, at, &mut self.coefficients.sums),
-            );
+            tally_rows(n.conv.out_channels, &mut incoming[..len], tally(view, at, &mut self.coefficients.sums));
             self.put(n.output, incoming);
         }
 
@@ -116,7 +130,7 @@ impl<T: Real> Step<'_, T> {
         };
         let dy = Operand::Through {
             v: &self.arena.get(incoming_slot)[..graph.len(n.output, batch)],
-            x: tape.conv(graph, plan, at),
+            x: view.conv(at),
             map: ThroughNorm { scale: &statistics.scale[channels], rest: tape.batch_stats.then_some(rest) },
             relu: None,
         };
@@ -125,11 +139,11 @@ impl<T: Real> Step<'_, T> {
             dx: &mut dinput[..graph.len(n.input, batch)],
             accumulate: plan.backward.accumulate[at][0],
             tally: match plan.backward.finishes[at] {
-                Some(producer) => tally(graph, plan, tape, producer, sums),
+                Some(producer) => tally(view, producer, sums),
                 None => Tally::None,
             },
         });
-        let weight = Some((tape.operand(graph, plan, n.input), dweight));
+        let weight = Some((view.operand(n.input), dweight));
         conv2d_backward(&n.conv_shape(batch), dy, weight, input, self.workspace);
         if wanted {
             self.put(n.input, dinput);
@@ -137,7 +151,8 @@ impl<T: Real> Step<'_, T> {
     }
 
     fn linear(&mut self, at: usize, node: &Node) {
-        let (batch, plan) = (self.tape.batch, &self.plan.backward);
+        let View { graph, plan, tape, .. } = self.view;
+        let (batch, plan) = (tape.batch, &plan.backward);
         let inputs = match node {
             Node::Concat { inputs, .. } => &inputs[..],
             Node::Shortcut { input, .. } | Node::MaxPool { input, .. } | Node::GlobalPool { input, .. } => {
@@ -151,21 +166,21 @@ impl<T: Real> Step<'_, T> {
                 continue;
             }
             let mut buffer = self.take(input);
-            let (from, dy) = (self.graph.shape(input), self.get(node.output()));
+            let (from, dy) = (graph.shape(input), self.get(node.output()));
             let dx = &mut buffer[..batch * from.len()];
             match node {
                 Node::Shortcut { shape, .. } => {
                     option_a_shortcut_backward(&ShortcutShape { batch, ..*shape }, dy, dx, add)
                 }
                 Node::MaxPool { shape, winners, .. } => {
-                    let argmax = &self.tape.winners[batch * winners.start..batch * winners.end];
+                    let argmax = &tape.winners[batch * winners.start..batch * winners.end];
                     max_pool_backward(&PoolShape { batch, ..*shape }, dy, argmax, dx);
                 }
                 Node::GlobalPool { .. } => {
                     global_avg_pool_backward(batch, from.height * from.width, from.channels, dy, dx)
                 }
                 Node::Concat { output, .. } => {
-                    concat_part_backward(dy, from.channels, first, self.graph.shape(*output).channels, dx, add);
+                    concat_part_backward(dy, from.channels, first, graph.shape(*output).channels, dx, add);
                     first += from.channels;
                 }
                 Node::ConvNorm(_) => unreachable!("it has a step of its own"),
@@ -176,24 +191,18 @@ impl<T: Real> Step<'_, T> {
 }
 
 /// The sums that the batch norm of a node's backward pass needs, over the gradient of the node's output.
-fn tally<'a, T: Real>(
-    graph: &Graph,
-    plan: &Plan,
-    tape: &'a Tape<T>,
-    node: usize,
-    sums: &'a mut Sums<T>,
-) -> Tally<'a, T> {
-    let n = graph.conv_norm(node);
-    let (statistics, channels) = (&tape.statistics, n.channels.clone());
+fn tally<'a, T: Real>(view: View<'a, T>, node: usize, sums: &'a mut Sums<T>) -> Tally<'a, T> {
+    let n = view.graph.conv_norm(node);
+    let (statistics, channels) = (view.statistics(), n.channels.clone());
     let mask = match n.residual {
         _ if !n.relu => Mask::Open,
         None => {
             Mask::Normalized { scale: &statistics.scale[channels.clone()], shift: &statistics.shift[channels.clone()] }
         }
-        Some(_) => Mask::Output(tape.get(plan.forward.values[n.output.0], graph.len(n.output, tape.batch))),
+        Some(_) => Mask::Output(view.value(n.output)),
     };
     Tally::Products {
-        x: tape.conv(graph, plan, node),
+        x: view.conv(node),
         centre: &statistics.mean[channels.clone()],
         mask,
         sum: &mut sums.sum[channels.clone()],

@@ -46,10 +46,16 @@ impl<T: Real> Buffers<T> {
     }
 }
 
+/// The tape's buffers in a pass that fills them, or in one that only reads them.
+pub(crate) enum TapeBuffers<'a, T> {
+    Filled(&'a mut Buffers<T>),
+    Read(&'a Buffers<T>),
+}
+
 /// All that a pass from image to features may touch: the image, and the two sets of buffers.
 pub(crate) struct Memory<'a, T> {
     pub(crate) images: &'a [T],
-    pub(crate) tape: &'a mut Buffers<T>,
+    pub(crate) tape: TapeBuffers<'a, T>,
     pub(crate) arena: &'a mut Buffers<T>,
 }
 
@@ -58,25 +64,35 @@ impl<T: Real> Memory<'_, T> {
     pub(crate) fn get(&self, place: Place, len: usize) -> &[T] {
         match place {
             Place::Image => &self.images[..len],
-            Place::Tape(slot) => &self.tape.get(slot)[..len],
+            Place::Tape(slot) => match &self.tape {
+                TapeBuffers::Filled(tape) => &tape.get(slot)[..len],
+                TapeBuffers::Read(tape) => &tape.get(slot)[..len],
+            },
             Place::Arena(slot) => &self.arena.get(slot)[..len],
-            Place::Lazy(_) => unreachable!("the value lies nowhere"),
+            Place::Lazy(_) | Place::Nowhere => unreachable!("the value lies nowhere"),
         }
     }
 
     pub(crate) fn take(&mut self, place: Place) -> Vec<T> {
         match place {
-            Place::Image | Place::Lazy(_) => unreachable!("no pass writes there"),
-            Place::Tape(slot) => self.tape.take(slot),
+            Place::Image | Place::Lazy(_) | Place::Nowhere => unreachable!("no pass writes there"),
+            Place::Tape(slot) => self.filled().take(slot),
             Place::Arena(slot) => self.arena.take(slot),
         }
     }
 
     pub(crate) fn put(&mut self, place: Place, buffer: Vec<T>) {
         match place {
-            Place::Image | Place::Lazy(_) => unreachable!("no pass writes there"),
-            Place::Tape(slot) => self.tape.put(slot, buffer),
+            Place::Image | Place::Lazy(_) | Place::Nowhere => unreachable!("no pass writes there"),
+            Place::Tape(slot) => self.filled().put(slot, buffer),
             Place::Arena(slot) => self.arena.put(slot, buffer),
+        }
+    }
+
+    fn filled(&mut self) -> &mut Buffers<T> {
+        match &mut self.tape {
+            TapeBuffers::Filled(tape) => tape,
+            TapeBuffers::Read(_) => unreachable!("what is worked out again is written beside the tape"),
         }
     }
 }

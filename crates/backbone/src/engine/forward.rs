@@ -32,50 +32,64 @@ pub(super) fn run<T: Real>(
     workspace: &mut Workspace<T>,
 ) {
     for (at, node) in graph.nodes.iter().enumerate() {
-        let len = |value| graph.len(value, batch);
         if let Node::ConvNorm(n) = node {
             convolve(graph, pass, at, n, params, &mut source, batch, memory, statistics, workspace);
             if pass.values[n.output.0] == Place::Lazy(at) {
                 continue;
             }
         }
-        let target = pass.values[node.output().0];
-        let mut out = memory.take(target);
-        let y = &mut out[..len(node.output())];
-        match node {
-            Node::ConvNorm(n) => {
-                let (_, gamma, beta) = n.split(params);
-                let x = memory.get(pass.convs[at], y.len());
-                let (mean, inv_std) = (&statistics.mean[n.channels.clone()], &statistics.inv_std[n.channels.clone()]);
-                let residual = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
-                batch_norm_apply(&n.norm_shape(batch), x, mean, inv_std, gamma, beta, residual, n.relu, y);
-            }
-            Node::Shortcut { input, shape, .. } => {
-                let shape = ShortcutShape { batch, ..*shape };
-                option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y);
-            }
-            Node::MaxPool { input, shape, winners, .. } => {
-                let x = memory.get(pass.values[input.0], len(*input));
-                let argmax = &mut argmax[batch * winners.start..batch * winners.end];
-                max_pool(&PoolShape { batch, ..*shape }, x, y, argmax);
-            }
-            Node::GlobalPool { input, .. } => {
-                let from = graph.shape(*input);
-                let x = memory.get(pass.values[input.0], len(*input));
-                global_avg_pool(batch, from.height * from.width, from.channels, x, y);
-            }
-            Node::Concat { inputs, output } => {
-                let width = graph.shape(*output).channels;
-                let mut first = 0;
-                for &input in inputs {
-                    let channels = graph.shape(input).channels;
-                    concat_part(memory.get(pass.values[input.0], len(input)), channels, first, width, y);
-                    first += channels;
-                }
+        store(graph, pass, at, params, batch, memory, statistics, argmax);
+    }
+}
+
+/// Works out the value of a node, whose convolution is there if it has one, where the pass wants it stored.
+pub(super) fn store<T: Real>(
+    graph: &Graph,
+    pass: &ForwardPass,
+    at: usize,
+    params: &[T],
+    batch: usize,
+    memory: &mut Memory<'_, T>,
+    statistics: &Statistics<T>,
+    argmax: &mut [u8],
+) {
+    let (node, len) = (&graph.nodes[at], |value| graph.len(value, batch));
+    let target = pass.values[node.output().0];
+    let mut out = memory.take(target);
+    let y = &mut out[..len(node.output())];
+    match node {
+        Node::ConvNorm(n) => {
+            let (_, gamma, beta) = n.split(params);
+            let x = memory.get(pass.convs[at], y.len());
+            let (mean, inv_std) = (&statistics.mean[n.channels.clone()], &statistics.inv_std[n.channels.clone()]);
+            let residual = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
+            batch_norm_apply(&n.norm_shape(batch), x, mean, inv_std, gamma, beta, residual, n.relu, y);
+        }
+        Node::Shortcut { input, shape, .. } => {
+            let shape = ShortcutShape { batch, ..*shape };
+            option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y);
+        }
+        Node::MaxPool { input, shape, winners, .. } => {
+            let x = memory.get(pass.values[input.0], len(*input));
+            let argmax = &mut argmax[batch * winners.start..batch * winners.end];
+            max_pool(&PoolShape { batch, ..*shape }, x, y, argmax);
+        }
+        Node::GlobalPool { input, .. } => {
+            let from = graph.shape(*input);
+            let x = memory.get(pass.values[input.0], len(*input));
+            global_avg_pool(batch, from.height * from.width, from.channels, x, y);
+        }
+        Node::Concat { inputs, output } => {
+            let width = graph.shape(*output).channels;
+            let mut first = 0;
+            for &input in inputs {
+                let channels = graph.shape(input).channels;
+                concat_part(memory.get(pass.values[input.0], len(input)), channels, first, width, y);
+                first += channels;
             }
         }
-        memory.put(target, out);
     }
+    memory.put(target, out);
 }
 
 /// The convolution, and what its batch norm goes by: mean and variance come out of the convolution on the way.
@@ -125,7 +139,7 @@ fn convolve<T: Real>(
 }
 
 /// How a convolution reads a value of this pass.
-fn operand<'a, T: Real>(
+pub(super) fn operand<'a, T: Real>(
     graph: &Graph,
     pass: &ForwardPass,
     value: Value,

@@ -3,14 +3,17 @@
 //! A convolution's tangent is `conv(ẋ, w) + conv(x, ẇ)`; batch norm's has the tangents of the batch's mean and variance in it;
 //! the ReLU lets through where it did; all else is linear.
 
+use std::ops::Range;
+
 use longtail_ops::{
     Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, batch_norm_tangent,
     conv2d_fused, global_avg_pool, max_pool_tangent, option_a_shortcut,
 };
 
-use super::buffers::Memory;
+use super::buffers::{Buffers, Memory};
 use super::forward::concat_part;
-use super::tape::{Coefficients, Statistics, Tape};
+use super::replay;
+use super::tape::{Coefficients, Statistics, Tape, View};
 use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
 use crate::plan::{ForwardPass, Place, Plan};
 
@@ -21,15 +24,37 @@ pub(super) fn run<T: Real>(
     direction: &[T],
     tape: &Tape<T>,
     memory: &mut Memory<'_, T>,
+    inside: &mut Buffers<T>,
     coefficients: &mut Coefficients<T>,
     workspace: &mut Workspace<T>,
 ) {
+    for segment in &plan.segments {
+        if plan.checkpointing() {
+            replay::run(graph, plan, segment.clone(), params, tape, inside, workspace);
+        }
+        let view = View { graph, plan, tape, inside };
+        walk(view, segment.clone(), params, direction, memory, coefficients, workspace);
+    }
+}
+
+/// One segment, whose activations are there.
+fn walk<T: Real>(
+    view: View<'_, T>,
+    segment: Range<usize>,
+    params: &[T],
+    direction: &[T],
+    memory: &mut Memory<'_, T>,
+    coefficients: &mut Coefficients<T>,
+    workspace: &mut Workspace<T>,
+) {
+    let View { graph, plan, tape, .. } = view;
     let batch = tape.batch;
     let pass: &ForwardPass = &plan.tangent;
-    for (at, node) in graph.nodes.iter().enumerate() {
+    for at in segment {
+        let node = &graph.nodes[at];
         let len = |value| graph.len(value, batch);
         if let Node::ConvNorm(n) = node {
-            convolve(graph, plan, at, n, params, direction, tape, memory, coefficients, workspace);
+            convolve(view, at, n, params, direction, memory, coefficients, workspace);
             if pass.values[n.output.0] == Place::Lazy(at) {
                 continue;
             }
@@ -39,8 +64,8 @@ pub(super) fn run<T: Real>(
         let y_dot = &mut out[..len(node.output())];
         match node {
             Node::ConvNorm(n) => {
-                let x = tape.conv(graph, plan, at);
-                let y = n.relu.then(|| tape.get(plan.forward.values[n.output.0], y_dot.len()));
+                let x = view.conv(at);
+                let y = n.relu.then(|| view.value(n.output));
                 let x_dot = memory.get(pass.convs[at], y_dot.len());
                 let residual_dot = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
                 let ThroughNorm { scale, rest } = map(n, tape, &coefficients.slope, &coefficients.offset);
@@ -80,17 +105,16 @@ pub(super) fn run<T: Real>(
 /// With `x̂' = inv_std·(ẋ − mean(ẋ) − x̂·mean(x̂·ẋ))` on the batch's statistics, else `inv_std·ẋ`, the batch norm's tangent is
 /// `γ·x̂' + γ̇·x̂ + β̇`.
 fn convolve<T: Real>(
-    graph: &Graph,
-    plan: &Plan,
+    view: View<'_, T>,
     at: usize,
     n: &ConvNorm,
     params: &[T],
     direction: &[T],
-    tape: &Tape<T>,
     memory: &mut Memory<'_, T>,
     coefficients: &mut Coefficients<T>,
     workspace: &mut Workspace<T>,
 ) {
+    let View { graph, plan, tape, .. } = view;
     let (weight, ..) = n.split(params);
     let (weight_dot, gamma_dot, beta_dot) = n.split(direction);
     let (pass, statistics, channels) = (&plan.tangent, &tape.statistics, n.channels.clone());
@@ -99,7 +123,7 @@ fn convolve<T: Real>(
     let Coefficients { sums, slope, offset } = coefficients;
     let tally = match tape.batch_stats {
         true => Tally::Products {
-            x: tape.conv(graph, plan, at),
+            x: view.conv(at),
             centre: &statistics.mean[channels.clone()],
             mask: Mask::Open,
             sum: &mut sums.sum[channels.clone()],
@@ -108,11 +132,11 @@ fn convolve<T: Real>(
         false => Tally::None,
     };
     let shape = n.conv_shape(tape.batch);
-    let primal = (tape.operand(graph, plan, n.input), weight_dot);
+    let primal = (view.operand(n.input), weight_dot);
     if n.input == IMAGE {
         conv2d_fused(&shape, &[primal], x_dot, tally, workspace);
     } else {
-        let tangent = operand(graph, plan, n.input, tape, memory, slope, offset);
+        let tangent = operand(view, n.input, memory, slope, offset);
         conv2d_fused(&shape, &[primal, (tangent, weight)], x_dot, tally, workspace);
     }
     memory.put(pass.convs[at], conv);
@@ -142,14 +166,13 @@ fn map<'a, T: Real>(n: &ConvNorm, tape: &'a Tape<T>, slope: &'a [T], offset: &'a
 
 /// How a convolution reads the tangent of a value.
 fn operand<'a, T: Real>(
-    graph: &Graph,
-    plan: &Plan,
+    view: View<'a, T>,
     value: Value,
-    tape: &'a Tape<T>,
     memory: &'a Memory<'_, T>,
     slope: &'a [T],
     offset: &'a [T],
 ) -> Operand<'a, T> {
+    let View { graph, plan, tape, .. } = view;
     let (pass, len) = (&plan.tangent, graph.len(value, tape.batch));
     match pass.values[value.0] {
         Place::Lazy(node) => {
@@ -157,7 +180,7 @@ fn operand<'a, T: Real>(
             let Statistics { scale, shift, .. } = &tape.statistics;
             Operand::Through {
                 v: memory.get(pass.convs[node], len),
-                x: tape.conv(graph, plan, node),
+                x: view.conv(node),
                 map: map(n, tape, slope, offset),
                 relu: n.relu.then(|| (&scale[n.channels.clone()], &shift[n.channels.clone()])),
             }

@@ -4,6 +4,7 @@ mod backward;
 mod buffers;
 mod forward;
 mod jvp;
+mod replay;
 mod tape;
 
 use longtail_ops::{ChaCha8Rng, Real, Workspace};
@@ -12,9 +13,9 @@ use crate::arch::Architecture;
 use crate::error::BackboneError;
 use crate::graph::Graph;
 use crate::image::ImageShape;
-use crate::params::ParamIndex;
+use crate::params::{ParamIndex, ParamKind};
 use crate::plan::Plan;
-use buffers::{Buffers, Memory};
+use buffers::{Buffers, Memory, TapeBuffers};
 use forward::Source;
 use tape::{Coefficients, Origin, Statistics};
 
@@ -49,6 +50,8 @@ pub struct Network<T: Real> {
     graph: Graph,
     plan: Plan,
     arena: Buffers<T>,
+    /// Where a segment is worked out again; empty without activation checkpointing.
+    inside: Buffers<T>,
     workspace: Workspace<T>,
     coefficients: Coefficients<T>,
     /// Of the inference pass; training keeps its own on the tape.
@@ -64,18 +67,29 @@ impl<T: Real> Network<T> {
     /// A depth that the architecture does not come in; an image without pixels or channels.
     pub fn new(architecture: &Architecture, image: ImageShape) -> Result<Self, BackboneError> {
         let graph = architecture.graph(image)?;
-        let plan = Plan::new(&graph);
+        let plan = Plan::new(&graph, false);
         Ok(Self {
             architecture: *architecture,
             image,
             graph,
             plan,
             arena: Buffers::default(),
+            inside: Buffers::default(),
             workspace: Workspace::default(),
             coefficients: Coefficients::default(),
             statistics: Statistics::default(),
             winners: Vec::new(),
         })
+    }
+
+    /// Whether the tape keeps only what lies between residual blocks, and [`Self::backward`] and [`Self::jvp`] work out the
+    /// inside of a block again before they come to it: another forward pass of time for a third of the tape. Off at
+    /// first. Changes no bit of any result; tapes of one setting are refused under the other.
+    pub fn set_checkpointing(&mut self, on: bool) {
+        if on != self.plan.checkpointing() {
+            self.plan = Plan::new(&self.graph, on);
+            (self.arena, self.inside) = (Buffers::default(), Buffers::default());
+        }
     }
 
     /// Numbers in one image's feature.
@@ -137,7 +151,7 @@ impl<T: Real> Network<T> {
         let batch_stats = matches!(mode, NormMode::Batch { .. });
         tape.prepare(self.origin(), &self.graph, &self.plan, images, n, batch_stats);
         self.arena.reserve(&self.plan.arena, n);
-        let mut memory = Memory { images, tape: &mut tape.buffers, arena: &mut self.arena };
+        let mut memory = Memory { images, tape: TapeBuffers::Filled(&mut tape.buffers), arena: &mut self.arena };
         let (graph, pass) = (&self.graph, &self.plan.forward);
         let (statistics, winners) = (&mut tape.statistics, &mut tape.winners);
         forward::run(graph, pass, params, source, n, &mut memory, statistics, winners, &mut self.workspace);
@@ -164,7 +178,7 @@ impl<T: Real> Network<T> {
         self.statistics.reserve(self.graph.norm_channels);
         self.winners.resize(n * self.graph.winners, 0);
         let mut no_tape = Buffers::default();
-        let mut memory = Memory { images, tape: &mut no_tape, arena: &mut self.arena };
+        let mut memory = Memory { images, tape: TapeBuffers::Filled(&mut no_tape), arena: &mut self.arena };
         let (graph, pass) = (&self.graph, &self.plan.infer);
         forward::run(
             graph,
@@ -201,9 +215,10 @@ impl<T: Real> Network<T> {
         self.check_params("grad", grad.len())?;
         self.check_features("dfeatures", dfeatures.len(), tape.batch)?;
         self.arena.reserve(&self.plan.arena, tape.batch);
+        self.inside.reserve(&self.plan.inside, tape.batch);
         self.coefficients.reserve(self.graph.norm_channels);
-        let (arena, coefficients, workspace) = (&mut self.arena, &mut self.coefficients, &mut self.workspace);
-        backward::run(&self.graph, &self.plan, params, tape, dfeatures, grad, arena, coefficients, workspace);
+        let Self { graph, plan, arena, inside, coefficients, workspace, .. } = self;
+        backward::run(graph, plan, params, tape, dfeatures, grad, arena, inside, coefficients, workspace);
         Ok(())
     }
 
@@ -229,24 +244,64 @@ impl<T: Real> Network<T> {
         self.check_params("direction", direction.len())?;
         self.check_features("features_dot", features_dot.len(), tape.batch)?;
         self.arena.reserve(&self.plan.arena, tape.batch);
+        self.inside.reserve(&self.plan.inside, tape.batch);
         let mut no_tape = Buffers::default();
-        let mut memory = Memory { images: &[], tape: &mut no_tape, arena: &mut self.arena };
+        let mut memory = Memory { images: &[], tape: TapeBuffers::Filled(&mut no_tape), arena: &mut self.arena };
         self.coefficients.reserve(self.graph.norm_channels);
+        let (graph, plan, inside) = (&self.graph, &self.plan, &mut self.inside);
         let (coefficients, workspace) = (&mut self.coefficients, &mut self.workspace);
-        jvp::run(&self.graph, &self.plan, params, direction, tape, &mut memory, coefficients, workspace);
+        jvp::run(graph, plan, params, direction, tape, &mut memory, inside, coefficients, workspace);
         features_dot.copy_from_slice(memory.get(self.plan.tangent.values[self.graph.output.0], features_dot.len()));
         Ok(())
     }
 
-    /// Bytes that training on batches of `n` images takes: one tape and the arena, without the caller's flat vectors and without
-    /// the convolutions' packed weights.
+    /// Bytes that training on batches of `n` images takes: one tape and the network's own buffers, without the caller's flat
+    /// vectors and without the convolutions' workspace.
     pub fn memory_bytes(&self, n: usize) -> usize {
-        let activations = n * (self.plan.elements_per_image() + self.image.len());
-        (activations + 14 * self.graph.norm_channels) * size_of::<T>() + n * self.graph.winners
+        self.tape_bytes(n) + self.pass_bytes(n)
+    }
+
+    /// Bytes of a tape of `n` images.
+    pub fn tape_bytes(&self, n: usize) -> usize {
+        let per_image = self.plan.tape.iter().sum::<usize>() + self.image.len();
+        let statistics = 5 * self.graph.norm_channels;
+        (n * per_image + statistics) * size_of::<T>() + n * self.graph.winners
+    }
+
+    /// Bytes of the network's own buffers, which all passes share, once it has trained and inferred on `n` images.
+    pub fn pass_bytes(&self, n: usize) -> usize {
+        let per_image = self.plan.arena.iter().chain(&self.plan.inside).sum::<usize>();
+        let (coefficients, statistics) = (4 * self.graph.norm_channels, 5 * self.graph.norm_channels);
+        (n * per_image + coefficients + statistics) * size_of::<T>() + n * self.graph.winners
+    }
+
+    /// At most the bytes of the convolutions' workspace: the packed weights of both products of a tangent, and the partial sums of
+    /// a weight gradient, for the largest convolution. Small images take less.
+    pub fn workspace_bytes_at_most(&self) -> usize {
+        let lengths = self.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
+        let largest = lengths.map(crate::params::ParamEntry::len).max().unwrap_or(0);
+        // 16/9 of a 3x3 weight in Winograd's form; 16 partial sums, fewer where they would be more than 2^24 numbers.
+        (2 * 2 * largest + (16 * largest).min((1 << 24).max(4 * largest))) * size_of::<T>()
+    }
+
+    /// Bytes of its own buffers held now: what [`Self::pass_bytes`] states.
+    pub fn buffer_bytes(&self) -> usize {
+        let Coefficients { sums, slope, offset } = &self.coefficients;
+        let coefficients: usize = [&sums.sum, &sums.product, slope, offset].iter().map(|v| v.capacity()).sum();
+        self.arena.bytes()
+            + self.inside.bytes()
+            + coefficients * size_of::<T>()
+            + self.statistics.bytes()
+            + self.winners.capacity()
+    }
+
+    /// Bytes of the convolutions' workspace held now: packed weights, and the partial sums of weight gradients.
+    pub fn workspace_bytes(&self) -> usize {
+        self.workspace.memory_bytes()
     }
 
     fn origin(&self) -> Origin {
-        Origin { architecture: self.architecture, image: self.image }
+        Origin { architecture: self.architecture, image: self.image, checkpointing: self.plan.checkpointing() }
     }
 
     fn check_inputs(&self, params: &[T], running: &[T], images: &[T], n: usize) -> Result<(), BackboneError> {
@@ -269,7 +324,10 @@ impl<T: Real> Network<T> {
     }
 
     fn check_tape(&self, tape: &Tape<T>) -> Result<(), BackboneError> {
-        let describe = |origin: &Origin| format!("{} on images of {}", origin.architecture, origin.image);
+        let describe = |origin: &Origin| {
+            let cut = if origin.checkpointing { ", with activation checkpointing" } else { "" };
+            format!("{} on images of {}{cut}", origin.architecture, origin.image)
+        };
         let expected = self.origin();
         match &tape.origin {
             Some(found) if *found == expected => Ok(()),

@@ -31,6 +31,11 @@ impl<T: Real> Statistics<T> {
             vector.resize(channels, T::ZERO);
         }
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let vectors = [&self.mean, &self.var, &self.inv_std, &self.scale, &self.shift];
+        vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum()
+    }
 }
 
 /// Whose forward pass it was.
@@ -38,9 +43,11 @@ impl<T: Real> Statistics<T> {
 pub(crate) struct Origin {
     pub(crate) architecture: Architecture,
     pub(crate) image: ImageShape,
+    pub(crate) checkpointing: bool,
 }
 
-/// The activations of one forward pass: at most two for each convolution with its batch norm, and the batch statistics.
+/// The activations of one forward pass: at most two for each convolution with its batch norm (with activation checkpointing,
+/// those between blocks alone), and the batch statistics.
 ///
 /// A tape belongs to no network in particular: any network of the same architecture and image size can fill or read it, and
 /// its memory is reused from pass to pass. `backward` and `jvp` only read it, in any order and as often as wanted.
@@ -89,11 +96,10 @@ impl<T: Real> Tape<T> {
 
     /// Bytes held now.
     pub fn memory_bytes(&self) -> usize {
-        let Statistics { mean, var, inv_std, scale, shift } = &self.statistics;
-        let vectors = [&self.images, mean, var, inv_std, scale, shift];
         self.buffers.bytes()
             + self.winners.capacity()
-            + vectors.iter().map(|v| v.capacity() * size_of::<T>()).sum::<usize>()
+            + self.statistics.bytes()
+            + self.images.capacity() * size_of::<T>()
     }
 
     /// Gets ready for a pass over `images`, which it keeps: the first convolution's weight gradient reads them.
@@ -117,31 +123,61 @@ impl<T: Real> Tape<T> {
         self.features = (slot, graph.len(graph.output, batch));
         (self.origin, self.batch, self.batch_stats) = (Some(origin), batch, batch_stats);
     }
+}
 
-    /// The first `len` elements of what lies there.
-    pub(super) fn get(&self, place: Place, len: usize) -> &[T] {
+/// What later passes see of a forward pass: its tape, and what of it was worked out again.
+#[derive(Debug)]
+pub(super) struct View<'a, T> {
+    pub(super) graph: &'a Graph,
+    pub(super) plan: &'a Plan,
+    pub(super) tape: &'a Tape<T>,
+    pub(super) inside: &'a Buffers<T>,
+}
+
+impl<T> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for View<'_, T> {}
+
+impl<'a, T: Real> View<'a, T> {
+    /// The batch norms' numbers.
+    pub(super) fn statistics(self) -> &'a Statistics<T> {
+        &self.tape.statistics
+    }
+
+    fn get(self, place: Place, len: usize) -> &'a [T] {
         match place {
-            Place::Image => &self.images[..len],
-            Place::Tape(slot) => &self.buffers.get(slot)[..len],
-            Place::Arena(_) | Place::Lazy(_) => unreachable!("what a later pass reads lies on the tape"),
+            Place::Image => &self.tape.images[..len],
+            Place::Tape(slot) => &self.tape.buffers.get(slot)[..len],
+            Place::Arena(slot) => &self.inside.get(slot)[..len],
+            Place::Lazy(_) | Place::Nowhere => unreachable!("what a later pass reads lies on the tape or inside"),
         }
     }
 
+    /// A value that is stored.
+    pub(super) fn value(self, value: Value) -> &'a [T] {
+        self.get(self.plan.record.values[value.0], self.graph.len(value, self.tape.batch))
+    }
+
     /// The output of a node's convolution.
-    pub(super) fn conv(&self, graph: &Graph, plan: &Plan, node: usize) -> &[T] {
-        self.get(plan.forward.convs[node], graph.len(graph.conv_norm(node).output, self.batch))
+    pub(super) fn conv(self, node: usize) -> &'a [T] {
+        let output = self.graph.conv_norm(node).output;
+        self.get(self.plan.record.convs[node], self.graph.len(output, self.tape.batch))
     }
 
     /// How a convolution reads a value of the forward pass.
-    pub(super) fn operand(&self, graph: &Graph, plan: &Plan, value: Value) -> Operand<'_, T> {
-        match plan.forward.values[value.0] {
+    pub(super) fn operand(self, value: Value) -> Operand<'a, T> {
+        match self.plan.record.values[value.0] {
             Place::Lazy(node) => {
-                let n = graph.conv_norm(node);
-                let (scale, shift) =
-                    (&self.statistics.scale[n.channels.clone()], &self.statistics.shift[n.channels.clone()]);
-                Operand::Normalized { x: self.conv(graph, plan, node), scale, shift, relu: n.relu }
+                let n = self.graph.conv_norm(node);
+                let Statistics { scale, shift, .. } = self.statistics();
+                let (scale, shift) = (&scale[n.channels.clone()], &shift[n.channels.clone()]);
+                Operand::Normalized { x: self.conv(node), scale, shift, relu: n.relu }
             }
-            place => Operand::Stored(self.get(place, graph.len(value, self.batch))),
+            _ => Operand::Stored(self.value(value)),
         }
     }
 }

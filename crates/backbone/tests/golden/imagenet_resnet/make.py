@@ -1,6 +1,6 @@
 """Golden files of the ImageNet ResNets: one forward pass on running statistics, one training step, torchvision in f64.
 
-    python make.py        writes resnet50.json and resnext50_32x4d.json beside itself
+    python make.py        writes a file for each network beside itself
 
 As `../resnet/make.py` has it: weights, images and momentum are no part of the files, both sides make them from `formula`. Of
 every tensor a file holds the sum, the norm, and three entries; of the features every seventh number and the sum of all. The
@@ -115,5 +115,5 @@ def make(name):
     print(name, golden["loss"], features.std().item(), running_features.std().item())
 
 
-make("resnet50")
-make("resnext50_32x4d")
+for name in ["resnet50", "resnext50_32x4d", "resnet101", "resnet152"]:
+    make(name)

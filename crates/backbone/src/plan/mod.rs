@@ -3,6 +3,10 @@
 //! Sizes are per image. A pass is simulated node by node; a buffer goes back to the pool after its last reader, and the pool
 //! is the same for every pass, as no two of them run at once.
 
+mod segments;
+
+use std::ops::Range;
+
 use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
 
 /// Where a value lies.
@@ -16,6 +20,8 @@ pub(crate) enum Place {
     Arena(usize),
     /// Nowhere: those who read it work it out from this node's convolution.
     Lazy(usize),
+    /// Nowhere, and nothing reads it.
+    Nowhere,
 }
 
 /// A pass from the image to the features.
@@ -59,26 +65,45 @@ pub(crate) struct BackwardPass {
 pub(crate) struct Plan {
     pub(crate) tape: Vec<usize>,
     pub(crate) arena: Vec<usize>,
+    /// Of the buffers that a segment is worked out in again; none without activation checkpointing.
+    pub(crate) inside: Vec<usize>,
+    /// The nodes between cuts; without activation checkpointing all nodes are one segment.
+    pub(crate) segments: Vec<Range<usize>>,
     pub(crate) forward: ForwardPass,
+    /// Where later passes find what `forward` made: on the tape, or (`Place::Arena`) inside.
+    pub(crate) record: ForwardPass,
     pub(crate) infer: ForwardPass,
     pub(crate) tangent: ForwardPass,
     pub(crate) backward: BackwardPass,
 }
 
 impl Plan {
-    pub(crate) fn new(graph: &Graph) -> Self {
+    /// With `checkpointing` the tape keeps the values at cuts only; see [`segments`].
+    pub(crate) fn new(graph: &Graph, checkpointing: bool) -> Self {
         let mut tape = Vec::new();
         let mut pool = Pool::default();
-        let forward = forward_pass(graph, &mut pool, &mut Some(&mut tape));
-        let infer = forward_pass(graph, &mut pool, &mut None);
-        let tangent = forward_pass(graph, &mut pool, &mut None);
+        let (segments, forward, record, inside) = match checkpointing {
+            false => {
+                let all = forward_pass(graph, &mut pool, &mut tape, true, &|value| is_kept(graph, value));
+                (std::iter::once(0..graph.nodes.len()).collect(), all.clone(), all, Vec::new())
+            }
+            true => {
+                let segments = segments::segments(graph);
+                let cuts = segments::cuts(graph, &segments);
+                let cut = forward_pass(graph, &mut pool, &mut tape, false, &|value| cuts.contains(&value));
+                let (record, inside) = segments::record(graph, &cut, &segments);
+                (segments, cut, record, inside)
+            }
+        };
+        let nothing = |pool: &mut Pool| forward_pass(graph, pool, &mut Vec::new(), false, &|_| false);
+        let (infer, tangent) = (nothing(&mut pool), nothing(&mut pool));
         let backward = backward_pass(graph, &mut pool);
-        Self { tape, arena: pool.sizes, forward, infer, tangent, backward }
+        Self { tape, arena: pool.sizes, inside, segments, forward, record, infer, tangent, backward }
     }
 
-    /// Elements per image of tape and arena together.
-    pub(crate) fn elements_per_image(&self) -> usize {
-        self.tape.iter().chain(&self.arena).sum()
+    /// Whether segments are worked out again.
+    pub(crate) fn checkpointing(&self) -> bool {
+        !self.inside.is_empty()
     }
 }
 
@@ -104,12 +129,17 @@ impl Pool {
             self.sizes.len() - 1
         });
         self.sizes[slot] = self.sizes[slot].max(size);
-        self.free.retain(|&other| other != slot);
+        self.hold(slot);
         slot
     }
 
     fn give(&mut self, slot: usize) {
         self.free.push(slot);
+    }
+
+    /// Takes that buffer as it is.
+    fn hold(&mut self, slot: usize) {
+        self.free.retain(|&other| other != slot);
     }
 }
 
@@ -141,28 +171,40 @@ fn is_kept(graph: &Graph, value: Value) -> bool {
             .any(|node| matches!(node, Node::ConvNorm(n) if n.input == value || (n.output == value && n.relu)))
 }
 
-fn forward_pass(graph: &Graph, pool: &mut Pool, tape: &mut Option<&mut Vec<usize>>) -> ForwardPass {
-    pool.restart();
+/// The last node that reads each value; the features are read after all nodes.
+fn last_readers(graph: &Graph) -> Vec<usize> {
     let mut last_reader = vec![0; graph.values.len()];
     for (at, node) in graph.nodes.iter().enumerate() {
         node.inputs().iter().for_each(|input| last_reader[input.0] = at);
     }
     last_reader[graph.output.0] = graph.nodes.len();
+    last_reader
+}
 
+/// `tape` grows by what is kept: the convolutions' outputs if `keep_convs`, and the values that `kept` names.
+fn forward_pass(
+    graph: &Graph,
+    pool: &mut Pool,
+    tape: &mut Vec<usize>,
+    keep_convs: bool,
+    kept: &dyn Fn(Value) -> bool,
+) -> ForwardPass {
+    pool.restart();
+    let last_reader = last_readers(graph);
     let mut values = vec![Place::Image; graph.values.len()];
     let mut convs = Vec::new();
     for (at, node) in graph.nodes.iter().enumerate() {
-        let mut place = |size: usize, kept: bool| match tape.as_mut().filter(|_| kept) {
-            Some(tape) => {
+        let mut place = |size: usize, kept: bool| match kept {
+            true => {
                 tape.push(size);
                 Place::Tape(tape.len() - 1)
             }
-            None => Place::Arena(pool.take(size)),
+            false => Place::Arena(pool.take(size)),
         };
         let (output, len) = (node.output(), graph.len(node.output(), 1));
         let lazy = is_lazy(graph, output);
-        let conv = if matches!(node, Node::ConvNorm(_)) { place(len, true) } else { Place::Image };
-        values[output.0] = if lazy { Place::Lazy(at) } else { place(len, is_kept(graph, output)) };
+        let conv = if matches!(node, Node::ConvNorm(_)) { place(len, keep_convs) } else { Place::Image };
+        values[output.0] = if lazy { Place::Lazy(at) } else { place(len, kept(output)) };
         convs.push(conv);
         let mut done: Vec<Place> = Vec::new();
         for input in node.inputs().into_iter().filter(|input| last_reader[input.0] == at) {
@@ -255,7 +297,7 @@ mod tests {
     fn plan(depth: usize) -> (Graph, Plan) {
         let image = ImageShape { height: 32, width: 32, channels: 3 };
         let graph = Architecture::CifarResNet { depth }.graph(image).expect("known");
-        let plan = Plan::new(&graph);
+        let plan = Plan::new(&graph, false);
         (graph, plan)
     }
 
@@ -293,7 +335,8 @@ mod tests {
     #[test]
     fn no_buffer_is_written_while_it_is_read() {
         let (graph, plan) = plan(14);
-        for pass in [&plan.forward, &plan.infer, &plan.tangent] {
+        let cut = Plan::new(&graph, true);
+        for pass in [&plan.forward, &plan.infer, &plan.tangent, &cut.forward] {
             for (at, node) in graph.nodes.iter().enumerate() {
                 let stored = |place: Place| match place {
                     Place::Lazy(node) => pass.convs[node],
