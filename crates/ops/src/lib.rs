@@ -16,6 +16,7 @@ mod gemm;
 mod norm;
 mod optim;
 mod philox;
+mod pixels;
 mod pool;
 mod power;
 mod product;
@@ -41,6 +42,7 @@ pub use norm::{
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
+pub use pixels::{blend_from_grey, blend_from_level, grey_sum, write_interleaved};
 pub use pool::{
     PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward,
     max_pool_tangent,

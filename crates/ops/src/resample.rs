@@ -34,7 +34,10 @@ impl ResampleAxis {
     /// `precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`; compared with Pillow's results in
     /// `crates/datasets/tests/photo.rs`.
     pub fn set(&mut self, in_len: usize, from: f64, to: f64, out_len: usize, first: usize, count: usize) {
-        assert!(in_len > 0 && out_len > 0 && from >= 0.0 && from < to && to <= in_len as f64, "a stretch of the inputs");
+        assert!(
+            in_len > 0 && out_len > 0 && from >= 0.0 && from < to && to <= in_len as f64,
+            "a stretch of the inputs"
+        );
         assert!(first + count <= out_len, "outputs that exist");
         let scale = (to - from) / out_len as f64;
         let support = scale.max(1.0);
