@@ -332,6 +332,7 @@ Examples:
   cargo xtask bench --python python3                           and against the torch of that Python
   cargo xtask bench step mpcl --python python3 --threads 2
   cargo xtask bench ops --rows 3x3 --quick
+  cargo xtask bench loader --images ~/data/photos --python python3
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
 
 All sides of a row take turns in one run; only one computes at a time. Other programs slow
@@ -354,6 +355,9 @@ pub struct BenchArgs {
     /// Times a row is run on each side; a slow side fewer
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,
+    /// A folder of JPEG photographs for the group `loader`, ImageNet's or others of that size
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
     /// Once or twice each, on all cores: whether it works, not how fast it is
     #[arg(long)]
     pub quick: bool,
@@ -375,6 +379,8 @@ pub enum BenchGroup {
     Mpcl,
     /// Feature generation
     Generate,
+    /// Photographs: decode, crop, jitter, normalise; needs --images
+    Loader,
 }
 
 /// A stage, in the order of work.
