@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use longtail_datasets::photo::{ColorJitter, DecodeMode, ExifOrientation, PhotoScratch, PhotoSpec, PhotoTransform};
+use longtail_datasets::photo::{ColorJitter, PhotoScratch, PhotoSpec, PhotoTransform};
 use longtail_ops::stream;
+use longtail_recipe::{Decode, ExifOrientation};
 use rayon::prelude::*;
 
 use crate::case::{Absent, Case, Repetition, timed};
@@ -20,8 +21,8 @@ pub fn transform(case: &Case) -> Result<Repetition> {
         side,
         resize_short: (side * 256).div_ceil(224),
         decode: match case.word("decode")? {
-            "exact" => DecodeMode::Exact,
-            "scaled" => DecodeMode::Scaled,
+            "exact" => Decode::Exact,
+            "scaled" => Decode::Scaled,
             other => bail!("no way of decoding called `{other}`"),
         },
         exif: ExifOrientation::Ignore,
@@ -29,8 +30,8 @@ pub fn transform(case: &Case) -> Result<Repetition> {
         std: [0.229, 0.224, 0.225],
     };
     let transform = match case.word("transform")? {
-        "train" => PhotoTransform::train(&spec, Some(ColorJitter::default()))?,
-        "eval" => PhotoTransform::eval(&spec)?,
+        "train" => PhotoTransform::train(&spec, Some(ColorJitter::default())),
+        "eval" => PhotoTransform::eval(&spec),
         other => bail!("no transform called `{other}`"),
     };
     let files = files()?;

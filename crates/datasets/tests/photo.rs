@@ -171,8 +171,7 @@ fn orientation_is_applied_only_where_the_recipe_says_so() {
             .map(|place| (at(&upright, place / SIDE, place % SIDE) - turned(place / SIDE, place % SIDE)).abs())
             .sum::<f32>()
             / (SIDE * SIDE) as f32;
-        let unrelated =
-            upright.iter().zip(&stored).map(|(a, b)| (a - b).abs()).sum::<f32>() / (3 * SIDE * SIDE) as f32;
+        let unrelated = upright.iter().zip(&stored).map(|(a, b)| (a - b).abs()).sum::<f32>() / (3 * SIDE * SIDE) as f32;
         assert!(mean < 0.25 * unrelated, "{name}: {mean} against {unrelated}");
     }
 }
