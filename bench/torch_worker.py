@@ -6,6 +6,8 @@ It reads a line and answers with one; the words are those of src/main.rs beside 
 """
 
 import math
+import os
+import pathlib
 import signal
 import sys
 import time
@@ -298,16 +300,72 @@ def generate(classes, largest, smallest, dim, sources, layout):
     return lambda: timed(work) * 1000.0 / total
 
 
+# --- photographs
+
+
+def photo(transform, decode, side, layout):
+    """One pass over the JPEG files below LONGTAIL_BENCH_IMAGES with torchvision's transforms, as its data loader does it:
+    one thread in this process, more as worker processes. Seconds are of one image."""
+    try:
+        from PIL import Image
+        from torchvision import transforms
+    except ImportError as reason:
+        raise Absent(f"torchvision is not installed ({reason})") from reason
+    if decode != "exact" or layout != torch.channels_last:
+        raise Absent("one way of decoding, and one layout")
+    files = photo_files()
+    tail = [
+        transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ]
+    head = {
+        "train": [
+            transforms.RandomResizedCrop(side),
+            transforms.RandomHorizontalFlip(),
+            transforms.ColorJitter(0.4, 0.4, 0.4, 0),
+        ],
+        "eval": [transforms.Resize(round(side * 256 / 224)), transforms.CenterCrop(side)],
+    }[transform]
+    images = PhotoSet(files, transforms.Compose(head + tail), Image)
+    threads = int(sys.argv[1])
+    workers = {"num_workers": threads, "persistent_workers": True} if threads > 1 else {}
+    loader = torch.utils.data.DataLoader(images, batch_size=32, **workers)
+
+    def work():
+        for _ in loader:
+            pass
+
+    return lambda: timed(work) / len(files)
+
+
+def photo_files():
+    folder = os.environ.get("LONGTAIL_BENCH_IMAGES")
+    if not folder:
+        raise Absent("no --images DIR")
+    return sorted(path for path in pathlib.Path(folder).rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+
+
+class PhotoSet(torch.utils.data.Dataset):
+    def __init__(self, files, transform, pillow):
+        self.files, self.transform, self.pillow = files, transform, pillow
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, place):
+        return self.transform(self.pillow.open(self.files[place]).convert("RGB"))
+
+
 # --- the loop
 
-KINDS = {"step": step, "infer": infer, "mpcl": mpcl, "generate": generate}
+KINDS = {"step": step, "infer": infer, "mpcl": mpcl, "generate": generate, "photo": photo}
 
 
 def read_case(line, layout):
     """A repetition that returns its seconds, and how often to run it so that the clock can see it."""
     _, kind, *words = line.split()
     values = dict(word.split("=", 1) for word in words)
-    values = {name: value if name == "net" else int(value) for name, value in values.items()}
+    values = {name: int(value) if value.isdigit() else value for name, value in values.items()}
     if kind.startswith("conv-"):
         repetition = convolution(kind, layout=layout, **values)
     elif kind.startswith("norm-"):

@@ -18,6 +18,7 @@ mod generate;
 mod memory;
 mod nets;
 mod ops;
+mod photo;
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -80,6 +81,7 @@ impl Running {
             ("ours", "step" | "mpcl") => nets::step(case)?,
             ("ours", "infer") => nets::infer(case)?,
             ("ours", "generate") => generate::mpfa(case)?,
+            ("ours", "photo") => photo::transform(case)?,
             ("candle", "conv-forward" | "conv-input" | "conv-weight") => candle_ops::convolution(case)?,
             ("candle", "norm-forward" | "norm-backward") => candle_ops::norm(case)?,
             ("candle", "step") => candle_net::step(case)?,

@@ -185,6 +185,8 @@ pub enum DataVerb {
     Check(DataCheckArgs),
     /// Write a small tree of made-up photographs in the layout of a published data set, to try and test everything with
     Synthesize(DataSynthesizeArgs),
+    /// Write all photographs of a data set, made smaller once, into one file that `data.packed=true` reads
+    Pack(DataPackArgs),
 }
 
 #[derive(Args)]
@@ -218,6 +220,44 @@ pub struct DataSynthesizeArgs {
     /// The typical side of an image in pixels; 96 when left out
     #[arg(long, value_name = "PIXELS")]
     pub side: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub setup: SetupArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask data pack imagenet-lt --data ~/data/imagenet
+  cargo xtask data pack imagenet-lt --data ~/data/imagenet --short 384 --out /fast/imagenet-lt.pack
+  cargo xtask reproduce imagenet-lt --data ~/data/imagenet --set data.packed=true
+
+Says how much disk it takes before it begins; goes on after a kill, to the same bytes; makes nothing twice.
+Training crops come from the smaller pictures: small crops are blurred more. A larger --short keeps more of them.
+A pack made with --out elsewhere is read when LONGTAIL_PACK names it.")]
+pub struct DataPackArgs {
+    /// A recipe in pipelines/, or a path to a YAML file
+    pub name: String,
+    /// The folder with the data set's lists and images
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The pack; longtail-DATASET.pack beside the training images when left out
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Short side of a stored image at most; the recipe's data.resize_short, which is the least, when left out
+    #[arg(long, value_name = "PIXELS")]
+    pub short: Option<u32>,
+    /// JPEG quality of images that are made smaller; 95 when left out
+    #[arg(long, value_name = "N")]
+    pub quality: Option<u32>,
+    /// Override one field of the recipe, such as data.on_bad_image=skip; repeatable
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Threads; changes no byte. All cores when left out
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -292,6 +332,7 @@ Examples:
   cargo xtask bench --python python3                           and against the torch of that Python
   cargo xtask bench step mpcl --python python3 --threads 2
   cargo xtask bench ops --rows 3x3 --quick
+  cargo xtask bench loader --images ~/data/photos --python python3
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
 
 All sides of a row take turns in one run; only one computes at a time. Other programs slow
@@ -314,6 +355,9 @@ pub struct BenchArgs {
     /// Times a row is run on each side; a slow side fewer
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,
+    /// A folder of JPEG photographs for the group `loader`, ImageNet's or others of that size
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
     /// Once or twice each, on all cores: whether it works, not how fast it is
     #[arg(long)]
     pub quick: bool,
@@ -335,6 +379,8 @@ pub enum BenchGroup {
     Mpcl,
     /// Feature generation
     Generate,
+    /// Photographs: decode, crop, jitter, normalise; needs --images
+    Loader,
 }
 
 /// A stage, in the order of work.

@@ -1,4 +1,4 @@
-//! `data check NAME` and `data synthesize LAYOUT`: hand over to the `datasets` binary, which alone knows layouts and readers.
+//! `data check NAME`, `data synthesize LAYOUT` and `data pack NAME`: hand over to the `datasets` binary, which alone knows layouts and readers.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::child::{self, Stdout};
-use crate::cli::{DataCheckArgs, DataSynthesizeArgs, SetupArgs};
+use crate::cli::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, SetupArgs};
 use crate::setup::{self, Need};
 use crate::{binaries, stage_command, workspace};
 
@@ -20,6 +20,12 @@ pub fn check(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
 
 pub fn synthesize(root: &Path, arguments: &DataSynthesizeArgs) -> Result<ExitCode> {
     hand_over(root, arguments.setup, &stage_command::data_synthesize(arguments)?)
+}
+
+pub fn pack(root: &Path, arguments: &DataPackArgs) -> Result<ExitCode> {
+    let file = workspace::recipe_file(root, &arguments.name)?;
+    workspace::read_recipe(&file, &arguments.set, None)?;
+    hand_over(root, arguments.setup, &stage_command::data_pack(&file, arguments)?)
 }
 
 fn hand_over(root: &Path, setup: SetupArgs, words: &[OsString]) -> Result<ExitCode> {

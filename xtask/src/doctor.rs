@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Result;
+use longtail_artifact::cli::disk;
 use serde_json::json;
 
 use crate::cli::DoctorArgs;
 use crate::plan_view::plain_table;
 use crate::setup::{self, Need};
-use crate::{disk, workspace};
+use crate::workspace;
 
 /// The build tree and one run of the largest recipe.
 const DISK_WANTED_BYTES: u64 = 6_000_000_000;

@@ -19,12 +19,16 @@ fn screen(dataset: Dataset) -> &'static str {
 /// Entries of the workspace's `data/` that hold no photographs.
 const OTHER_DATA: [&str; 4] = ["README.md", "fetch", "fashion-mnist", "cifar-100-binary"];
 
-/// Refuses a photo set where nobody has said where it is and no folder `data` could hold it. Whether a named folder holds it,
-/// `datasets check` finds out.
+/// Refuses a photo set where nobody has said where it is and no folder `data` could hold it, or where the named folder is none.
+/// Whether a named folder holds it, `datasets check` finds out.
 ///
 /// # Errors
 /// With the whole screen as its hint.
 pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) -> Result<()> {
+    if let Some(folder) = data.filter(|folder| recipe.data.dataset.is_photo_set() && !folder.is_dir()) {
+        return Err(anyhow!("--data: there is no folder `{}`; nothing was built", folder.display()))
+            .hint(screen(recipe.data.dataset));
+    }
     let named = data.is_some() || std::env::var_os("LONGTAIL_DATA").is_some();
     let may_hold = |folder: &Path| {
         let entries = std::fs::read_dir(folder.join("data"));
@@ -63,6 +67,8 @@ mod tests {
         assert!(!refused("cifar100"));
         let named = refuse_without_data(root.path(), &recipe("imagenet_lt"), Some(root.path()));
         assert!(named.is_ok(), "a named folder is for the reader to judge");
+        let wrong = refuse_without_data(root.path(), &recipe("imagenet_lt"), Some(&root.path().join("none")));
+        assert!(wrong.expect_err("no folder").to_string().contains("there is no folder `"));
         std::fs::create_dir_all(root.path().join("data/imagenet-lt")).expect("writable");
         assert!(!refused("imagenet_lt"), "there is a folder that may hold it");
         for dataset in [Dataset::ImagenetLt, Dataset::Inaturalist2018, Dataset::ImageFolder] {

@@ -6,7 +6,6 @@ mod binaries;
 mod child;
 mod cli;
 mod data;
-mod disk;
 mod doctor;
 mod estimate;
 mod fetch;
@@ -44,6 +43,7 @@ fn main() -> ExitCode {
             Verb::Doctor(arguments) => doctor::run(&root, &arguments),
             Verb::Data(DataVerb::Check(arguments)) => data::check(&root, &arguments),
             Verb::Data(DataVerb::Synthesize(arguments)) => data::synthesize(&root, &arguments),
+            Verb::Data(DataVerb::Pack(arguments)) => data::pack(&root, &arguments),
             Verb::Test(arguments) => test::run(&root, &arguments),
             Verb::Bench(arguments) => bench::run(&root, &arguments),
         }

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
+use longtail_artifact::cli::disk;
 use serde_json::{Value, json};
 
 use crate::estimate::HARDWARE;
 use crate::plan::{Intent, Job};
 use crate::session::{Done, Session};
-use crate::{disk, timings, workspace};
+use crate::{timings, workspace};
 
 /// One line of the plan.
 pub struct Entry {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use longtail_artifact::StageState;
-use longtail_artifact::cli::{self, WithHint};
+use longtail_artifact::cli::{self, WithHint, disk};
 
 use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
@@ -17,7 +17,7 @@ use crate::plan_view::{self, Entry};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{disk, fetch, run_lock, seeds, workspace};
+use crate::{fetch, run_lock, seeds, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cli::{DataSynthesizeArgs, ExecuteArgs};
+use crate::cli::{DataPackArgs, DataSynthesizeArgs, ExecuteArgs};
 use crate::plan::{Job, SeedRun};
 use crate::workspace;
 
@@ -60,6 +60,28 @@ pub fn data_synthesize(arguments: &DataSynthesizeArgs) -> Result<Vec<OsString>> 
         if let Some(value) = value {
             words.pair(name, value.to_string());
         }
+    }
+    words.flag("--json", arguments.json);
+    Ok(words.0)
+}
+
+/// `datasets pack --recipe FILE …`; its own defaults stand for what was not asked for.
+pub fn data_pack(recipe: &Path, arguments: &DataPackArgs) -> Result<Vec<OsString>> {
+    let mut words = Words(vec!["pack".into()]);
+    words.pair("--recipe", recipe);
+    for (name, path) in [("--data", &arguments.data), ("--out", &arguments.out)] {
+        if let Some(path) = path {
+            words.pair(name, workspace::absolute(path)?);
+        }
+    }
+    let numbers = [("--short", arguments.short), ("--quality", arguments.quality), ("--threads", arguments.threads)];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            words.pair(name, value.to_string());
+        }
+    }
+    for change in &arguments.set {
+        words.pair("--set", change);
     }
     words.flag("--json", arguments.json);
     Ok(words.0)

@@ -31,6 +31,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
     Ok(())
 }
 
+/// Gives a file that was written under another name in the same folder, `from`, its place: syncs it, and renames it over `path`.
+///
+/// # Errors
+/// [`ArtifactError::Io`]; `from` is then still there.
+pub fn publish(from: &Path, path: &Path) -> Result<(), ArtifactError> {
+    let synced = File::options().write(true).open(from).and_then(|file| file.sync_all());
+    synced.and_then(|()| fs::rename(from, path)).map_err(|source| ArtifactError::io("write", path, source))?;
+    sync_folder_of(path);
+    Ok(())
+}
+
 /// Makes the folder of `path`, and removes what killed writers of `path` left in it.
 pub(crate) fn make_place(path: &Path) -> Result<(), ArtifactError> {
     let folder = folder_of(path);

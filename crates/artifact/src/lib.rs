@@ -16,6 +16,7 @@ mod json;
 mod layout;
 mod lock;
 mod manifest;
+mod mapped;
 mod metrics;
 mod stage;
 mod stage_run;
@@ -25,7 +26,7 @@ mod tensor_file;
 mod tensor_writer;
 mod tensors;
 
-pub use atomic::{write_atomic, write_json_atomic};
+pub use atomic::{publish, write_atomic, write_json_atomic};
 pub use checkpoint::Checkpoint;
 pub use cli::{
     Hint, Interrupted, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted, progress, run_main,
@@ -36,6 +37,7 @@ pub use inspect::{TensorCensus, census};
 pub use json::canonical_json;
 pub use layout::RunLayout;
 pub use manifest::{FileRecord, Manifest};
+pub use mapped::MappedFile;
 pub use metrics::MetricsWriter;
 pub use stage::{StageInput, StageSpec, stage_key};
 pub use stage_run::{Begin, BeginOptions, StageRun};

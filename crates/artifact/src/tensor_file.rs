@@ -10,6 +10,7 @@ use safetensors::tensor::Metadata;
 use serde_json::Value;
 
 use crate::hash::hash_bytes;
+use crate::mapped::map;
 use crate::tensor_writer::Element;
 use crate::tensors::METADATA_KEY;
 use crate::{ArtifactError, DType, FileHash, NamedTensor, TensorData};
@@ -37,7 +38,11 @@ impl TensorFile {
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
         let damaged = |what: String| ArtifactError::Damaged { path: path.to_owned(), what };
         let file = File::open(path).map_err(|source| ArtifactError::io("read", path, source))?;
-        let length = file.metadata().map_err(|source| ArtifactError::io("read", path, source))?.len();
+        let about = file.metadata().map_err(|source| ArtifactError::io("read", path, source))?;
+        let length = about.len();
+        if about.is_dir() {
+            return Err(damaged("it is a folder".to_owned()));
+        }
         if length < 8 {
             return Err(damaged(format!("it has {length} bytes, fewer than a header's length takes")));
         }
@@ -261,13 +266,6 @@ impl TensorFile {
     fn not_finite(&self, name: &str, index: usize, value: f64) -> ArtifactError {
         ArtifactError::NotFinite { path: self.path.clone(), name: name.to_owned(), index, value }
     }
-}
-
-#[allow(unsafe_code)]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: a map is unsound if the file changes under it. Our writers never change a finished file: they write another one
-    // and rename it over the old name, which leaves this one's contents alone.
-    unsafe { Mmap::map(file) }
 }
 
 /// The values as they lie in the map, where they lie as the machine has them.

@@ -36,7 +36,7 @@ impl Census {
     /// Decodes every photo of both sets, on all threads. `progress` hears of images done and images in all, in any order.
     ///
     /// # Errors
-    /// [`DatasetError::Interrupted`], once the user asked to stop. A bad photo is no error but a finding.
+    /// [`DatasetError::Interrupted`], once the user asked to stop; a damaged pack. A bad photo is no error but a finding.
     pub fn of_source(source: &DataSource, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Self, DatasetError> {
         let all = (source.train.len() + source.test.len()) as u64;
         let done = AtomicU64::new(0);
@@ -67,6 +67,7 @@ impl Census {
 fn bad_photos(set: &ImageSet, count: &(dyn Fn() + Sync)) -> Result<Vec<BadPhoto>, DatasetError> {
     let Some(files) = set.images.photos() else { return Ok(Vec::new()) };
     let stopped = AtomicBool::new(false);
+    let failed: Mutex<Option<DatasetError>> = Mutex::new(None);
     let found = Mutex::new(Vec::new());
     (0..files.len()).into_par_iter().for_each_init(Vec::new, |bytes, index| {
         if stopped.load(Ordering::Relaxed) || interrupted() {
@@ -76,7 +77,12 @@ fn bad_photos(set: &ImageSet, count: &(dyn Fn() + Sync)) -> Result<Vec<BadPhoto>
         let problem = match files.read(index, bytes) {
             Ok(()) => photo::check(bytes).err().map(|problem: PhotoProblem| problem.to_string()),
             Err(DatasetError::BadImage { problem, .. }) => Some(problem),
-            Err(other) => Some(other.to_string()),
+            // A damaged pack is no reason to leave its images out.
+            Err(other) => {
+                stopped.store(true, Ordering::Relaxed);
+                *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(other);
+                return;
+            }
         };
         if let Some(problem) = problem {
             let error = files.bad(index, &problem).to_string();
@@ -85,6 +91,9 @@ fn bad_photos(set: &ImageSet, count: &(dyn Fn() + Sync)) -> Result<Vec<BadPhoto>
         }
         count();
     });
+    if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error);
+    }
     if stopped.into_inner() {
         return Err(DatasetError::Interrupted);
     }

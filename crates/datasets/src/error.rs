@@ -92,6 +92,16 @@ pub enum DatasetError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A pack of photos that is not there, is damaged, or is another one.
+    #[error("`{}` {problem}", .path.display())]
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, after its name.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// The user asked to stop while all images were being decoded.
     #[error("interrupted")]
     Interrupted,
@@ -195,6 +205,7 @@ impl DatasetError {
             | Self::Incomplete { hint, .. }
             | Self::OtherLayout { hint, .. }
             | Self::Format { hint, .. }
+            | Self::Pack { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
             Self::BadImage { .. } => Some(
                 "put a good copy in its place, or set `data.on_bad_image=skip`: all images are then decoded once before \
@@ -205,6 +216,7 @@ impl DatasetError {
                 Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
             }
             Self::Split { .. } => Some("change the recipe's `data` part".to_owned()),
+            Self::Artifact(error) => error.hint(),
             _ => None,
         }
     }

@@ -41,6 +41,7 @@ mod error;
 mod image_set;
 mod loader;
 mod numpy_legacy;
+pub mod pack;
 pub mod photo;
 mod photo_files;
 pub mod read;

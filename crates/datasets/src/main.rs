@@ -1,13 +1,15 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
+mod pack_command;
 mod synthesize_command;
+mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use longtail_artifact::cli::{WithHint, run_main};
+use longtail_artifact::cli::run_main;
 use longtail_artifact::{Interrupted, install_interrupt_handler, progress};
 use longtail_datasets::DatasetError;
 use longtail_datasets::check::{check, check_photos};
@@ -45,6 +47,17 @@ enum Command {
   datasets synthesize imagenet-lt --out data/imagenet-lt-tree
   datasets synthesize inaturalist2018 --out tree --classes 12 --train-images 120 --side 48")]
     Synthesize(synthesize_command::SynthesizeArgs),
+    /// Write all photos of a data set, made smaller once, into one file that `data.packed: true` reads.
+    ///
+    /// A photo whose short side is longer than --short is resized to it and stored as a JPEG; another one as it is. Evaluation
+    /// then sees one more JPEG compression and nothing else. Training crops come from the smaller picture: small crops are
+    /// enlarged more, and so blurred more; a larger --short costs disk and keeps more of them. A kill loses a few hundred
+    /// images at most: the same command goes on to the same bytes. A pack that is there and fits is not made again.
+    #[command(after_help = "Examples:
+  datasets pack imagenet-lt --data ~/imagenet
+  datasets pack imagenet-lt --data ~/imagenet --short 384 --out /fast/imagenet-lt.pack
+  datasets pack --recipe pipelines/imagenet-lt.yaml --data ~/imagenet --set data.on_bad_image=skip")]
+    Pack(pack_command::PackArgs),
 }
 
 #[derive(Args)]
@@ -72,11 +85,12 @@ fn main() -> ExitCode {
     run_main(|| match command {
         Command::Check(arguments) => run(&arguments),
         Command::Synthesize(arguments) => synthesize_command::run(&arguments),
+        Command::Pack(arguments) => pack_command::run(&arguments),
     })
 }
 
 fn run(arguments: &CheckArgs) -> Result<ExitCode> {
-    let (dataset, recipe) = target(arguments)?;
+    let (dataset, recipe) = target::target(arguments.name.as_deref(), arguments.recipe.as_deref(), &[])?;
     if dataset.is_photo_set() {
         return run_photos(arguments, dataset, recipe.as_ref());
     }
@@ -146,32 +160,4 @@ fn failed(
     });
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(ExitCode::from(2))
-}
-
-/// The data set to look at, and the recipe's data part if a recipe is meant.
-fn target(arguments: &CheckArgs) -> Result<(Dataset, Option<DataRecipe>)> {
-    let from_file = |path: &Path| -> Result<(Dataset, Option<DataRecipe>)> {
-        let recipe = longtail_recipe::read(path, &[])?;
-        Ok((recipe.data.dataset, Some(recipe.data)))
-    };
-    if let Some(path) = &arguments.recipe {
-        return from_file(path);
-    }
-    let name = arguments.name.as_deref().unwrap_or_default();
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
-    let mut files = here.ancestors().map(|folder| folder.join("pipelines").join(format!("{name}.yaml")));
-    // The recipe first: `imagenet-lt` is both, and with it the split is checked too.
-    if let Some(file) = files.find(|path| path.is_file()) {
-        return from_file(&file);
-    }
-    match name.replace('_', "-").as_str() {
-        "fashion-mnist" => return Ok((Dataset::FashionMnist, None)),
-        "cifar100" | "cifar-100" => return Ok((Dataset::Cifar100, None)),
-        "imagenet-lt" => return Ok((Dataset::ImagenetLt, None)),
-        "inaturalist2018" | "inaturalist-2018" => return Ok((Dataset::Inaturalist2018, None)),
-        "image-folder" => return Ok((Dataset::ImageFolder, None)),
-        _ => {}
-    }
-    Err(anyhow::anyhow!("`{name}` is neither a data set nor a recipe in `pipelines/`"))
-        .hint("data sets are `fashion-mnist`, `cifar100`, `imagenet-lt`, `inaturalist2018` and `image-folder`; name a recipe's file with `--recipe FILE`")
 }

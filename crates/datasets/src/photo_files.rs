@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::DatasetError;
+use crate::pack::{Kind, Pack, PackPart, Packed};
 
 /// No photo of a data set has so many bytes; a larger file is something else.
 const LARGEST_FILE: u64 = 1 << 29;
@@ -93,12 +94,14 @@ pub struct PhotoFiles {
     origins: Vec<(Origin, usize)>,
     /// Of each image, in its origin.
     numbers: Vec<u32>,
+    /// Where the encoded bytes are, if not in the files themselves.
+    pack: Option<PackPart>,
 }
 
 impl PhotoFiles {
     /// No files yet, below `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), paths: Paths::default(), origins: Vec::new(), numbers: Vec::new() }
+        Self { root: root.to_owned(), paths: Paths::default(), origins: Vec::new(), numbers: Vec::new(), pack: None }
     }
 
     /// Adds all images of one origin. `numbers`: the entry of each.
@@ -110,6 +113,24 @@ impl PhotoFiles {
         self.numbers.extend_from_slice(numbers);
         assert_eq!(self.paths.len(), self.numbers.len(), "an entry number for each path");
         self.origins.push((origin, self.paths.len()));
+    }
+
+    /// Takes the encoded bytes from a pack from now on.
+    pub(crate) fn take_from(&mut self, pack: PackPart) {
+        self.pack = Some(pack);
+    }
+
+    /// The pack that images are taken from, if they are.
+    pub fn pack(&self) -> Option<&Pack> {
+        self.pack.as_ref().map(|part| part.pack.as_ref())
+    }
+
+    /// Whether image `index` is in its file, or in the pack. Nothing is read or decoded.
+    pub fn is_there(&self, index: usize) -> bool {
+        match &self.pack {
+            Some(PackPart { pack, first }) => pack.entry(first + index).kind == Kind::Image,
+            None => self.path(index).is_file(),
+        }
     }
 
     /// Number of images.
@@ -149,9 +170,19 @@ impl PhotoFiles {
     /// Reads the encoded bytes of image `index` into `bytes`, whatever was there before.
     ///
     /// # Errors
-    /// The file cannot be read, or has over 512 MB: [`DatasetError::BadImage`].
+    /// The file cannot be read, or has over 512 MB, or the pack says that it was bad: [`DatasetError::BadImage`]. A damaged
+    /// pack: [`DatasetError::Pack`].
     pub fn read(&self, index: usize, bytes: &mut Vec<u8>) -> Result<(), DatasetError> {
         bytes.clear();
+        if let Some(PackPart { pack, first }) = &self.pack {
+            return match pack.get(first + index)? {
+                Packed::Image(encoded) => {
+                    bytes.extend_from_slice(encoded);
+                    Ok(())
+                }
+                Packed::Bad(problem) => Err(self.bad(index, &problem)),
+            };
+        }
         let mut read = || -> std::io::Result<u64> {
             let file = std::fs::File::open(self.path(index))?;
             let size = file.metadata()?.len();

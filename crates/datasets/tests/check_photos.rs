@@ -93,6 +93,9 @@ fn without_data_there_is_one_screen() {
     assert_eq!(output.status.code(), Some(2));
     let text = words(&output.stderr).replace(&folder.path().display().to_string(), "DIR");
     assert!(text.starts_with("error: ImageNet-LT is not in order\n"), "{text}");
-    assert!(text.contains("138 GB") && text.contains("cargo xtask data synthesize imagenet-lt --out DIR"), "{text}");
+    assert!(
+        text.contains("138 GB") && text.contains("cargo xtask data synthesize imagenet-lt --out runs/tree"),
+        "{text}"
+    );
     assert!(text.lines().count() <= 24, "{text}");
 }

@@ -144,7 +144,10 @@ fn a_tree_of_folders_is_a_data_set() {
     rename(&root.join("val"), &plain.join("val"));
     let source = read(Dataset::ImageFolder, &plain);
     assert!(source.val.is_none() && source.notes[0].contains("`val/` is the test set"));
-    let drawn = Split::draw(&recipe("image_folder", ""), &source.clone().into_data(photo(&recipe("image_folder", ""))));
+    let drawn = Split::draw(
+        &recipe("image_folder", ""),
+        &source.clone().into_data(photo(&recipe("image_folder", ""))).expect("no pack"),
+    );
     let message = drawn.expect_err("no validation images").to_string();
     assert!(message.contains("use `lt_balanced_draws` or `none`"), "{message}");
     assert_eq!((source.class_names.len(), source.test.len()), (CLASSES, 12));

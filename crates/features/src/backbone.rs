@@ -40,6 +40,13 @@ impl FrozenBackbone {
         self.saved.metadata["num_classes"].as_u64()
     }
 
+    /// The means and then the standard deviations that its images were normalised by, if its file says so.
+    pub fn normalize(&self) -> Option<Vec<f64>> {
+        let stated = self.saved.metadata.get("normalize")?;
+        let values = ["mean", "std"].map(|name| stated[name].as_array().cloned().unwrap_or_default());
+        Some(values.concat().iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
+    }
+
     /// Features of a batch with running statistics.
     ///
     /// # Shapes

@@ -1,10 +1,18 @@
 //! What can be wrong with a dump or with what it is made from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use longtail_artifact::{ArtifactError, Interrupted};
+use longtail_artifact::{ArtifactError, Interrupted, WithHint};
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
+
+/// Of a dump that contradicts itself.
+pub(crate) const DUMP_AGAIN: &str = "the file is damaged or another program's: make its stage again with `--force`";
+
+/// Whether both paths lead to one file that is there.
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
 
 /// An error of stage 2, with the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +54,62 @@ pub enum FeaturesError {
         /// The value there.
         value: f32,
     },
-    /// Two files that cannot be compared or exported.
-    #[error("{0}")]
-    Unfit(String),
+    /// A file or a wish that does not fit: another's rows, a class that is not there.
+    #[error("{what}")]
+    Unfit {
+        /// What, where and why.
+        what: String,
+        /// What the user can do.
+        hint: String,
+    },
     /// A finished dump that cannot be put in its place.
     #[error("a finished dump cannot be moved")]
     Move(#[source] std::io::Error),
     /// Ctrl-C; finished dumps are kept.
     #[error("{0}")]
     Interrupted(#[from] Interrupted),
+}
+
+/// The same error with the hint that it knows, unless a nearer one is there.
+pub fn explained(error: anyhow::Error) -> anyhow::Error {
+    let hint = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<ArtifactError>() {
+        Some(ArtifactError::Io { action: "write", .. }) => {
+            Some("see that its folder is there and may be written".to_owned())
+        }
+        _ => cause.downcast_ref::<FeaturesError>().and_then(FeaturesError::hint),
+    };
+    let hint = error.chain().find_map(hint);
+    match hint {
+        Some(hint) => Err::<(), _>(error).hint(&hint).expect_err("made as one"),
+        None => error,
+    }
+}
+
+impl FeaturesError {
+    /// [`FeaturesError::Unfit`] in words.
+    pub(crate) fn unfit(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Unfit { what: what.into(), hint: hint.into() }
+    }
+
+    /// What the user can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unfit { hint, .. } => hint,
+            Self::Artifact(error) => return error.hint(),
+            Self::Dataset(error) => return error.hint(),
+            Self::OtherData { .. } => {
+                "train stage 1 for this recipe, or set the recipe to what the network was made for; of an imported one \
+                 `features import` says it: --image-side and --normalize"
+            }
+            Self::NotFinite { .. } => {
+                "the weights or running statistics of the backbone are too large for its images, as after a training that \
+                 diverged: `features inspect BACKBONE` shows them; train stage 1 again with a lower rate"
+            }
+            Self::Backbone(BackboneError::File(error)) => return error.hint(),
+            Self::Backbone(_) => "`features inspect FILE` shows what the file holds; make it again with `--force`",
+            Self::Move(_) => "see that the folder may be written, and run the same command again: it goes on from here",
+            Self::Recipe(_) | Self::Interrupted(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
 }

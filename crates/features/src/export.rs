@@ -16,7 +16,10 @@ use crate::FeaturesError;
 pub fn run(file: &Path, npz: &Path) -> anyhow::Result<ExitCode> {
     let tensors = TensorFile::open(file)?;
     let mut archive = NpzWriter::new(std::io::Cursor::new(Vec::new()));
-    let unfit = |name: &str, why: String| FeaturesError::Unfit(format!("tensor `{name}` cannot be exported: {why}"));
+    let unfit = |name: &str, why: String| {
+        let what = format!("`{}`: tensor `{name}` cannot be exported: {why}", file.display());
+        FeaturesError::unfit(what, "`features inspect FILE` shows what the file holds")
+    };
     for tensor in tensors.tensors()? {
         let (name, shape) = (tensor.name.as_str(), IxDyn(&tensor.shape));
         macro_rules! add {

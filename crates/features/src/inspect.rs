@@ -10,6 +10,7 @@ use longtail_training::ShotBounds;
 use serde_json::{Value, json};
 
 use crate::FeaturesError;
+use crate::error::DUMP_AGAIN;
 use crate::groups::ShotGroup;
 
 /// What the rows of a dump look like.
@@ -43,7 +44,7 @@ pub fn summarize(file: &TensorFile) -> Result<Option<FeatureSummary>, FeaturesEr
     let labels = file.expect_u32("labels", &[Some(rows)])?;
     if let Some(at) = labels.iter().position(|label| *label as usize >= classes) {
         let text = format!("`{}`: label {} of row {at} is not below {classes}", file.path().display(), labels[at]);
-        return Err(FeaturesError::Unfit(text));
+        return Err(FeaturesError::unfit(text, DUMP_AGAIN));
     }
     let mut rows_per_class = vec![0usize; classes];
     let mut directions: BTreeMap<usize, Vec<f64>> = BTreeMap::new();

@@ -11,12 +11,13 @@ mod dump_all;
 mod error;
 pub mod export;
 mod groups;
+pub mod import;
 pub mod inspect;
 pub mod plot;
 mod stage;
 
 pub use backbone::FrozenBackbone;
 pub use dump::{Dump, DumpRun, Progress};
-pub use error::FeaturesError;
+pub use error::{FeaturesError, explained};
 pub use groups::ShotGroup;
 pub use stage::run;

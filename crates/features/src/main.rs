@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+use longtail_features::import::{self, ImportArgs, MeansArgs};
 use longtail_features::plot::{self, PlotArgs};
 
 /// Dumps the feature of every image (stage 2), and inspects, compares, draws and exports such files
@@ -21,6 +22,7 @@ Examples:
   features diff A.safetensors B.safetensors
   features export train.safetensors --npz train.npz
   features plot --train train.safetensors --val val.safetensors --generated generated.safetensors --out figure-3.svg
+  features import --architecture resnet50 resnet50.safetensors --out backbone.safetensors
 
 Exit codes: 0 done or nothing to do, 1 the files of `diff` differ, 2 could not run, 130 interrupted."
 )]
@@ -56,6 +58,10 @@ enum Tool {
     },
     /// Draws training, generated and validation points of a few classes (t-SNE and PCA) as SVG
     Plot(Box<PlotArgs>),
+    /// Brings torchvision's weights into the form of stage 1's backbone
+    Import(ImportArgs),
+    /// Writes the prototypes, and a head, that classifiers need beside the dumps of an imported backbone
+    Means(MeansArgs),
     /// Writes a file's tensors for NumPy
     Export {
         /// Any .safetensors file of a run
@@ -69,10 +75,12 @@ enum Tool {
 fn main() -> ExitCode {
     run_main(|| {
         let cli = Cli::parse();
-        match (cli.tool, cli.stage) {
+        let outcome = match (cli.tool, cli.stage) {
             (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
             (Some(Tool::Export { file, npz }), _) => longtail_features::export::run(&file, &npz),
+            (Some(Tool::Import(args)), _) => import::import(&args),
+            (Some(Tool::Means(args)), _) => import::means(&args),
             (Some(Tool::Plot(args)), _) => {
                 init_threads(args.threads)?;
                 plot::run(&args)
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
             }
             (None, None) => Err(anyhow::anyhow!("no stage arguments and no tool were given"))
                 .context("nothing to do; `features --help` shows how to call it"),
-        }
+        };
+        outcome.map_err(longtail_features::explained)
     })
 }

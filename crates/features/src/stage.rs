@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use longtail_artifact::{Begin, BeginOptions, FileHash, RunLayout, StageArgs, StageRun, progress, stage_specs};
+use longtail_artifact::{
+    Begin, BeginOptions, FileHash, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
+};
 use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
-use longtail_recipe::Recipe;
+use longtail_recipe::{Normalize, Recipe};
 use serde_json::{Value, json};
 
 use crate::dump_all::dump_all;
@@ -33,6 +35,9 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
     stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
         .with_context(cannot_start)?;
+    if args.accept_stale && !layout.split().exists() {
+        draw_split(&recipe, &layout, args).with_context(cannot_start)?;
+    }
     let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
     let options = BeginOptions {
         force: args.force,
@@ -54,7 +59,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
     let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
-    check_data(&backbone, &backbone_path, &source.train).with_context(cannot_start)?;
+    check_data(&backbone, &backbone_path, &source.train, &recipe.data.normalize).with_context(cannot_start)?;
     let (train, test) = (Arc::new(source.train), Arc::new(source.test));
     let dumps = plan(&recipe, variant, &split, &train, &test)?;
 
@@ -75,8 +80,30 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What stage 1 would have done: with an imported backbone there was none.
+fn draw_split(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<()> {
+    let source = load_for(&recipe.data, args.data.as_deref())
+        .map_err(DatasetError::explained)
+        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
+    let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
+    let split = Split::load_or_create_with(layout, &recipe.data, &source, &|done, _| bar.set_position(done));
+    bar.finish_and_clear();
+    match split {
+        Ok(_) => Ok(()),
+        Err(DatasetError::Interrupted) => Err(Interrupted.into()),
+        Err(error) => Err(error.explained()),
+    }
+}
+
 /// The backbone must have been trained on such images and on so many classes.
-fn check_data(backbone: &FrozenBackbone, path: &Path, images: &ImageSet) -> Result<(), FeaturesError> {
+///
+/// An imported one says what its images were normalised by; stage 1's own is of the recipe that its manifest vouches for.
+fn check_data(
+    backbone: &FrozenBackbone,
+    path: &Path,
+    images: &ImageSet,
+    normalize: &Normalize,
+) -> Result<(), FeaturesError> {
     let other = |what, backbone: String, data: String| {
         Err(FeaturesError::OtherData { path: path.to_owned(), what, backbone, data })
     };
@@ -84,6 +111,18 @@ fn check_data(backbone: &FrozenBackbone, path: &Path, images: &ImageSet) -> Resu
     if (a.height, a.width, a.channels) != (b.height, b.width, b.channels) {
         let words = |height, width, channels| format!("{height}×{width}×{channels}");
         return other("images of", words(a.height, a.width, a.channels), words(b.height, b.width, b.channels));
+    }
+    if let Some(stated) = backbone.normalize() {
+        let ours = [normalize.mean.as_slice(), &normalize.std].concat();
+        if stated.len() != ours.len() || stated.iter().zip(&ours).any(|(a, b)| (a - f64::from(*b)).abs() > 1e-6) {
+            let words = |values: &[f64]| {
+                let (mean, std) = values.split_at(values.len() / 2);
+                format!("{mean:?} / {std:?}")
+            };
+            // Through its shortest decimals: 0.485f32 is 0.485 to people.
+            let ours: Vec<f64> = ours.iter().map(|value| value.to_string().parse().unwrap_or(f64::NAN)).collect();
+            return other("images normalised by", words(&stated), words(&ours));
+        }
     }
     match backbone.num_classes() {
         Some(classes) if classes != images.num_classes as u64 => {

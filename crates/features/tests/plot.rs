@@ -227,10 +227,47 @@ fn files_that_do_not_belong_together_are_refused() {
     let (code, _, said) = files.plot("x.svg", &[&GENERATED[..], &TWO_AND_TWO].concat());
     assert_eq!(code, Some(0), "{said}");
     files.refused(&[&GENERATED[..], &TWO_AND_TWO, &["--tukey", "1"]].concat(), &["in another space", "cosine"]);
+    // Generators sort rows by class and keep the dump's order within one: here the dump's classes stand the other way round.
+    let turned = |values: &[f32]| values.chunks_exact(DIM).rev().flatten().copied().collect::<Vec<f32>>();
+    let within: Vec<f32> = COUNTS
+        .iter()
+        .scan(0, |start, count| {
+            let from = std::mem::replace(start, *start + *count as usize * DIM);
+            Some(turned(&roots[from..*start]))
+        })
+        .flatten()
+        .collect();
     let mut labels = train_labels.clone();
     labels.reverse();
+    files.dump("train", &turned(&train), &labels, "ab12");
+    files.generated(&made, &made_labels, Some((&within, &train_labels)), "ab12");
+    let (code, _, said) = files.plot("x.svg", &[&GENERATED[..], &TWO_AND_TWO].concat());
+    assert_eq!(code, Some(0), "{said}");
+    files.generated(&made, &made_labels, Some((&roots, &train_labels)), "ab12");
+    files.refused(&[&GENERATED[..], &TWO_AND_TWO].concat(), &["counterpart have a cosine of", "hint: generate"]);
+    files.dump("train", &train, &train_labels, "ab12");
     files.generated(&made, &made_labels, Some((&roots, &labels)), "ab12");
     files.refused(&[&GENERATED[..], &TWO_AND_TWO].concat(), &["made from other rows"]);
+}
+
+#[test]
+fn a_picture_replaces_no_file_that_it_is_drawn_from_and_needs_real_points() {
+    let files = Files::new();
+    for input in ["train.safetensors", "val.safetensors", "./generated.safetensors"] {
+        let before = std::fs::read(files.path(input)).expect("readable");
+        let (code, _, said) = files.plot(input, &[&GENERATED[..], &TWO_AND_TWO].concat());
+        assert!(code == Some(2) && said.contains("would replace") && said.contains("hint: "), "{said}");
+        assert!(std::fs::read(files.path(input)).expect("readable") == before);
+    }
+    let nothing = ["--classes", "0", "--per-class", "0", "--val-per-class", "0"];
+    files.refused(&nothing, &["there is no real point to be drawn", "hint: "]);
+    for (option, value) in [("--perplexity", "NaN"), ("--perplexity", "inf"), ("--tukey", "0"), ("--tukey", "NaN")] {
+        files.refused(&[option, value], &[option, "it must be a number"]);
+    }
+    // iNaturalist's validation dump has no rows.
+    files.dump("val", &[], &[], "ab12");
+    files.refused(&TWO_AND_TWO, &["the validation dump holds no rows", "hint: the test dump serves"]);
+    assert_eq!(files.plot("x.svg", &[&TWO_AND_TWO[..], &["--val-per-class", "0"]].concat()).0, Some(0));
 }
 
 struct Golden {

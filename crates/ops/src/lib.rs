@@ -16,9 +16,13 @@ mod gemm;
 mod norm;
 mod optim;
 mod philox;
+mod pixels;
 mod pool;
+mod power;
+mod product;
 mod random;
 mod real;
+mod resample;
 mod resize;
 mod scratch;
 mod shortcut;
@@ -38,13 +42,17 @@ pub use norm::{
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
+pub use pixels::{blend_from_grey, blend_from_level, grey_sum, write_interleaved};
 pub use pool::{
     PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward,
     max_pool_tangent,
 };
+pub use power::{blend, power, sum_of_squares};
+pub use product::{ColumnsMut, PANEL, Target, split_columns};
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
+pub use resample::{ResampleAxis, resample_columns, resample_rows};
 pub use resize::{ResizeShape, resize_bilinear, resize_bilinear_backward};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]

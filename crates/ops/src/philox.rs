@@ -58,6 +58,13 @@ impl Kernel for Normals<'_> {
         let Self { key, stream, offset, out } = self;
         let mut made = [0f32; 4 * GROUP];
         let mut done = 0;
+        if offset.is_multiple_of(4) {
+            let (whole, _) = out.as_chunks_mut::<{ 4 * GROUP }>();
+            for group in whole {
+                group_normals(key, stream, offset.wrapping_add(done as u64) / 4, group);
+                done += 4 * GROUP;
+            }
+        }
         while done < out.len() {
             let element = offset.wrapping_add(done as u64);
             group_normals(key, stream, element / 4, &mut made);
@@ -72,44 +79,57 @@ impl Kernel for Normals<'_> {
 /// The normals of `GROUP` blocks from `first` on.
 #[inline(always)]
 fn group_normals(key: [u32; 2], stream: u64, first: u64, out: &mut [f32; 4 * GROUP]) {
-    let mut counter = [[0u32; GROUP]; 4];
+    let words = group_words(key, stream, first);
+    let mut normals = [[0f32; GROUP]; 4];
+    for pair in 0..2 {
+        for i in 0..GROUP {
+            let [cos, sin] = box_muller(words[2 * pair][i], words[2 * pair + 1][i]);
+            normals[2 * pair][i] = cos;
+            normals[2 * pair + 1][i] = sin;
+        }
+    }
+    for i in 0..GROUP {
+        out[4 * i] = normals[0][i];
+        out[4 * i + 1] = normals[1][i];
+        out[4 * i + 2] = normals[2][i];
+        out[4 * i + 3] = normals[3][i];
+    }
+}
+
+/// [`philox4x32_10`] of `GROUP` counters, word by word.
+///
+/// A word lives in the lower half of 64 bits and what a multiplication leaves above it stays there: the next one does not look.
+#[inline(always)]
+fn group_words(key: [u32; 2], stream: u64, first: u64) -> [[u32; GROUP]; 4] {
+    let low = |word: u64| word & 0xffff_ffff;
+    let mut counter = [[0u64; GROUP]; 4];
     for i in 0..GROUP {
         let block = first.wrapping_add(i as u64);
-        counter[0][i] = block as u32;
-        counter[1][i] = (block >> 32) as u32;
-        counter[2][i] = stream as u32;
-        counter[3][i] = (stream >> 32) as u32;
+        counter[0][i] = block;
+        counter[1][i] = block >> 32;
+        counter[2][i] = stream;
+        counter[3][i] = stream >> 32;
     }
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {
-        let [c0, c1, c2, c3] = counter;
         for i in 0..GROUP {
-            counter[0][i] = high(MULTIPLIERS[1], c2[i]) ^ c1[i] ^ k0;
-            counter[1][i] = MULTIPLIERS[1].wrapping_mul(c2[i]);
-            counter[2][i] = high(MULTIPLIERS[0], c0[i]) ^ c3[i] ^ k1;
-            counter[3][i] = MULTIPLIERS[0].wrapping_mul(c0[i]);
+            let p0 = low(counter[0][i]) * u64::from(MULTIPLIERS[0]);
+            let p1 = low(counter[2][i]) * u64::from(MULTIPLIERS[1]);
+            counter[0][i] = (p1 >> 32) ^ counter[1][i] ^ u64::from(k0);
+            counter[1][i] = p1;
+            counter[2][i] = (p0 >> 32) ^ counter[3][i] ^ u64::from(k1);
+            counter[3][i] = p0;
         }
         k0 = k0.wrapping_add(WEYL[0]);
         k1 = k1.wrapping_add(WEYL[1]);
     }
-    for pair in 0..2 {
-        let (mut first, mut second) = ([0f32; GROUP], [0f32; GROUP]);
+    let mut words = [[0u32; GROUP]; 4];
+    for (words, counter) in words.iter_mut().zip(&counter) {
         for i in 0..GROUP {
-            let [cos, sin] = box_muller(counter[2 * pair][i], counter[2 * pair + 1][i]);
-            first[i] = cos;
-            second[i] = sin;
-        }
-        for i in 0..GROUP {
-            out[4 * i + 2 * pair] = first[i];
-            out[4 * i + 2 * pair + 1] = second[i];
+            words[i] = counter[i] as u32;
         }
     }
-}
-
-/// The upper half of a product.
-#[inline(always)]
-fn high(a: u32, b: u32) -> u32 {
-    ((u64::from(a) * u64::from(b)) >> 32) as u32
+    words
 }
 
 #[inline(always)]

@@ -52,6 +52,7 @@ pub struct Workers<'a> {
     worker: &'a Path,
     torch: Option<&'a Torch>,
     threads: usize,
+    images: Option<&'a Path>,
     seats: BTreeMap<Seat, Worker>,
 }
 
@@ -71,8 +72,8 @@ pub enum RowResult {
 }
 
 impl<'a> Workers<'a> {
-    pub fn new(worker: &'a Path, torch: Option<&'a Torch>, threads: usize) -> Self {
-        Self { worker, torch, threads, seats: BTreeMap::new() }
+    pub fn new(worker: &'a Path, torch: Option<&'a Torch>, threads: usize, images: Option<&'a Path>) -> Self {
+        Self { worker, torch, threads, images, seats: BTreeMap::new() }
     }
 
     fn seat(&mut self, seat: Seat) -> Result<&mut Worker> {
@@ -81,9 +82,9 @@ impl<'a> Workers<'a> {
             let made = match (seat, self.torch) {
                 (Seat::TorchChannelsLast | Seat::TorchContiguous, Some(torch)) => {
                     let (script, threads) = (torch.script.to_string_lossy(), self.threads.to_string());
-                    Worker::start(&torch.python, &[&script, &threads, layout], self.threads)?
+                    Worker::start(&torch.python, &[&script, &threads, layout], self.threads, self.images)?
                 }
-                _ => Worker::start(self.worker, &[], self.threads)?,
+                _ => Worker::start(self.worker, &[], self.threads, self.images)?,
             };
             self.seats.insert(seat, made);
         }

@@ -17,7 +17,7 @@ use longtail_artifact::cli::WithHint;
 
 use self::measure::{Effort, RowResult, Torch, Workers};
 use self::rows::{Row, Threads};
-use crate::binaries;
+use crate::{binaries, workspace};
 use crate::cli::BenchArgs;
 use crate::setup::{self, Need};
 
@@ -38,6 +38,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     let binaries = binaries::build(root, &["longtail-bench"])?;
     let worker = binaries.path("bench-worker")?;
 
+    let images = arguments.images.as_deref().map(workspace::absolute).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = thread_counts(arguments, cores);
     let most = threads.iter().copied().max().unwrap_or(cores);
@@ -57,7 +58,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     let total: usize = threads.iter().map(|&threads| jobs(threads).count()).sum();
     let mut done = 0;
     for &threads in &threads {
-        let mut workers = Workers::new(worker, torch.as_ref(), threads);
+        let mut workers = Workers::new(worker, torch.as_ref(), threads, images.as_deref());
         for row in jobs(threads) {
             done += 1;
             let progress =

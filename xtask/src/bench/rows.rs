@@ -39,6 +39,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(norms());
     rows.extend(networks());
     rows.extend(generation());
+    rows.extend(photographs());
     rows
 }
 
@@ -155,6 +156,27 @@ fn generation() -> Vec<Row> {
     vec![
         row("MPFA, 1000 rows of 64", "classes=100 largest=500 smallest=5 dim=64 sources=2000"),
         row("MPFA, 1000 rows of 2048", "classes=20 largest=1280 smallest=5 dim=2048 sources=12"),
+    ]
+}
+
+/// Of one photograph, from its file's bytes to the batch buffer: `--images DIR` says which. torchvision has one way of decoding,
+/// so our faster one stands beside our exact one.
+fn photographs() -> Vec<Row> {
+    let row = |name: &str, transform: &str, decode: &str, peer: Peer| Row {
+        group: BenchGroup::Loader,
+        name: name.to_owned(),
+        case: format!("photo transform={transform} decode={decode} side=224"),
+        peers: vec![peer],
+        threads: Threads::Each,
+        has_memory: false,
+    };
+    let exact =
+        |transform: &str| Peer::Ours { label: "our exact", case: format!("photo transform={transform} decode=exact side=224") };
+    vec![
+        row("one photograph, training transform, exact", "train", "exact", Peer::Torch),
+        row("one photograph, training transform, scaled", "train", "scaled", exact("train")),
+        row("one photograph, evaluation transform, exact", "eval", "exact", Peer::Torch),
+        row("one photograph, evaluation transform, scaled", "eval", "scaled", exact("eval")),
     ]
 }
 

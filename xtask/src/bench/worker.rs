@@ -47,11 +47,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts `program` with so many threads in every library that reads a number of threads from its environment.
+    /// Starts `program` with so many threads in every library that reads a number of threads from its environment, and with
+    /// `images` as the folder of photographs.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(program: &Path, arguments: &[&str], threads: usize) -> Result<Self> {
+    pub fn start(program: &Path, arguments: &[&str], threads: usize, images: Option<&Path>) -> Result<Self> {
         let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -60,6 +61,9 @@ impl Worker {
         }
         command.env("OPENBLAS_NUM_THREADS", "1"); // rayon runs over classes, as in the stages
         command.env("KMP_BLOCKTIME", "10"); // Intel's OpenMP spins for 200 ms otherwise, into the next worker's turn
+        if let Some(images) = images {
+            command.env("LONGTAIL_BENCH_IMAGES", images);
+        }
         let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let commands = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().context("stdout was asked to be a pipe")?);

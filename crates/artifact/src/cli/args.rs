@@ -56,19 +56,7 @@ impl StageArgs {
     /// # Errors
     /// A `--set` without `=`.
     pub fn overrides(&self) -> Result<Vec<(String, String)>, ArtifactError> {
-        let mut overrides = Vec::with_capacity(self.set.len() + 1);
-        for text in &self.set {
-            match text.split_once('=') {
-                Some((path, value)) if !path.trim().is_empty() => {
-                    overrides.push((path.trim().to_owned(), value.trim().to_owned()));
-                }
-                _ => {
-                    return Err(ArtifactError::Setting(format!(
-                        "`--set {text}` has no `=`: write it as PATH=VALUE, for example --set representations.ce.epochs=2"
-                    )));
-                }
-            }
-        }
+        let mut overrides = overrides(&self.set)?;
         overrides.extend(self.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
         Ok(overrides)
     }
@@ -85,6 +73,27 @@ impl StageArgs {
             ))),
         }
     }
+}
+
+/// The texts of `--set` as (dotted path, YAML value), for `longtail_recipe::read`.
+///
+/// # Errors
+/// One without `=`.
+pub fn overrides(set: &[String]) -> Result<Vec<(String, String)>, ArtifactError> {
+    let mut overrides = Vec::with_capacity(set.len() + 1);
+    for text in set {
+        match text.split_once('=') {
+            Some((path, value)) if !path.trim().is_empty() => {
+                overrides.push((path.trim().to_owned(), value.trim().to_owned()));
+            }
+            _ => {
+                return Err(ArtifactError::Setting(format!(
+                    "`--set {text}` has no `=`: write it as PATH=VALUE, for example --set representations.ce.epochs=2"
+                )));
+            }
+        }
+    }
+    Ok(overrides)
 }
 
 #[cfg(test)]

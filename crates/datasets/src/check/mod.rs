@@ -3,7 +3,7 @@
 mod photos;
 mod published;
 
-pub use photos::{ListReport, PhotoReport, PhotoSplit, check_photos};
+pub use photos::{ListReport, PhotoReport, PhotoSplit, check_photos, default_recipe};
 pub use published::Published;
 
 use std::path::Path;

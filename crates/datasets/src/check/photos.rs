@@ -11,6 +11,7 @@ use crate::census::Census;
 use crate::counts::{group_of, group_sizes};
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
+use crate::photo_files::PhotoFiles;
 use crate::read::photos::{self, PhotoSource};
 use crate::split::Split;
 
@@ -33,8 +34,10 @@ pub struct PhotoReport {
     pub archive: &'static str,
     /// Where lists and images were found.
     pub layout: String,
-    /// BLAKE3 over the lists; the contents of images are not in it.
+    /// BLAKE3 over the lists; the contents of images are not in it, but for those of a pack.
     pub hash: String,
+    /// What is hashed, in words.
+    pub hash_of: &'static str,
     /// Training, validation (where there is one) and test list.
     pub lists: Vec<ListReport>,
     /// Classes.
@@ -101,7 +104,7 @@ pub fn check_photos(
     let data = match recipe {
         Some(recipe) => recipe,
         None => {
-            defaults = default_recipe(dataset)?;
+            defaults = default_recipe(dataset, &[])?;
             &defaults
         }
     };
@@ -113,9 +116,14 @@ pub fn check_photos(
     let groups = group_sizes(&class_counts, &data.shot_groups);
     let mut problems = differences(&listed, &class_counts);
     let as_published = Published::of(dataset).map(|_| problems.is_empty());
-    let (layout, notes) = (listed.layout.clone(), listed.notes.clone());
+    let (layout, mut notes) = (listed.layout.clone(), listed.notes.clone());
     let mut lists = list_reports(&listed);
-    let source = listed.into_data(photo);
+    let source = listed.into_data(photo)?;
+    let pack = source.train.images.photos().and_then(PhotoFiles::pack);
+    if let Some(pack) = pack {
+        notes.push(format!("images are read from the pack {}: {}", pack.path().display(), pack.key()));
+    }
+    let hash_of = if pack.is_some() { "lists and pack" } else { "lists; contents of images are not hashed" };
 
     let missing = [missing(&source.train), missing(&source.test)];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
@@ -158,6 +166,7 @@ pub fn check_photos(
         archive: archive(dataset),
         layout,
         hash: source.hash,
+        hash_of,
         lists,
         classes: class_counts.len(),
         class_counts,
@@ -171,13 +180,16 @@ pub fn check_photos(
     })
 }
 
-/// The data part of a recipe that says nothing else.
-fn default_recipe(dataset: Dataset) -> Result<DataRecipe, DatasetError> {
+/// The data part of a recipe that says nothing else but `overrides`, pairs of path and YAML value.
+///
+/// # Errors
+/// An override that is none.
+pub fn default_recipe(dataset: Dataset, overrides: &[(String, String)]) -> Result<DataRecipe, DatasetError> {
     let text = format!(
         "data: {{dataset: {}}}\nrepresentations: {{ce: {{method: {{ce: {{}}}}}}}}\nclassifiers: {{joint: }}\n",
         dataset.name()
     );
-    let recipe = longtail_recipe::read_str(&text, "defaults.yaml", &[]);
+    let recipe = longtail_recipe::read_str(&text, "defaults.yaml", overrides);
     recipe
         .map(|recipe| recipe.data)
         .map_err(|error| DatasetError::Config { what: "dataset", problem: error.to_string() })
@@ -207,7 +219,7 @@ fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
 /// Ascending positions of images that are not on disk.
 fn missing(set: &ImageSet) -> Vec<u32> {
     let Some(files) = set.images.photos() else { return Vec::new() };
-    (0..files.len()).into_par_iter().filter(|&index| !files.path(index).is_file()).map(|index| index as u32).collect()
+    (0..files.len()).into_par_iter().filter(|&index| !files.is_there(index)).map(|index| index as u32).collect()
 }
 
 /// How the lists differ from what is published.
@@ -286,7 +298,7 @@ impl std::fmt::Display for PhotoReport {
             Some(false) => writeln!(f, "  class counts  not the published data set")?,
             None => writeln!(f, "  class counts  nothing is published to compare them with")?,
         }
-        writeln!(f, "  BLAKE3        {} (of the lists; contents of images are not hashed)", self.hash)?;
+        writeln!(f, "  BLAKE3        {} (of the {})", self.hash, self.hash_of)?;
         if let Some(PhotoSplit { train, meta, val, test }) = &self.split {
             writeln!(f, "  split         {train} train, {meta} meta, {val} validation, {test} test images")?;
         }

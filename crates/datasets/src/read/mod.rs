@@ -80,10 +80,10 @@ pub fn load(dataset: Dataset, dir: Option<&Path>) -> Result<DataSource, DatasetE
 /// Loads the data set of a recipe: into memory, or for photos the lists of files.
 ///
 /// # Errors
-/// As [`load`], or as [`photos::read`].
+/// As [`load`], or as [`photos::read`] and [`photos::PhotoSource::into_data`].
 pub fn load_for(recipe: &DataRecipe, dir: Option<&Path>) -> Result<DataSource, DatasetError> {
     match &recipe.photo {
-        Some(photo) => Ok(photos::read(recipe.dataset, dir)?.into_data(photo)),
+        Some(photo) => photos::read(recipe.dataset, dir)?.into_data(photo),
         None => load(recipe.dataset, dir),
     }
 }

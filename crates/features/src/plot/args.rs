@@ -78,10 +78,10 @@ pub struct PlotArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// How many neighbours t-SNE looks at: below a third of the points. 30 if left out, fewer for few points
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = perplexity)]
     pub perplexity: Option<f64>,
     /// Tukey's λ that the classifier works under, in (0, 1]; what the generated file says if left out
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", value_parser = tukey)]
     pub tukey: Option<f64>,
     /// A text file with the classes' names, one a line, from label 0
     #[arg(long, value_name = "FILE")]
@@ -95,4 +95,17 @@ pub struct PlotArgs {
     /// One JSON object on stdout instead of words
     #[arg(long)]
     pub json: bool,
+}
+
+fn perplexity(text: &str) -> Result<f64, String> {
+    in_range(text, |value| value >= 1.0 && value.is_finite(), "at least 1")
+}
+
+fn tukey(text: &str) -> Result<f64, String> {
+    in_range(text, |value| value > 0.0 && value <= 1.0, "more than 0 and at most 1")
+}
+
+fn in_range(text: &str, fits: impl Fn(f64) -> bool, range: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| fits(*value));
+    value.ok_or_else(|| format!("it must be a number, {range}"))
 }

@@ -62,15 +62,21 @@ pub struct Choice {
 /// # Errors
 /// A class that does not exist, is named twice, or has no training or no validation row; a group with too few classes.
 pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, FeaturesError> {
+    if labels.val.is_empty() && wanted.val_per_class > 0 {
+        return unfit("the validation dump holds no rows: its data set has no validation images".to_owned(), OTHER_VAL);
+    }
     let classes = if wanted.classes.is_empty() { draw_classes(labels, wanted)? } else { wanted.classes.clone() };
     let mut choices = Vec::with_capacity(classes.len());
     for (place, &class) in classes.iter().enumerate() {
         let Some(&images) = labels.class_counts.get(class as usize) else {
             let most = labels.class_counts.len();
-            return unfit(format!("there is no class {class}: the dump has classes 0 to {}", most.saturating_sub(1)));
+            return unfit(
+                format!("there is no class {class}: the dump has classes 0 to {}", most.saturating_sub(1)),
+                "`features inspect FILE --all` lists the classes with their numbers of images",
+            );
         };
         if classes[..place].contains(&class) {
-            return unfit(format!("class {class} is named twice"));
+            return unfit(format!("class {class} is named twice"), "name each class of --classes once");
         }
         let rows = |kind: &str, labels: &[u32], most: usize| draw(labels, class, most, wanted.seed, kind);
         let train = rows("plot/train", labels.train, wanted.real_per_class.min(wanted.per_class));
@@ -78,10 +84,13 @@ pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, Featur
         let left = wanted.per_class - train.len();
         let generated = labels.generated.map_or(Vec::new(), |labels| rows("plot/generated", labels, left));
         if train.is_empty() && wanted.real_per_class > 0 {
-            return unfit(format!("class {class} has no row in the training dump"));
+            return unfit(
+                format!("class {class} has no row in the training dump"),
+                "`features inspect FILE --all` lists the rows of each class",
+            );
         }
         if val.is_empty() && wanted.val_per_class > 0 {
-            return unfit(format!("class {class} has no row in the validation dump; the test dump may serve as well"));
+            return unfit(format!("class {class} has no row in the validation dump"), OTHER_VAL);
         }
         let group = ShotGroup::of(images, wanted.bounds);
         choices.push(Choice { class, group, images, train, generated, val });
@@ -90,8 +99,12 @@ pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, Featur
     Ok(choices)
 }
 
-fn unfit<T>(what: String) -> Result<T, FeaturesError> {
-    Err(FeaturesError::Unfit(what))
+/// Where validation points may come from when the validation dump has none.
+const OTHER_VAL: &str =
+    "the test dump serves as well (--val RUN/features/VARIANT/test.safetensors), as does --val-per-class 0";
+
+fn unfit<T>(what: String, hint: impl Into<String>) -> Result<T, FeaturesError> {
+    Err(FeaturesError::unfit(what, hint))
 }
 
 /// Classes of both groups that have training and validation rows and, for few, generated ones if there are any at all.
@@ -109,7 +122,9 @@ fn draw_classes(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<u32>, Feature
         let serves = |class: &usize| {
             let fits = ShotGroup::of(labels.class_counts[*class], wanted.bounds) == group;
             let has_generated = generated.as_ref().is_none_or(|generated| generated[*class] > 0);
-            fits && train[*class] > 0 && val[*class] > 0 && (group == ShotGroup::Many || has_generated)
+            let has_rows =
+                (train[*class] > 0 || wanted.real_per_class == 0) && (val[*class] > 0 || wanted.val_per_class == 0);
+            fits && has_rows && (group == ShotGroup::Many || has_generated)
         };
         let mut candidates: Vec<usize> = (0..labels.class_counts.len()).filter(serves).collect();
         if candidates.len() < most {
@@ -120,11 +135,14 @@ fn draw_classes(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<u32>, Feature
             };
             let (least, largest) =
                 (labels.class_counts.iter().min().unwrap_or(&0), labels.class_counts.iter().max().unwrap_or(&0));
-            return unfit(format!(
-                "{most} classes with {name} images were asked for, {} have {span} training images and rows to be drawn (the \
-                 classes have {least} to {largest} images): name some with --classes, or move the line with {option}",
-                candidates.len()
-            ));
+            return unfit(
+                format!(
+                    "{most} classes with {name} images were asked for, {} have {span} training images and rows to be drawn (the \
+                     classes have {least} to {largest} images)",
+                    candidates.len()
+                ),
+                format!("name some with --classes, move the line with {option}, or ask for fewer with --{name}"),
+            );
         }
         shuffle(&mut stream(wanted.seed, "plot/classes", group as u64, 0), &mut candidates);
         classes.extend(candidates[..most].iter().map(|class| *class as u32));
@@ -191,6 +209,15 @@ mod tests {
         assert!(
             words(Labels { val: &[0], ..LABELS }, wanted(&[1])).contains("class 1 has no row in the validation dump")
         );
-        assert!(words(LABELS, Wanted { few: 3, ..wanted(&[]) }).contains("--few-below"));
+        let error = choose(LABELS, &Wanted { few: 3, ..wanted(&[]) }).expect_err("too many");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--few-below")), "{error}");
+        // iNaturalist has no validation images at all.
+        let none = Labels { val: &[], ..LABELS };
+        let error = choose(none, &wanted(&[])).expect_err("no stars");
+        assert!(
+            error.to_string().contains("holds no rows") && error.hint().is_some_and(|hint| hint.contains("test dump"))
+        );
+        let choices = choose(none, &Wanted { val_per_class: 0, ..wanted(&[]) }).expect("no stars wanted");
+        assert_eq!(choices.iter().map(|choice| choice.class).collect::<Vec<_>>(), [0, 2, 3]);
     }
 }

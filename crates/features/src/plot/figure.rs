@@ -68,11 +68,11 @@ pub fn colours(choices: &[Choice]) -> Result<Vec<&'static str>, FeaturesError> {
             ShotGroup::Few => (2, &FEW),
         };
         let Some(colour) = palette.get(next[place]) else {
-            return Err(FeaturesError::Unfit(format!(
-                "more than {} classes with {} images cannot be told apart by colour: choose fewer",
-                palette.len(),
-                choice.group.name()
-            )));
+            let (most, name) = (palette.len(), choice.group.name());
+            return Err(FeaturesError::unfit(
+                format!("more than {most} classes with {name} images cannot be told apart by colour"),
+                format!("choose at most {most} of a group, in one figure or in several"),
+            ));
         };
         colours.push(*colour);
         next[place] += 1;

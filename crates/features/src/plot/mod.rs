@@ -24,11 +24,15 @@ pub use figure::{Dot, Kind, Panel, colours, draw};
 pub use pca::Pca;
 pub use tsne::{Tsne, TsneSpec, tsne};
 
+use crate::error::is_same_file;
 use crate::{FeaturesError, ShotGroup};
 use rows::{Rows, Space};
 
 /// Unless `--perplexity` says so.
 const PERPLEXITY: f64 = 30.0;
+
+/// A table of all pairs of so many takes 200 MB.
+const MOST_POINTS: usize = 5000;
 
 /// The points of one column: what is drawn, and its row.
 #[derive(Default)]
@@ -62,6 +66,7 @@ impl Points {
 /// # Errors
 /// Files that do not belong together, classes without points, too few points for the perplexity, NaN.
 pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
+    spare_the_inputs(args)?;
     let train = Rows::open(&args.train, "features", "labels", None)?;
     let class_counts = train.file().expect_u32("class_counts", &[None])?;
     let classes = Some(class_counts.len());
@@ -74,8 +79,7 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
         .transpose()
         .hint("`classifier generate` writes such a file")?;
     for other in [Some(&val), generated.as_ref()].into_iter().flatten() {
-        belong_together(&train, other)
-            .hint("all files must come from one variant of one run: `features inspect FILE` says from which")?;
+        belong_together(&train, other)?;
     }
     let space = match (args.tukey, &generated) {
         (Some(tukey), _) => Space { tukey },
@@ -101,9 +105,9 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     let choices = choose(labels, &wanted)?;
     colours(&choices)?;
     let names = names(&choices, args.names.as_deref())?;
-    if let (Some(generated), Some(path)) = (&generated, &args.generated) {
+    if let Some(generated) = &generated {
         let drawn: Vec<usize> = choices.iter().flat_map(|choice| choice.train.iter().copied()).collect();
-        space.check(&train, path, &drawn)?;
+        space.check(&train, generated, &drawn)?;
         say_what_is_full(&choices, generated, args);
     }
 
@@ -113,18 +117,30 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
         None => vec![("", &before)],
         Some(after) => vec![(", before generation", &before), (", after generation", after)],
     };
-    let (dim, count) = (train.dim, before.dots.len());
+    let (dim, count) = (train.dim, after.as_ref().unwrap_or(&before).dots.len());
+    if count > MOST_POINTS {
+        let what =
+            format!("{count} points are too many for one picture: every pair of at most {MOST_POINTS} is compared");
+        return Err(FeaturesError::unfit(what, "lower --per-class and --val-per-class").into());
+    }
+    if before.dots.is_empty() {
+        let hint =
+            "ask for classes (--many, --few or --classes) and for real points (--real-per-class, --val-per-class)";
+        return Err(FeaturesError::unfit("there is no real point to be drawn", hint).into());
+    }
+    let count = before.dots.len();
     let pca = Pca::fit(&before.rows, dim).context("the principal components cannot be found")?;
     if pca.explained[0] == 0.0 {
-        return Err(FeaturesError::Unfit("all points to be drawn are the same".to_owned()).into());
+        let hint = "choose other classes; features that are all alike come from a network that did not learn";
+        return Err(FeaturesError::unfit("all points to be drawn are the same", hint).into());
     }
     let perplexity = args.perplexity.unwrap_or_else(|| PERPLEXITY.min(((count.max(1) - 1) as f64 / 3.0).floor()));
     if args.view.has_tsne() && (perplexity < 1.0 || count as f64 <= 3.0 * perplexity) {
         let what = format!(
             "{count} points are too few for t-SNE with a perplexity of {perplexity}: it needs more than 3 each"
         );
-        return Err(FeaturesError::Unfit(what))
-            .hint("lower --perplexity, choose more classes or more points, or take --view pca");
+        let hint = "lower --perplexity, choose more classes or more points, or take --view pca";
+        return Err(FeaturesError::unfit(what, hint).into());
     }
     let (mut panels, mut kl) = (Vec::new(), Vec::new());
     let mut letters = 'a'..;
@@ -152,19 +168,36 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The picture takes the place of none of the files that it is drawn from.
+fn spare_the_inputs(args: &PlotArgs) -> Result<(), FeaturesError> {
+    let inputs = [Some(&args.train), Some(&args.val), args.generated.as_ref(), args.names.as_ref()];
+    match inputs.into_iter().flatten().find(|input| is_same_file(input, &args.out)) {
+        None => Ok(()),
+        Some(input) => Err(FeaturesError::unfit(
+            format!("`--out {}` would replace `{}`, from which it is drawn", args.out.display(), input.display()),
+            "give --out another name, such as figure.svg",
+        )),
+    }
+}
+
+/// Of files that do not go together.
+const ONE_VARIANT: &str = "all files must come from one variant of one run: `features inspect FILE` says from which";
+
 /// The same width and, where both say so, the same backbone.
 fn belong_together(train: &Rows, other: &Rows) -> Result<(), FeaturesError> {
     let (first, second) = (train.file().path().display(), other.file().path().display());
     if train.dim != other.dim {
         let (a, b) = (train.dim, other.dim);
-        return Err(FeaturesError::Unfit(format!("`{first}` has features of dimension {a}, `{second}` of {b}")));
+        let what = format!("`{first}` has features of dimension {a}, `{second}` of {b}");
+        return Err(FeaturesError::unfit(what, ONE_VARIANT));
     }
     let backbone = |rows: &Rows| rows.file().metadata()["backbone"].as_str().map(|hash| hash.to_owned());
     match (backbone(train), backbone(other)) {
         (Some(a), Some(b)) if a != b => {
             let short = |hash: &str| hash.chars().take(12).collect::<String>();
             let (a, b) = (short(&a), short(&b));
-            Err(FeaturesError::Unfit(format!("`{first}` was made from backbone {a}…, `{second}` from {b}…")))
+            let what = format!("`{first}` was made from backbone {a}…, `{second}` from {b}…");
+            Err(FeaturesError::unfit(what, ONE_VARIANT))
         }
         _ => Ok(()),
     }
@@ -173,11 +206,13 @@ fn belong_together(train: &Rows, other: &Rows) -> Result<(), FeaturesError> {
 /// `class 5`, or its line in the file of names.
 fn names(choices: &[Choice], file: Option<&Path>) -> anyhow::Result<Vec<String>> {
     let Some(file) = file else { return Ok(choices.iter().map(|choice| format!("class {}", choice.class)).collect()) };
-    let text = fs_err::read_to_string(file)?;
+    let hint = "--names takes a text file with one name a line, from label 0 on";
+    let text = fs_err::read_to_string(file).hint(hint)?;
     let lines: Vec<&str> = text.lines().collect();
     let name = |choice: &Choice| {
         let line = lines.get(choice.class as usize).map(|line| line.trim().to_owned());
-        line.with_context(|| format!("`{}` has {} lines, none for class {}", file.display(), lines.len(), choice.class))
+        let what = || format!("`{}` has {} lines, none for class {}", file.display(), lines.len(), choice.class);
+        Ok(line.ok_or_else(|| FeaturesError::unfit(what(), hint))?)
     };
     choices.iter().map(name).collect()
 }

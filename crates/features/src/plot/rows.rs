@@ -1,11 +1,13 @@
 //! The rows of the three files, in one space.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use longtail_artifact::TensorFile;
 use serde_json::Value;
 
 use crate::FeaturesError;
+use crate::error::DUMP_AGAIN;
 
 /// Rows with their labels, read in place.
 pub struct Rows {
@@ -38,16 +40,14 @@ impl Rows {
         file.f32(name)?;
         let &[rows, dim] = file.shape(name).unwrap_or_default() else {
             let shape = file.shape(name).unwrap_or_default();
-            return Err(FeaturesError::Unfit(format!(
-                "`{}`: `{name}` has shape {shape:?}, not (N, d)",
-                path.display()
-            )));
+            let what = format!("`{}`: `{name}` has shape {shape:?}, not (N, d)", path.display());
+            return Err(FeaturesError::unfit(what, DUMP_AGAIN));
         };
         let labels = file.expect_u32(labels, &[Some(rows)])?;
         if let Some(row) = labels.iter().position(|label| classes.is_some_and(|classes| *label as usize >= classes)) {
             let (label, classes) = (labels[row], classes.unwrap_or_default());
             let text = format!("`{}`: label {label} of row {row} is not below {classes}", path.display());
-            return Err(FeaturesError::Unfit(text));
+            return Err(FeaturesError::unfit(text, "the two files are of different data sets, or one is damaged"));
         }
         Ok(Self { file, name, dim, labels })
     }
@@ -57,19 +57,31 @@ impl Rows {
         &self.file
     }
 
+    /// The rows of each class, ascending.
+    fn rows_by_class(&self) -> BTreeMap<u32, Vec<usize>> {
+        let mut rows: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (row, label) in self.labels.iter().enumerate() {
+            rows.entry(*label).or_default().push(row);
+        }
+        rows
+    }
+
     /// A row as it stands, checked.
     fn raw(&self, row: usize) -> Result<Vec<f64>, FeaturesError> {
         let mut values = vec![0.0; self.dim];
         self.file.read_f64(self.name, row * self.dim, &mut values)?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
-            Some(at) => Err(FeaturesError::Unfit(format!(
-                "`{}`: row {row} of `{}` (class {}) holds {} at dimension {at}",
-                self.file.path().display(),
-                self.name,
-                self.labels[row],
-                values[at]
-            ))),
+            Some(at) => Err(FeaturesError::unfit(
+                format!(
+                    "`{}`: row {row} of `{}` (class {}) holds {} at dimension {at}",
+                    self.file.path().display(),
+                    self.name,
+                    self.labels[row],
+                    values[at]
+                ),
+                DUMP_AGAIN,
+            )),
         }
     }
 
@@ -81,12 +93,15 @@ impl Rows {
         let mut values = self.raw(row)?;
         if space.tukey != 1.0 {
             if let Some(at) = values.iter().position(|value| *value < 0.0) {
-                return Err(FeaturesError::Unfit(format!(
-                    "`{}`: row {row} holds {} at dimension {at}, which has no power of {} (Tukey's λ)",
-                    self.file.path().display(),
-                    values[at],
-                    space.tukey
-                )));
+                return Err(FeaturesError::unfit(
+                    format!(
+                        "`{}`: row {row} holds {} at dimension {at}, which has no power of {} (Tukey's λ)",
+                        self.file.path().display(),
+                        values[at],
+                        space.tukey
+                    ),
+                    "features with negative values are drawn under --tukey 1",
+                ));
             }
             values.iter_mut().for_each(|value| *value = value.powf(space.tukey));
         }
@@ -111,37 +126,71 @@ fn unit(mut values: Vec<f64>) -> Vec<f64> {
 }
 
 impl Space {
-    /// What the generator did to rows, by its file's metadata; nothing where it does not say.
+    /// What the generator did to rows, by `tukey` in its file's metadata, at the top or within; nothing where it does not say.
     pub fn of(metadata: &Value) -> Self {
-        let stated = metadata["tukey"].as_f64().or(metadata["transform"]["tukey"].as_f64());
+        fn find(value: &Value) -> Option<f64> {
+            let fields = value.as_object()?;
+            fields.get("tukey").and_then(Value::as_f64).or_else(|| fields.values().find_map(find))
+        }
+        let stated = find(metadata);
         Self { tukey: stated.filter(|tukey| *tukey > 0.0 && *tukey <= 1.0).unwrap_or(1.0) }
     }
 
-    /// Refuses a generated file whose `real` rows, where it has one for each training row, are not those of the training dump.
+    /// Refuses a generated file whose `real` rows, where it has any of a class, are not the training dump's of that class, in
+    /// the dump's order or sorted by class.
     ///
     /// # Errors
-    /// The first row among `rows` that lies elsewhere.
-    pub fn check(self, train: &Rows, generated: &Path, rows: &[usize]) -> Result<(), FeaturesError> {
-        let Ok(real) = Rows::open(generated, "real", "real_labels", None) else { return Ok(()) };
-        if real.labels.len() != train.labels.len() {
+    /// The first row among `rows` that lies elsewhere; a class with another number of rows.
+    pub fn check(self, train: &Rows, generated: &Rows, rows: &[usize]) -> Result<(), FeaturesError> {
+        let path = generated.file.path();
+        if generated.file.shape("real").is_none() {
             return Ok(());
         }
+        let real = Rows::open(path, "real", "real_labels", None)?;
+        let (of_real, of_train) = (real.rows_by_class(), train.rows_by_class());
+        let other = |what: String| {
+            let (generated, train) = (path.display(), train.file.path().display());
+            Err(FeaturesError::unfit(
+                format!("`{generated}` was made from other rows than `{train}` holds, or in another space: {what}"),
+                "generate the rows from this dump, or say with --tukey which λ the classifier works under",
+            ))
+        };
         for &row in rows {
-            let (ours, theirs) = (train.placed(row, self)?, real.generated(row)?);
+            let class = train.labels[row];
+            let (Some(theirs), Some(ours)) = (of_real.get(&class), of_train.get(&class)) else { continue };
+            if theirs.len() != ours.len() {
+                return other(format!("class {class} has {} real rows there and {} here", theirs.len(), ours.len()));
+            }
+            let place = ours.binary_search(&row).expect("a row is among those of its class");
+            let (ours, theirs) = (train.placed(row, self)?, real.generated(theirs[place])?);
+            if ours.len() != theirs.len() {
+                return other(format!("real rows have dimension {} there and {} here", theirs.len(), ours.len()));
+            }
             let cosine: f64 = ours.iter().zip(&theirs).map(|(x, y)| x * y).sum();
             let both_zero = ours.iter().chain(&theirs).all(|value| *value == 0.0);
-            if real.labels[row] != train.labels[row] || (cosine < SAME_DIRECTION && !both_zero) {
-                return Err(FeaturesError::Unfit(format!(
-                    "`{}` was made from other rows than `{}` holds, or in another space: row {row} has class {} there and {} here, \
-                     and the cosine between the two is {cosine:.4} (under Tukey's λ = {}; --tukey sets it)",
-                    generated.display(),
-                    train.file.path().display(),
-                    real.labels[row],
-                    train.labels[row],
-                    self.tukey
-                )));
+            if cosine < SAME_DIRECTION && !both_zero {
+                let tukey = self.tukey;
+                return other(format!(
+                    "row {row} here (class {class}) and its counterpart have a cosine of {cosine:.4} under Tukey's λ = {tukey}"
+                ));
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_generators_lambda_is_found_wherever_it_stands() {
+        let of = |metadata: Value| Space::of(&metadata).tukey;
+        assert_eq!(of(json!({"kind": "generated", "tukey": 0.9})), 0.9);
+        assert_eq!(of(json!({"recipe": {"mpfa": {"beta": 0.05, "tukey": 0.5}}})), 0.5);
+        assert_eq!(of(json!({"kind": "generated"})), 1.0);
+        assert_eq!(of(Value::Null), 1.0);
+        assert_eq!(of(json!({"tukey": -3.0})), 1.0, "no λ");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A photo set is long-tailed as it comes. What is read here are its lists; images are opened when a batch needs them. The
 //! identity of such a set ([`PhotoSource::hash`]) is BLAKE3 over (path, label) of every image of every list in order, and
-//! whether a pack is read; **the contents of image files are not hashed**: reading 150 GB before each stage would take
-//! longer than many stages. Paths are hashed in one form, whatever layout they have on disk.
+//! the identity of the pack if one is read; **the contents of image files are not hashed**: reading 150 GB before each stage
+//! would take longer than many stages. Paths are hashed in one form, whatever layout they have on disk.
 
 mod classes;
 mod coco;
@@ -21,6 +21,7 @@ use longtail_recipe::{Dataset, PhotoRecipe};
 
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet, Images};
+use crate::pack;
 use crate::photo_files::PhotoFiles;
 use listing::Listing;
 
@@ -63,8 +64,32 @@ pub fn read(dataset: Dataset, dir: Option<&Path>) -> Result<PhotoSource, Dataset
 }
 
 impl PhotoSource {
-    /// The image sets that stages work on: training list and validation list one after the other, and the test list.
-    pub fn into_data(self, recipe: &PhotoRecipe) -> DataSource {
+    /// The image sets that stages work on: training list and validation list one after the other, and the test list; from a
+    /// pack where the recipe says so.
+    ///
+    /// # Errors
+    /// A pack that is missing, damaged, of other lists or too small; see [`crate::pack`].
+    pub fn into_data(self, recipe: &PhotoRecipe) -> Result<DataSource, DatasetError> {
+        if !recipe.packed {
+            return Ok(self.into_files(recipe.image_side));
+        }
+        let chosen = std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from);
+        self.into_data_of(recipe, chosen.as_deref())
+    }
+
+    /// [`PhotoSource::into_data`] from the pack `chosen`, or from the one beside the training images.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn into_data_of(self, recipe: &PhotoRecipe, chosen: Option<&Path>) -> Result<DataSource, DatasetError> {
+        let (file, dataset) = (pack::pack_file(&self, chosen), self.dataset);
+        let mut source = self.into_files(recipe.image_side);
+        pack::attach(&mut source, recipe, dataset.name(), &file)?;
+        Ok(source)
+    }
+
+    /// The same from the files themselves, as images of `side` by `side`.
+    pub fn into_files(self, side: usize) -> DataSource {
         let val_from = self.train.len();
         let (num_classes, class_names) = (self.class_names.len(), self.class_names);
         let set = |root: &Path, listings: &[&Listing]| {
@@ -77,8 +102,8 @@ impl PhotoSource {
             ImageSet {
                 images: Images::Photos(files),
                 labels,
-                height: recipe.image_side,
-                width: recipe.image_side,
+                height: side,
+                width: side,
                 channels: 3,
                 num_classes,
                 class_names: class_names.clone(),

@@ -1,0 +1,87 @@
+//! Where a data set's pack lies, and how its images take the place of the files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longtail_recipe::PhotoRecipe;
+
+use super::read::is_missing;
+use super::{Pack, problem};
+use crate::error::DatasetError;
+use crate::image_set::{DataSource, Images};
+use crate::read::photos::PhotoSource;
+
+/// Names the pack's file, for folders of images that cannot be written to.
+pub const PACK_VARIABLE: &str = "LONGTAIL_PACK";
+
+/// The images of one set within a pack, which holds those of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackPart {
+    /// The pack.
+    pub pack: Arc<Pack>,
+    /// The set's first image in it.
+    pub first: usize,
+}
+
+/// Where the pack of `source` lies: `chosen`, or beside the training images.
+pub fn pack_file(source: &PhotoSource, chosen: Option<&Path>) -> PathBuf {
+    chosen.map_or_else(|| source.train_root.join(format!("longtail-{}.pack", source.dataset.name())), Path::to_owned)
+}
+
+/// Makes `source` take its images from `file`, and gives it the identity of lists and pack.
+///
+/// # Errors
+/// There is no pack, it is damaged, it is of other lists, or its images are smaller than the recipe needs.
+pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file: &Path) -> Result<(), DatasetError> {
+    let name = dataset.replace('_', "-");
+    let command = |more: &str| format!("cargo xtask data pack {name} --data DIR{more}");
+    let pack = Pack::open(file).map_err(|error| match is_missing(&error) {
+        false => error,
+        true => problem(
+            file,
+            "does not exist, and `data.packed: true` reads it".to_owned(),
+            format!("make it: {}; or leave out `packed`; {PACK_VARIABLE} names a pack elsewhere", command("")),
+        ),
+    })?;
+    let (key, images) = (pack.key(), source.train.len() + source.test.len());
+    if (key.dataset.as_str(), key.lists.as_str(), key.images) != (dataset, source.hash.as_str(), images) {
+        return Err(of_other_lists(&pack, dataset, &source.hash, images));
+    }
+    if (key.short as usize) < recipe.resize_short {
+        let (short, needed) = (key.short, recipe.resize_short);
+        return Err(problem(
+            file,
+            format!("holds images of short side {short} at most, and `data.resize_short` is {needed}"),
+            format!(
+                "delete it and make another: {}; or set `data.resize_short={short}`",
+                command(&format!(" --short {needed}"))
+            ),
+        ));
+    }
+    source.hash = blake3::hash(format!("{}\npack {}\n", source.hash, pack.identity()).as_bytes()).to_hex().to_string();
+    let (pack, first_test) = (Arc::new(pack), source.train.len());
+    for (set, first) in [(&mut source.train, 0), (&mut source.test, first_test)] {
+        if let Images::Photos(files) = &mut set.images {
+            files.take_from(PackPart { pack: Arc::clone(&pack), first });
+        }
+    }
+    Ok(())
+}
+
+/// Names both.
+pub fn of_other_lists(pack: &Pack, dataset: &str, lists: &str, images: usize) -> DatasetError {
+    let (key, file) = (pack.key(), pack.path());
+    let found = format!(
+        "is a pack of other lists: {} images of {} with BLAKE3 {}; these are {images} images of {dataset} with BLAKE3 {lists}",
+        key.images, key.dataset, key.lists
+    );
+    problem(file, found, another(file))
+}
+
+/// What to do about a pack of another key.
+pub fn another(file: &Path) -> String {
+    format!(
+        "delete `{}` to make the pack anew, or keep both: `--out FILE` writes another one, and {PACK_VARIABLE}=FILE reads it",
+        file.display()
+    )
+}

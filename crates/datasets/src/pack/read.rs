@@ -1,0 +1,206 @@
+//! Reading a pack: mapped, its sizes checked when it is opened, each image when it is taken.
+
+use std::path::Path;
+
+use longtail_artifact::{ArtifactError, MappedFile};
+
+use super::format::{END, ENTRY_BYTES, Entry, FOOT_BYTES, Kind, PackKey, RECORD_BYTES, array};
+use super::problem;
+use crate::error::DatasetError;
+
+/// A finished pack.
+///
+/// Opening it reads the key and the entries (6 MB for ImageNet-LT) and checks that they are whole and lie side by side within
+/// the file. An image's own hash is compared each time the image is taken, which costs about one hundredth of decoding it: so
+/// a bad disk is found where it matters, and opening does not read gigabytes.
+#[derive(Debug)]
+pub struct Pack {
+    file: MappedFile,
+    key: PackKey,
+    entries_at: usize,
+    identity: String,
+}
+
+/// One image of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packed<'a> {
+    /// Its encoded bytes.
+    Image(&'a [u8]),
+    /// It could not be packed, and why.
+    Bad(&'a str),
+}
+
+impl Pack {
+    /// Opens and checks a pack.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Missing`] inside of [`DatasetError::Artifact`]; a file that is no pack or is damaged.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+        let file = MappedFile::open(path)?;
+        let checked = check(file.bytes());
+        let (key, entries_at, identity) = checked.map_err(|what| damaged(path, &what))?;
+        Ok(Self { file, key, entries_at, identity })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What it was made from, and how.
+    pub fn key(&self) -> &PackKey {
+        &self.key
+    }
+
+    /// BLAKE3 over key and entries, which hold a hash of every image: the identity of all its bytes.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.key.images
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes().len() as u64
+    }
+
+    /// Entry `index`.
+    ///
+    /// # Panics
+    /// If there are not so many images.
+    pub fn entry(&self, index: usize) -> Entry {
+        assert!(index < self.len(), "image {index} of {}", self.len());
+        let at = self.entries_at + index * ENTRY_BYTES;
+        Entry::of_bytes(&self.file.bytes()[at..at + ENTRY_BYTES]).expect("checked when the pack was opened")
+    }
+
+    /// All entries, in the order of the lists.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..self.len()).map(|index| self.entry(index))
+    }
+
+    /// Image `index`, compared with its hash.
+    ///
+    /// # Errors
+    /// The bytes are not those that were written: the file is damaged.
+    ///
+    /// # Panics
+    /// If there are not so many images.
+    pub fn get(&self, index: usize) -> Result<Packed<'_>, DatasetError> {
+        let entry = self.entry(index);
+        let bytes = &self.file.bytes()[entry.offset as usize..entry.end() as usize];
+        let damage = || damaged(self.path(), &format!("the bytes of image {index} do not have the hash that they had"));
+        if !entry.fits(bytes) {
+            return Err(damage());
+        }
+        match entry.kind {
+            Kind::Image => Ok(Packed::Image(bytes)),
+            Kind::Bad => std::str::from_utf8(bytes).map(Packed::Bad).map_err(|_| damage()),
+        }
+    }
+}
+
+/// Packs are the same if all their bytes are.
+impl PartialEq for Pack {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for Pack {}
+
+/// The key, where the entries begin, and the identity.
+fn check(bytes: &[u8]) -> Result<(PackKey, usize, String), String> {
+    let (key, head) = PackKey::of_head(bytes)?;
+    let foot_at = bytes.len().saturating_sub(FOOT_BYTES);
+    let foot = &bytes[foot_at.max(head.min(bytes.len()))..];
+    if foot.len() < FOOT_BYTES || foot[48..] != END {
+        return Err("it does not end as a finished pack does".to_owned());
+    }
+    let entries_at = u64::from_le_bytes(array(&foot[..8]));
+    let images = u64::from_le_bytes(array(&foot[8..16]));
+    let sized = images.checked_mul(ENTRY_BYTES as u64).and_then(|bytes| bytes.checked_add(entries_at));
+    if images != key.images as u64 || sized != Some(foot_at as u64) || entries_at < head as u64 {
+        return Err(format!("it speaks of {images} images in {} bytes", bytes.len()));
+    }
+    let entries_at = entries_at as usize;
+    let entries = &bytes[entries_at..foot_at];
+    let identity = blake3::Hasher::new().update(&bytes[..head]).update(entries).finalize();
+    if identity.as_bytes()[..] != foot[16..48] {
+        return Err("its entries do not have the hash that they had".to_owned());
+    }
+    let mut end = head as u64;
+    for (index, bytes) in entries.chunks_exact(ENTRY_BYTES).enumerate() {
+        let entry = Entry::of_bytes(bytes);
+        let next = entry.filter(|entry| entry.offset == end.saturating_add(RECORD_BYTES as u64));
+        end = next.ok_or_else(|| format!("its entry {index} does not follow the one before"))?.end();
+    }
+    if end != entries_at as u64 {
+        return Err("its entries do not cover it".to_owned());
+    }
+    Ok((key, entries_at, identity.to_hex().to_string()))
+}
+
+fn damaged(path: &Path, what: &str) -> DatasetError {
+    let hint = format!("delete `{}` and run `cargo xtask data pack` again", path.display());
+    problem(path, format!("is damaged or not a pack: {what}"), hint)
+}
+
+/// Whether `error` says that there is no such file.
+pub fn is_missing(error: &DatasetError) -> bool {
+    matches!(error, DatasetError::Artifact(ArtifactError::Missing { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PackWriter;
+    use super::*;
+
+    #[test]
+    fn no_change_of_a_byte_goes_unnoticed_and_none_panics() {
+        let folder = tempfile::tempdir().expect("temporary");
+        let path = folder.path().join("x.pack");
+        let key = PackKey::new("image_folder", "0123456789abcdef", 3, 64, 95);
+        let mut writer = PackWriter::open(&path, &key, &mut |_, _| {}).expect("writable");
+        for bytes in [&b"one image"[..], b"", b"three"] {
+            writer.push(Kind::Image, bytes).expect("writable");
+        }
+        writer.finish().expect("writable");
+        let good = std::fs::read(&path).expect("there");
+        let found = |bytes: &[u8]| -> Result<Vec<Vec<u8>>, DatasetError> {
+            let path = folder.path().join("y.pack");
+            std::fs::write(&path, bytes).expect("writable");
+            let pack = Pack::open(&path)?;
+            let take = |index| match pack.get(index)? {
+                Packed::Image(bytes) => Ok(bytes.to_vec()),
+                Packed::Bad(_) => panic!("all are images"),
+            };
+            (0..pack.len()).map(take).collect()
+        };
+        assert_eq!(found(&good).expect("sound"), [&b"one image"[..], b"", b"three"]);
+        let mut unseen = 0;
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x40;
+            match found(&bytes) {
+                Err(error) => assert!(error.hint().is_some_and(|hint| hint.contains("data pack")), "{error}"),
+                // The 24 bytes before a record are for going on after a kill; a finished pack has them in its entries too.
+                Ok(images) => {
+                    assert_eq!(images, [&b"one image"[..], b"", b"three"], "byte {at}");
+                    unseen += 1;
+                }
+            }
+            assert!(found(&good[..at]).is_err(), "cut at {at}");
+        }
+        assert_eq!(unseen, 3 * RECORD_BYTES);
+        assert!(is_missing(&Pack::open(&folder.path().join("none")).expect_err("missing")));
+    }
+}

@@ -1,0 +1,170 @@
+//! `datasets pack`: its arguments, the bar, and what it says.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use longtail_artifact::cli::{WithHint, disk};
+use longtail_artifact::{Interrupted, init_threads, install_interrupt_handler, progress};
+use longtail_datasets::pack::{self, Kind, Making, Pack, PackKey, Shrinker};
+use longtail_datasets::read::photos;
+use longtail_datasets::{DataSource, DatasetError};
+use longtail_recipe::PhotoRecipe;
+use serde_json::json;
+
+use crate::target::data_recipe;
+
+/// Bad images that are named; the rest are counted.
+const NAMED: usize = 5;
+
+#[derive(Args)]
+pub struct PackArgs {
+    /// A recipe in `pipelines/`, or a photo set with every setting at its default
+    #[arg(required_unless_present = "recipe", conflicts_with = "recipe")]
+    name: Option<String>,
+    /// A recipe file
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Change one field of the recipe, for example --set data.on_bad_image=skip (may be repeated)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// The folder with lists and images
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The pack; longtail-DATASET.pack beside the training images when left out, which is where it is looked for
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Short side of a stored image at most; the recipe's resize_short (256 for 224 pixels), which is the least, when left out
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..=4096))]
+    short: Option<u32>,
+    /// JPEG quality of images that are made smaller
+    #[arg(long, value_name = "N", default_value_t = pack::QUALITY, value_parser = clap::value_parser!(u8).range(50..=100))]
+    quality: u8,
+    /// Threads; all cores if left out. Changes no byte
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// No progress bar, no remarks
+    #[arg(long)]
+    quiet: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
+    init_threads(arguments.threads)?;
+    install_interrupt_handler();
+    let data = data_recipe(arguments.name.as_deref(), arguments.recipe.as_deref(), &arguments.set)?;
+    let Some(photo) = &data.photo else {
+        return Err(anyhow::anyhow!("`{}` has no photos to pack", data.dataset.name()))
+            .hint("its images are stored as pixels, and are read in a second");
+    };
+    let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
+    let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
+    let file = pack::pack_file(&listed, chosen.as_deref());
+    let source = listed.into_files(photo.image_side);
+    let images = source.train.len() + source.test.len();
+    let short = arguments.short.unwrap_or(photo.resize_short as u32);
+    let key = PackKey::new(data.dataset.name(), &source.hash, images, short, arguments.quality);
+    let words = !arguments.quiet && !arguments.json;
+    let (pack, was_there) = match pack::find(&file, &key).map_err(DatasetError::explained)? {
+        Some(pack) => (pack, true),
+        None => (make(photo, &source, &key, &file, words)?, false),
+    };
+    say(arguments, &source, &pack, was_there)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::path::Path, words: bool) -> Result<Pack> {
+    let shrinker = Shrinker::new(key.short, key.quality);
+    let encode = |bytes: &[u8]| shrinker.shrink(bytes).map_err(|problem| problem.to_string());
+    let estimate = pack::estimate(source, file, &encode);
+    let free = disk::free_bytes(file);
+    if words {
+        println!("{key}");
+        println!(
+            "{}: about {} (as {} of the images make it); {} free",
+            file.display(),
+            disk::human(estimate.bytes),
+            estimate.samples,
+            free.map_or_else(|| "unknown how much is".to_owned(), |bytes| format!("{} are", disk::human(bytes)))
+        );
+        if (key.short as usize) < photo.resize_short {
+            println!("note: data.resize_short is {}: this recipe cannot read such a pack", photo.resize_short);
+        }
+    }
+    if let Some(free) = free.filter(|free| *free < estimate.bytes.saturating_sub(estimate.written)) {
+        let needed = disk::human(estimate.bytes.saturating_sub(estimate.written));
+        return Err(anyhow::anyhow!(
+            "not enough disk for {}: {needed} more, {} free",
+            file.display(),
+            disk::human(free)
+        ))
+        .hint("free some, name another place with --out FILE, or store less with a smaller --short");
+    }
+    let bar = progress(key.images as u64, "pack", !words);
+    let mut begun = false;
+    let made = pack::make(source, key, file, photo.on_bad_image, &encode, &mut |making| match making {
+        Making::Checking(done, all) => bar.set_message(format!("checking what is there: {}%", done * 100 / all.max(1))),
+        Making::Writing(images, bytes) => {
+            bar.set_position(images as u64);
+            bar.set_message(disk::human(bytes));
+            if !begun {
+                begun = true;
+                bar.reset_eta(); // what an earlier start did says nothing about the speed of this one
+                if words && images > 0 {
+                    bar.suspend(|| println!("going on after {images} images that are there already"));
+                }
+            }
+        }
+    });
+    bar.finish_and_clear();
+    match made {
+        Ok(pack) => Ok(pack),
+        Err(DatasetError::Interrupted) => Err(Interrupted.into()),
+        Err(error) => {
+            let what = format!("{} was not finished; the same command goes on from there", file.display());
+            Err(error.explained().context(what))
+        }
+    }
+}
+
+fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool) -> Result<()> {
+    let bad: Vec<usize> =
+        pack.entries().enumerate().filter(|(_, entry)| entry.kind == Kind::Bad).map(|(index, _)| index).collect();
+    if arguments.json {
+        let object = json!({
+            "file": pack.path(), "was_there": was_there, "images": pack.len(), "bad": bad.len(), "bytes": pack.bytes(),
+            "short": pack.key().short, "quality": pack.key().quality, "identity": pack.identity(),
+        });
+        println!("{}", serde_json::to_string_pretty(&object)?);
+        return Ok(());
+    }
+    if arguments.quiet {
+        return Ok(());
+    }
+    for &index in bad.iter().take(NAMED) {
+        let (set, index) = match index.checked_sub(source.train.len()) {
+            None => (&source.train, index),
+            Some(index) => (&source.test, index),
+        };
+        let place = set.images.photos().map_or_else(String::new, |files| files.path(index).display().to_string());
+        println!("left out: {place}");
+    }
+    if bad.len() > NAMED {
+        println!("left out: {} more", bad.len() - NAMED);
+    }
+    if was_there {
+        println!("{} holds this pack already; nothing to do", pack.path().display());
+    }
+    println!(
+        "{}: {} images in {}, BLAKE3 {}",
+        pack.path().display(),
+        pack.len() - bad.len(),
+        disk::human(pack.bytes()),
+        pack.identity()
+    );
+    println!("read it with --set data.packed=true");
+    Ok(())
+}
