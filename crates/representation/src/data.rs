@@ -57,8 +57,7 @@ impl StageData {
         };
         let transform = Transform::train(recipe.augmentation, data, shape)?;
         let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
-        let (most, values) = VALIDATION_BATCH;
-        let batch = (values / shape.len().max(1)).clamp(32, most);
+        let batch = validation_batch(shape.len());
         let validation = EvalLoader::new(Arc::clone(source), split.val.clone(), plain, batch, PREFETCH)?;
         let meta = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
@@ -75,6 +74,12 @@ impl StageData {
         let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
         Ok(Self { train, validation, meta, image, num_classes: source.num_classes })
     }
+}
+
+/// Images of `values` numbers each in a forward of a validation pass.
+pub(crate) fn validation_batch(values: usize) -> usize {
+    let (most, together) = VALIDATION_BATCH;
+    (together / values.max(1)).clamp(32, most)
 }
 
 impl MetaBatches<f32> for MetaLoader {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
-use longtail_recipe::Recipe;
+use longtail_recipe::{Recipe, RepresentationRecipe};
 use longtail_training::{HeadForm, ShotBounds};
 
+use crate::data::validation_batch;
+use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
 use crate::model::{Model, architecture};
 use crate::train::{Observer, Training};
@@ -38,7 +40,8 @@ pub fn assemble(
     let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
     let architecture = architecture(part.backbone)?;
     let form = HeadForm::try_from(part.head)?;
-    let model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
+    let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
+    model.network.set_checkpointing(part.activation_checkpointing);
     let meta = data.meta.map(|loader| Box::new(loader) as Box<dyn MetaBatches<f32>>);
     let method = build(part, model.head.feature_dim, &split.class_counts, meta, recipe.seed)?;
     Ok(Training {
@@ -74,6 +77,7 @@ pub fn run(
         Begin::Run(stage) => stage,
     };
     let mut training = assemble(recipe, variant, source, split)?;
+    state_memory(recipe.representation(variant)?, &training, observer);
     training.run(&mut stage, observer)?;
     let normalize = &recipe.data.normalize;
     let normalize = serde_json::json!({"mean": normalize.mean, "std": normalize.std});
@@ -81,4 +85,20 @@ pub fn run(
     let steps = training.total_steps();
     stage.finish(&written)?;
     Ok(Outcome::Trained { steps })
+}
+
+/// From here on a run says beforehand what memory it will take, bytes; smaller ones fit anywhere.
+const WORTH_SAYING: usize = 1 << 30;
+
+fn state_memory(recipe: &RepresentationRecipe, training: &Training, observer: &mut dyn Observer) {
+    let validation = validation_batch(training.model.network.image().len());
+    let validation = if training.validation.is_empty() { 0 } else { validation };
+    let memory = Memory::of(recipe, &training.model, training.loader.ahead(), validation);
+    let warning = available_memory().and_then(|available| memory.warning(recipe, available));
+    if memory.total() >= WORTH_SAYING || warning.is_some() {
+        observer.say(&memory.line());
+    }
+    if let Some(warning) = warning {
+        observer.say(&format!("warning: {warning}"));
+    }
 }

@@ -8,6 +8,8 @@ use longtail_backbone::{NormMode, Tape};
 use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaScale, VirtualStep};
 use longtail_representation::feature_direction::forward_mode;
+use longtail_representation::objective::Contrast;
+use longtail_representation::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
 use longtail_training::HeadForm;
 
 const COSINE: HeadForm = HeadForm::Cosine { scale: 4.0 };
@@ -130,4 +132,58 @@ fn central_differences_approach_the_forward_mode_with_the_square_of_their_step()
     let difference = forward.iter().zip(&central).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
     let size = forward.iter().map(|value| value * value).sum::<f64>().sqrt();
     assert!(difference < 0.1 * size, "{difference:.1e} of {size:.1e}");
+}
+
+#[test]
+fn the_closed_form_is_brute_force_in_parts_too() {
+    for most in [2, 3] {
+        for meta_bn in [MetaBn::Batch, MetaBn::Running] {
+            let mut settings = settings(true, 180.0);
+            (settings.meta_bn, settings.micro) = (meta_bn, MicroBatch::new(most, BATCH));
+            let error = relative_error(&mut bench(settings, HeadForm::Linear, false));
+            assert!(error < 1e-7, "parts of {most}, {meta_bn:?}: {error:.1e}");
+        }
+    }
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let (apart, size) =
+        a.iter().zip(b).fold((0.0, 0.0), |(apart, size), (a, b)| (apart + (a - b).powi(2), size + b * b));
+    assert!(a.len() == b.len() && size > 0.0, "vectors of one length, not zero");
+    f64::sqrt(apart / size)
+}
+
+#[test]
+fn where_batch_norm_stands_still_parts_give_the_whole_batchs_gradients() {
+    let mut of = |most: usize| {
+        let mut settings = settings(true, 180.0);
+        (settings.meta_bn, settings.micro) = (MetaBn::Running, MicroBatch::new(most, BATCH));
+        let mut bench = bench(settings, HeadForm::Linear, false);
+        let meta = bench.meta_gradient();
+
+        let (empirical, seen) = (bench.empirical(), bench.prototypes.seen());
+        let settings = bench.mpcl.settings().clone();
+        let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: settings.lambda, tau: settings.tau };
+        let head = bench.model.head;
+        let objective = Objective { head: &head, loss: &settings.loss, contrast: Some(&contrast) };
+        let (mut tape, mut gradient, mut features) = (Tape::default(), GradientSum::default(), Vec::new());
+        let losses = Pass::of(&mut bench.model, &bench.train, NormMode::Running, settings.micro)
+            .losses(Walk::Fresh, &mut tape, &objective, Some(&mut gradient), Some(&mut features))
+            .expect("sizes fit");
+        (meta, gradient.sum, features, losses, tape.memory_bytes())
+    };
+    let whole = of(0);
+    for most in [2, 3, 4] {
+        let parts = of(most);
+        assert!(distance(&parts.0, &whole.0) < 1e-10, "meta-gradient, parts of {most}");
+        assert!(distance(&parts.1, &whole.1) < 1e-12, "gradient, parts of {most}");
+        assert!(distance(&parts.2, &whole.2) < 1e-12, "features, parts of {most}");
+        assert!((parts.3.classification - whole.3.classification).abs() < 1e-12, "L_CE, parts of {most}");
+        let contrast = |losses: longtail_representation::objective::Losses| losses.contrast.expect("seen classes");
+        assert!((contrast(parts.3) - contrast(whole.3)).abs() < 1e-12, "L_PC, parts of {most}");
+        assert!(4 * parts.4 < 3 * whole.4, "the tape of a part: {} of {} bytes", parts.4, whole.4);
+    }
+    // As large as the batch is the whole batch, to the bit.
+    let same = of(BATCH);
+    assert!(same.0 == whole.0 && same.1 == whole.1 && same.2 == whole.2);
 }

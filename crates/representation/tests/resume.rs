@@ -29,6 +29,9 @@ representations:
   control: {method: {mpcl: {prototypes: empirical, t_th_frac: 0.3, pc_warm: true}}}
   meta: {method: {mpcl: {t_th_frac: 0.3, meta_batch: 12, lambda_ramp_epochs: 1}}}
   central: {method: {mpcl: {t_th_frac: 0.3, jvp: central, meta_every: 2, virtual_step: momentum}}, head: {cosine: 16.0}}
+  parts_ce: {micro_batch: 5, method: {ce: {}}}
+  parts: {micro_batch: 6, activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12}}}
+  again: {activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12, lambda_ramp_epochs: 1}}}
 classifiers: {joint: {joint: {}}}
 ";
 
@@ -129,7 +132,7 @@ fn assert_same(actual: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, V
 
 #[test]
 fn stopped_and_resumed_is_a_straight_run() {
-    for variant in ["ce", "control", "meta", "central"] {
+    for variant in ["ce", "control", "meta", "central", "parts_ce", "parts"] {
         let expected = straight(variant);
         let folder = tempfile::tempdir().expect("a temporary folder");
         for step in [3, 7, 11] {
@@ -167,4 +170,11 @@ fn the_number_of_threads_changes_no_bit() {
         pool.install(|| straight("meta"))
     };
     assert_same(&with(2), &with(1), "threads");
+}
+
+#[test]
+fn activation_checkpointing_changes_no_bit_and_micro_batch_does() {
+    let whole = straight("meta");
+    assert_same(&straight("again"), &whole, "activation_checkpointing");
+    assert!(straight("parts")["backbone.safetensors"] != whole["backbone.safetensors"], "batch norm sees fewer images");
 }

@@ -43,6 +43,11 @@ pub struct Loader {
 }
 
 impl Loader {
+    /// How many batches are made ahead: as many as were asked for, or fewer so that they fit in memory.
+    pub fn ahead(&self) -> usize {
+        self.maker.depth(self.options.batch_size, self.options.prefetch)
+    }
+
     /// A loader over the images `indices` of `source`.
     ///
     /// # Errors

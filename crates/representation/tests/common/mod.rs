@@ -8,7 +8,7 @@ use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::Model;
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Mpcl, MpclSettings};
-use longtail_representation::passes::MicroBatch;
+use longtail_representation::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
 use longtail_representation::prototypes::{PrototypeSettings, Prototypes};
 use longtail_representation::{RepresentationError, feature_direction, objective, virtual_step};
 use longtail_training::{AdamSettings, ClassificationLoss, HeadForm, Sgd, SgdSettings};
@@ -132,26 +132,16 @@ impl Bench {
             _ => NormMode::Batch { track: false },
         };
         let model = &mut self.model;
-        let backbone = model.backbone_len();
-        let mut tape = longtail_backbone::Tape::default();
-        let weights = &model.weights[..backbone];
-        let images = &self.train.images;
-        model.network.forward(weights, &mut model.running, images, BATCH, mode, &mut tape).expect("sizes fit");
         let moved = settings.network.apply(theta, &empirical).expect("sizes fit");
         let contrast =
             objective::Contrast { prototypes: &moved, seen: &seen, lambda: settings.lambda, tau: settings.tau };
-        let loss = objective::loss_at_features(
-            &model.head,
-            model.head_weights(),
-            tape.features(),
-            &self.train.labels,
-            &settings.loss,
-            Some(&contrast),
-        )
-        .expect("sizes fit");
-        let mut gradient = Vec::new();
-        objective::weights_gradient(&mut model.network, &model.weights, &tape, &loss, &mut gradient)
+        let head = model.head;
+        let objective = Objective { head: &head, loss: &settings.loss, contrast: Some(&contrast) };
+        let (mut tape, mut gradient) = (longtail_backbone::Tape::default(), GradientSum::default());
+        Pass::of(model, &self.train, mode, settings.micro)
+            .losses(Walk::Fresh, &mut tape, &objective, Some(&mut gradient), None)
             .expect("sizes fit");
+        let gradient = gradient.sum;
         let (mut there, kind) = (Vec::new(), settings.virtual_step);
         virtual_step::virtual_step(kind, LR, &model.weights, &gradient, &self.optimizer, &mut there)
             .expect("sizes fit");
