@@ -14,23 +14,10 @@ pub(crate) struct Problem {
 
 #[derive(Debug)]
 enum Kind {
-    Range {
-        value: String,
-        legal: String,
-        source_note: String,
-    },
-    Missing {
-        key: String,
-        expected: String,
-    },
-    Unknown {
-        key: String,
-        legal: Vec<String>,
-    },
-    Conflict {
-        what: String,
-        help: String,
-    },
+    Range { value: String, legal: String, source_note: String },
+    Missing { key: String, expected: String },
+    Unknown { key: String, legal: Vec<String> },
+    Conflict { what: String, help: String },
 }
 
 impl Problem {
@@ -39,39 +26,15 @@ impl Problem {
         let Problem { path, kind } = self;
         let place = Box::new(source.place(&path));
         match kind {
-            Kind::Range {
-                value,
-                legal,
-                source_note,
-            } => RecipeError::OutOfRange {
-                place,
-                path,
-                value,
-                legal,
-                source_note,
-            },
-            Kind::Missing { key, expected } => RecipeError::MissingKey {
-                place,
-                path,
-                key,
-                expected,
-            },
+            Kind::Range { value, legal, source_note } => {
+                RecipeError::OutOfRange { place, path, value, legal, source_note }
+            }
+            Kind::Missing { key, expected } => RecipeError::MissingKey { place, path, key, expected },
             Kind::Unknown { key, legal } => {
                 let nearest = nearest(&key, legal.iter().map(String::as_str));
-                RecipeError::UnknownKey {
-                    place,
-                    path,
-                    key,
-                    legal,
-                    nearest,
-                }
+                RecipeError::UnknownKey { place, path, key, legal, nearest }
             }
-            Kind::Conflict { what, help } => RecipeError::Conflict {
-                place,
-                path,
-                what,
-                help,
-            },
+            Kind::Conflict { what, help } => RecipeError::Conflict { place, path, what, help },
         }
     }
 }
@@ -88,43 +51,21 @@ pub(crate) struct Span {
 impl Span {
     /// [low, high]
     pub const fn closed(low: f64, high: f64) -> Self {
-        Span {
-            low,
-            high,
-            low_open: false,
-            high_open: false,
-        }
+        Span { low, high, low_open: false, high_open: false }
     }
     /// (low, high]
     pub const fn above(low: f64, high: f64) -> Self {
-        Span {
-            low,
-            high,
-            low_open: true,
-            high_open: false,
-        }
+        Span { low, high, low_open: true, high_open: false }
     }
     /// [low, high)
     pub const fn below(low: f64, high: f64) -> Self {
-        Span {
-            low,
-            high,
-            low_open: false,
-            high_open: true,
-        }
+        Span { low, high, low_open: false, high_open: true }
     }
 
     fn contains(self, value: f64) -> bool {
         // NaN compares false with everything, so it is in no span.
-        (if self.low_open {
-            value > self.low
-        } else {
-            value >= self.low
-        }) && (if self.high_open {
-            value < self.high
-        } else {
-            value <= self.high
-        })
+        (if self.low_open { value > self.low } else { value >= self.low })
+            && (if self.high_open { value < self.high } else { value <= self.high })
     }
 
     fn words(self) -> String {
@@ -171,78 +112,41 @@ impl At {
     }
 
     /// `value` or `default`, within `legal`.
-    pub fn real(
-        &self,
-        key: &str,
-        value: Option<f64>,
-        default: f64,
-        legal: Span,
-        source: &str,
-    ) -> Result<f64, Problem> {
+    pub fn real(&self, key: &str, value: Option<f64>, default: f64, legal: Span, source: &str) -> Result<f64, Problem> {
         let value = value.unwrap_or(default);
         self.key(key).in_span(value, legal, source)
     }
 
     /// `value` itself, within `legal`.
     pub fn in_span(&self, value: f64, legal: Span, source: &str) -> Result<f64, Problem> {
-        if legal.contains(value) {
-            Ok(value)
-        } else {
-            Err(self.range(value, legal.words(), source))
-        }
+        if legal.contains(value) { Ok(value) } else { Err(self.range(value, legal.words(), source)) }
     }
 
     /// A value outside its range.
     pub fn range(&self, value: impl Display, legal: impl Into<String>, source: &str) -> Problem {
-        let kind = Kind::Range {
-            value: value.to_string(),
-            legal: legal.into(),
-            source_note: source.to_string(),
-        };
-        Problem {
-            path: self.0.clone(),
-            kind,
-        }
+        let kind = Kind::Range { value: value.to_string(), legal: legal.into(), source_note: source.to_string() };
+        Problem { path: self.0.clone(), kind }
     }
 
     /// A field below that has no default and is absent.
     pub fn missing(&self, key: &str, expected: &str) -> Problem {
-        let kind = Kind::Missing {
-            key: key.to_string(),
-            expected: expected.to_string(),
-        };
-        Problem {
-            path: self.0.clone(),
-            kind,
-        }
+        let kind = Kind::Missing { key: key.to_string(), expected: expected.to_string() };
+        Problem { path: self.0.clone(), kind }
     }
 
     /// A name that leads nowhere.
     pub fn unknown(&self, name: &str, legal: Vec<String>) -> Problem {
-        Problem {
-            path: self.0.clone(),
-            kind: Kind::Unknown {
-                key: name.to_string(),
-                legal,
-            },
-        }
+        Problem { path: self.0.clone(), kind: Kind::Unknown { key: name.to_string(), legal } }
     }
 
     /// A field that does not go with another.
     pub fn conflict(&self, what: impl Into<String>, help: impl Into<String>) -> Problem {
-        Problem {
-            path: self.0.clone(),
-            kind: Kind::Conflict {
-                what: what.into(),
-                help: help.into(),
-            },
-        }
+        Problem { path: self.0.clone(), kind: Kind::Conflict { what: what.into(), help: help.into() } }
     }
 
     /// A name that becomes a folder: lower-case letters, digits, `_`, `-`, `.`, at most 64, the first a letter or digit.
     pub fn folder_name(&self, name: &str) -> Result<(), Problem> {
-        let legal =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
         let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         if starts_well && name.len() <= 64 && name.chars().all(legal) {
             return Ok(());

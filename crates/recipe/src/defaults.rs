@@ -8,25 +8,15 @@ use crate::resolved::*;
 pub(crate) fn normalize(dataset: Dataset) -> Normalize {
     match dataset {
         // CIFAR-10's numbers, as LDAM and its descendants use for CIFAR-100 (protocol.md §1.3).
-        Dataset::Cifar100 => Normalize {
-            mean: vec![0.4914, 0.4822, 0.4465],
-            std: vec![0.2023, 0.1994, 0.2010],
-        },
+        Dataset::Cifar100 => Normalize { mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2023, 0.1994, 0.2010] },
         // Over the 60000 training images.
-        Dataset::FashionMnist => Normalize {
-            mean: vec![0.2860],
-            std: vec![0.3530],
-        },
+        Dataset::FashionMnist => Normalize { mean: vec![0.2860], std: vec![0.3530] },
         // CB's `data/dataloader.py`.
-        Dataset::Inaturalist2018 => Normalize {
-            mean: vec![0.466, 0.471, 0.380],
-            std: vec![0.195, 0.194, 0.192],
-        },
+        Dataset::Inaturalist2018 => Normalize { mean: vec![0.466, 0.471, 0.380], std: vec![0.195, 0.194, 0.192] },
         // ImageNet's, as in torchvision and CB.
-        Dataset::ImagenetLt | Dataset::ImageFolder => Normalize {
-            mean: vec![0.485, 0.456, 0.406],
-            std: vec![0.229, 0.224, 0.225],
-        },
+        Dataset::ImagenetLt | Dataset::ImageFolder => {
+            Normalize { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+        }
     }
 }
 
@@ -119,15 +109,15 @@ pub(crate) fn mpfa(preset: Preset) -> MpfaRecipe {
     match preset {
         Preset::Defaults => defaults,
         Preset::PaperLiteral => MpfaRecipe {
-            proto_scale: ProtoScale::Unit, // row 13: ĉ enters Eqs. 9 and 10 as it is
-            proto_clamp: false,            // row 14
-            tukey_renorm: false,           // row 16
-            feat_norm: FeatNorm::None,     // row 18: only the similarity is a cosine
+            proto_scale: ProtoScale::Unit,          // row 13: ĉ enters Eqs. 9 and 10 as it is
+            proto_clamp: false,                     // row 14
+            tukey_renorm: false,                    // row 16
+            feat_norm: FeatNorm::None,              // row 18: only the similarity is a cosine
             weights: NeighborWeights::SoftmaxOverM, // row 21: both
-            beta_mode: BetaMode::AbsAll,   // row 23: "+β", a scalar on a matrix
-            alpha: Alpha::Adaptive(0.2),   // row 24
-            count: CountRule::Ceil,        // row 26
-            regen: Regen::Once,            // row 28: "first pre-compute"
+            beta_mode: BetaMode::AbsAll,            // row 23: "+β", a scalar on a matrix
+            alpha: Alpha::Adaptive(0.2),            // row 24
+            count: CountRule::Ceil,                 // row 26
+            regen: Regen::Once,                     // row 28: "first pre-compute"
             ..defaults
         },
     }
@@ -158,19 +148,6 @@ pub(crate) fn taus() -> Vec<f64> {
     (0..=20).map(|step| f64::from(step) / 10.0).collect()
 }
 
-fn head_training(
-    epochs: usize,
-    batch_size: usize,
-    lr: f64,
-    schedule: Schedule,
-    momentum: f64,
-) -> HeadTraining {
-    HeadTraining {
-        epochs,
-        batch_size,
-        lr,
-        schedule,
-        momentum,
-        weight_decay: 5e-4,
-    }
+fn head_training(epochs: usize, batch_size: usize, lr: f64, schedule: Schedule, momentum: f64) -> HeadTraining {
+    HeadTraining { epochs, batch_size, lr, schedule, momentum, weight_decay: 5e-4 }
 }

@@ -133,11 +133,7 @@ pub enum RecipeError {
         nearest: Option<String>,
     },
     /// A variant or method that the recipe does not have.
-    #[error(
-        "recipe `{recipe}` has no {kind} `{name}`; it has {}{}",
-        listed(known),
-        suggestion(nearest)
-    )]
+    #[error("recipe `{recipe}` has no {kind} `{name}`; it has {}{}", listed(known), suggestion(nearest))]
     UnknownName {
         /// The recipe.
         recipe: String,
@@ -184,37 +180,25 @@ pub enum Place {
 impl Place {
     /// The quoted line with a caret under the column, or nothing.
     fn excerpt(&self) -> String {
-        let Place::Text {
-            line, column, text, ..
-        } = self
-        else {
+        let Place::Text { line, column, text, .. } = self else {
             return String::new();
         };
         // Long lines are shown around the column; a tab is one column for the parser, so it is shown as one.
         const BEFORE: usize = 60;
         const AFTER: usize = 40;
         let start = column.saturating_sub(1).saturating_sub(BEFORE);
-        let shown: String = text
-            .chars()
-            .skip(start)
-            .take(BEFORE + AFTER)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let shown: String =
+            text.chars().skip(start).take(BEFORE + AFTER).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let margin = " ".repeat(line.to_string().len());
         let caret = " ".repeat(column.saturating_sub(1).saturating_sub(start));
-        format!(
-            "\n{margin} |\n{line} | {}\n{margin} | {caret}^",
-            shown.trim_end()
-        )
+        format!("\n{margin} |\n{line} | {}\n{margin} | {caret}^", shown.trim_end())
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Text {
-                name, line, column, ..
-            } => write!(f, "{name}:{line}:{column}"),
+            Place::Text { name, line, column, .. } => write!(f, "{name}:{line}:{column}"),
             Place::Set { path, value } => write!(f, "from --set {path}={value}"),
             Place::File { name } => f.write_str(name),
         }
@@ -222,25 +206,15 @@ impl fmt::Display for Place {
 }
 
 fn field(path: &str) -> String {
-    if path.is_empty() {
-        "the recipe".to_string()
-    } else {
-        format!("`{path}`")
-    }
+    if path.is_empty() { "the recipe".to_string() } else { format!("`{path}`") }
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |name| {
-        format!("\n  = help: did you mean `{name}`?")
-    })
+    nearest.as_ref().map_or_else(String::new, |name| format!("\n  = help: did you mean `{name}`?"))
 }
 
 fn nearby(names: &[String]) -> String {
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!("; there are {}", listed(names))
-    }
+    if names.is_empty() { String::new() } else { format!("; there are {}", listed(names)) }
 }
 
 /// `a`, `b` or `c`.
@@ -256,16 +230,10 @@ pub(crate) fn listed(names: &[String]) -> String {
 }
 
 /// Words that had another name once, and the name.
-const RENAMED: [(&str, &str); 2] = [
-    ("resnet", "cifar_resnet"),
-    ("resnet_two_headed", "cifar_resnet_two_headed"),
-];
+const RENAMED: [(&str, &str); 2] = [("resnet", "cifar_resnet"), ("resnet_two_headed", "cifar_resnet_two_headed")];
 
 /// The candidate closest to `word`, if one is close enough to be a slip of the finger.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     let renamed = RENAMED.iter().find(|(old, _)| *old == word);
     if let Some((_, new)) = renamed.filter(|(_, new)| candidates.contains(new)) {
@@ -273,21 +241,13 @@ pub(crate) fn nearest<'a>(
     }
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::normalized_damerau_levenshtein(word, candidate),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
         .filter(|(score, _)| *score >= 0.5)
         // The first of equals, so that the answer is a function of the list's order.
-        .fold(
-            None,
-            |best: Option<(f64, &str)>, (score, candidate)| match best {
-                Some((best_score, _)) if best_score >= score => best,
-                _ => Some((score, candidate)),
-            },
-        )
+        .fold(None, |best: Option<(f64, &str)>, (score, candidate)| match best {
+            Some((best_score, _)) if best_score >= score => best,
+            _ => Some((score, candidate)),
+        })
         .map(|(_, candidate)| candidate.to_string())
 }
 
@@ -297,10 +257,7 @@ mod tests {
 
     #[test]
     fn nearest_takes_a_slip_and_leaves_a_stranger() {
-        assert_eq!(
-            nearest("epoch", ["epochs", "lr"]),
-            Some("epochs".to_string())
-        );
+        assert_eq!(nearest("epoch", ["epochs", "lr"]), Some("epochs".to_string()));
         assert_eq!(nearest("zzz", ["epochs", "lr"]), None);
     }
 
@@ -313,12 +270,7 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_the_column_of_a_long_line() {
-        let place = Place::Text {
-            name: "r.yaml".into(),
-            line: 7,
-            column: 151,
-            text: format!("{}x", "a".repeat(150)),
-        };
+        let place = Place::Text { name: "r.yaml".into(), line: 7, column: 151, text: format!("{}x", "a".repeat(150)) };
         let excerpt = place.excerpt();
         let lines: Vec<&str> = excerpt.lines().collect();
         let caret = lines[3].find('^').expect("a caret");

@@ -7,17 +7,9 @@ use crate::locate::{Source, find_repeated};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     /// An unknown field or variant.
-    Unknown {
-        path: String,
-        key: String,
-        legal: Vec<String>,
-    },
+    Unknown { path: String, key: String, legal: Vec<String> },
     /// A wrong type, or a number the type cannot hold.
-    Type {
-        path: String,
-        found: String,
-        expected: String,
-    },
+    Type { path: String, found: String, expected: String },
     /// A key twice in one map.
     Duplicate { path: String, key: String },
     /// Anything else.
@@ -32,38 +24,17 @@ pub(crate) fn explain(source: &Source, error: &serde_yaml::Error) -> RecipeError
         Said::Duplicate { path, key } => find_repeated(source.text, path, key),
         _ => None,
     };
-    let location = repeated.or_else(|| {
-        error
-            .location()
-            .map(|location| (location.line(), location.column()))
-    });
+    let location = repeated.or_else(|| error.location().map(|location| (location.line(), location.column())));
     let place = Box::new(match location {
         Some(location) => source.text_place(location),
-        None => Place::File {
-            name: source.name.to_string(),
-        },
+        None => Place::File { name: source.name.to_string() },
     });
     match said {
         Said::Unknown { path, key, legal } => {
             let nearest = nearest(&key, legal.iter().map(String::as_str));
-            RecipeError::UnknownKey {
-                place,
-                path,
-                key,
-                legal,
-                nearest,
-            }
+            RecipeError::UnknownKey { place, path, key, legal, nearest }
         }
-        Said::Type {
-            path,
-            found,
-            expected,
-        } => RecipeError::WrongType {
-            place,
-            path,
-            found,
-            expected,
-        },
+        Said::Type { path, found, expected } => RecipeError::WrongType { place, path, found, expected },
         Said::Duplicate { path, key } => RecipeError::Conflict {
             place,
             path,
@@ -87,10 +58,8 @@ pub(crate) fn take_apart(message: &str) -> Said {
         "duplicate entry ",
         "unknown entry ",
     ];
-    let Some((start, kind)) = KINDS
-        .iter()
-        .filter_map(|kind| message.find(kind).map(|start| (start, *kind)))
-        .min_by_key(|(start, _)| *start)
+    let Some((start, kind)) =
+        KINDS.iter().filter_map(|kind| message.find(kind).map(|start| (start, *kind))).min_by_key(|(start, _)| *start)
     else {
         return Said::Other(message.to_string());
     };
@@ -100,31 +69,16 @@ pub(crate) fn take_apart(message: &str) -> Said {
         "unknown field " | "unknown variant " => {
             let mut quoted = in_backticks(words).into_iter();
             let key = quoted.next().unwrap_or_default();
-            Said::Unknown {
-                path,
-                key,
-                legal: quoted.collect(),
-            }
+            Said::Unknown { path, key, legal: quoted.collect() }
         }
-        "duplicate field " | "duplicate entry " => Said::Duplicate {
-            path,
-            key: quoted_word(words),
-        },
+        "duplicate field " | "duplicate entry " => Said::Duplicate { path, key: quoted_word(words) },
         "invalid length " => {
             let (found, expected) = words.split_once(", expected ").unwrap_or((words, ""));
-            Said::Type {
-                path,
-                found: format!("a list of {found}"),
-                expected: expected_in_words(expected),
-            }
+            Said::Type { path, found: format!("a list of {found}"), expected: expected_in_words(expected) }
         }
         _ => {
             let (found, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
-            Said::Type {
-                path,
-                found: found_in_words(found),
-                expected: expected_in_words(expected),
-            }
+            Said::Type { path, found: found_in_words(found), expected: expected_in_words(expected) }
         }
     }
 }
@@ -132,9 +86,7 @@ pub(crate) fn take_apart(message: &str) -> Said {
 /// The message without serde_yaml's own first " at line 3 column 4".
 fn without_location(message: &str) -> &str {
     match message.rfind(" at line ") {
-        Some(end) if message[end..].contains(" column ") && !message[end..].contains('`') => {
-            &message[..end]
-        }
+        Some(end) if message[end..].contains(" column ") && !message[end..].contains('`') => &message[..end],
         _ => message,
     }
 }
@@ -145,12 +97,7 @@ fn dotted(path: &str) -> String {
 }
 
 fn in_backticks(words: &str) -> Vec<String> {
-    words
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_string)
-        .collect()
+    words.split('`').skip(1).step_by(2).map(str::to_string).collect()
 }
 
 fn quoted_word(words: &str) -> String {
@@ -168,10 +115,7 @@ fn found_in_words(found: &str) -> String {
         _ => ["string ", "integer ", "floating point ", "boolean "]
             .iter()
             .find_map(|kind| found.strip_prefix(kind))
-            .map_or_else(
-                || found.to_string(),
-                |value| format!("`{}`", value.trim_matches(['`', '"'])),
-            ),
+            .map_or_else(|| found.to_string(), |value| format!("`{}`", value.trim_matches(['`', '"']))),
     }
 }
 
@@ -203,26 +147,13 @@ mod tests {
     #[test]
     fn takes_the_path_and_the_words() {
         assert_eq!(
-            take_apart(
-                "rows[0].paper.al: invalid type: string \"x at line 2\", expected f64 at line 3 column 4"
-            ),
-            Said::Type {
-                path: "rows.0.paper.al".into(),
-                found: "`x at line 2`".into(),
-                expected: "a number".into()
-            }
+            take_apart("rows[0].paper.al: invalid type: string \"x at line 2\", expected f64 at line 3 column 4"),
+            Said::Type { path: "rows.0.paper.al".into(), found: "`x at line 2`".into(), expected: "a number".into() }
         );
         assert_eq!(
             take_apart("data: unknown field `sed`, expected `seed` or `set` at line 1 column 1"),
-            Said::Unknown {
-                path: "data".into(),
-                key: "sed".into(),
-                legal: vec!["seed".into(), "set".into()]
-            }
+            Said::Unknown { path: "data".into(), key: "sed".into(), legal: vec!["seed".into(), "set".into()] }
         );
-        assert_eq!(
-            take_apart("did not find expected key"),
-            Said::Other("did not find expected key".into())
-        );
+        assert_eq!(take_apart("did not find expected key"), Said::Other("did not find expected key".into()));
     }
 }

@@ -29,16 +29,8 @@ impl Source<'_> {
     pub fn place(&self, path: &str) -> Place {
         for candidate in std::iter::once(path.to_string()).chain(shared(path)) {
             // The last override of a path is the one that counts.
-            if let Some((set, value)) = self
-                .overrides
-                .iter()
-                .rev()
-                .find(|(set, _)| covers(set, &candidate))
-            {
-                return Place::Set {
-                    path: set.clone(),
-                    value: value.clone(),
-                };
+            if let Some((set, value)) = self.overrides.iter().rev().find(|(set, _)| covers(set, &candidate)) {
+                return Place::Set { path: set.clone(), value: value.clone() };
             }
             if let Some(found) = find(self.text, &candidate) {
                 return self.text_place(found);
@@ -51,32 +43,19 @@ impl Source<'_> {
                 return self.text_place(found);
             }
         }
-        Place::File {
-            name: self.name.to_string(),
-        }
+        Place::File { name: self.name.to_string() }
     }
 
     /// A place for a position of the parser.
     pub fn text_place(&self, (line, column): (usize, usize)) -> Place {
-        let text = self
-            .text
-            .lines()
-            .nth(line.saturating_sub(1))
-            .unwrap_or("")
-            .to_string();
-        Place::Text {
-            name: self.name.to_string(),
-            line,
-            column,
-            text,
-        }
+        let text = self.text.lines().nth(line.saturating_sub(1)).unwrap_or("").to_string();
+        Place::Text { name: self.name.to_string(), line, column, text }
     }
 }
 
 /// Whether an override of `set` decides the value at `path`.
 fn covers(set: &str, path: &str) -> bool {
-    path.strip_prefix(set)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    path.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The path in `representation_defaults` or `head_training_defaults` that `path` would take its value from.
@@ -95,35 +74,19 @@ fn shared(path: &str) -> Option<String> {
 /// 1-based line and column of the value at dotted `path`, if the text has it.
 pub(crate) fn find(text: &str, path: &str) -> Option<(usize, usize)> {
     let steps: Vec<&str> = path.split('.').collect();
-    walk(
-        text,
-        Walk {
-            steps: &steps,
-            repeated: None,
-        },
-    )
+    walk(text, Walk { steps: &steps, repeated: None })
 }
 
 /// 1-based line and column of the second `key` in the map at dotted `path`, the whole text if that is empty.
 pub(crate) fn find_repeated(text: &str, path: &str, key: &str) -> Option<(usize, usize)> {
     let steps: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
-    walk(
-        text,
-        Walk {
-            steps: &steps,
-            repeated: Some(key),
-        },
-    )
+    walk(text, Walk { steps: &steps, repeated: Some(key) })
 }
 
 fn walk(text: &str, walk: Walk) -> Option<(usize, usize)> {
-    let failure = walk
-        .deserialize(serde_yaml::Deserializer::from_str(text))
-        .err()?;
+    let failure = walk.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     // Any other failure is about text that is not YAML, and then nobody asks for a path.
-    let location = failure
-        .location()
-        .filter(|_| failure.to_string().contains(HERE))?;
+    let location = failure.location().filter(|_| failure.to_string().contains(HERE))?;
     Some((location.line(), location.column()))
 }
 
@@ -154,11 +117,7 @@ impl<'de> Visitor<'de> for Key<'_> {
         f.write_str("a key that is a word")
     }
     fn visit_str<E: Error>(self, key: &str) -> Result<Value, E> {
-        if self.failing == Some(key) {
-            Err(E::custom(HERE))
-        } else {
-            Ok(key.into())
-        }
+        if self.failing == Some(key) { Err(E::custom(HERE)) } else { Ok(key.into()) }
     }
     fn visit_bool<E: Error>(self, key: bool) -> Result<Value, E> {
         Ok(key.into())
@@ -187,11 +146,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
 impl Walk<'_> {
     fn scalar<E: Error>(&self) -> Result<(), E> {
-        if self.steps.is_empty() {
-            Err(E::custom(HERE))
-        } else {
-            Ok(())
-        }
+        if self.steps.is_empty() { Err(E::custom(HERE)) } else { Ok(()) }
     }
 }
 
@@ -239,10 +194,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 return Ok(());
             }
         }
-        items.next_element_seed(Walk {
-            steps: rest,
-            ..self
-        })?;
+        items.next_element_seed(Walk { steps: rest, ..self })?;
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
@@ -263,10 +215,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         };
         while let Some(key) = entries.next_key::<Value>()? {
             if key.as_str() == Some(step) {
-                entries.next_value_seed(Walk {
-                    steps: rest,
-                    ..self
-                })?;
+                entries.next_value_seed(Walk { steps: rest, ..self })?;
             } else {
                 entries.next_value::<IgnoredAny>()?;
             }
@@ -301,39 +250,18 @@ mod tests {
 
     #[test]
     fn a_field_that_is_absent_points_at_what_holds_it() {
-        let source = Source {
-            name: "r",
-            text: TEXT,
-            overrides: &[],
-        };
-        assert!(matches!(
-            source.place("b.0.zzz"),
-            Place::Text { line: 3, .. }
-        ));
+        let source = Source { name: "r", text: TEXT, overrides: &[] };
+        assert!(matches!(source.place("b.0.zzz"), Place::Text { line: 3, .. }));
         assert!(matches!(source.place("zzz"), Place::File { .. }));
     }
 
     #[test]
     fn shared_defaults_and_overrides_are_where_a_value_comes_from() {
         let text = "representation_defaults:\n  lr: 0\nrepresentations:\n  ce: {}\n";
-        let source = Source {
-            name: "r",
-            text,
-            overrides: &[],
-        };
-        assert!(matches!(
-            source.place("representations.ce.lr"),
-            Place::Text { line: 2, .. }
-        ));
+        let source = Source { name: "r", text, overrides: &[] };
+        assert!(matches!(source.place("representations.ce.lr"), Place::Text { line: 2, .. }));
         let overrides = [("representations.ce.lr".to_string(), "0".to_string())];
-        let source = Source {
-            name: "r",
-            text,
-            overrides: &overrides,
-        };
-        assert!(matches!(
-            source.place("representations.ce.lr"),
-            Place::Set { .. }
-        ));
+        let source = Source { name: "r", text, overrides: &overrides };
+        assert!(matches!(source.place("representations.ce.lr"), Place::Set { .. }));
     }
 }

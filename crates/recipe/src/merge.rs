@@ -3,21 +3,10 @@
 use serde_yaml::{Mapping, Value};
 
 /// Fields whose value is a choice: a map of one key, or a word. Another choice replaces it, the same choice is merged.
-pub(crate) const CHOICES: [&str; 6] = [
-    "method", "backbone", "head", "schedule", "momentum", "alpha",
-];
+pub(crate) const CHOICES: [&str; 6] = ["method", "backbone", "head", "schedule", "momentum", "alpha"];
 
 /// Stage 3's methods.
-pub(crate) const METHODS: [&str; 8] = [
-    "joint",
-    "crt",
-    "lws",
-    "tau_norm",
-    "ncm",
-    "tailcalib",
-    "tailcalib_x",
-    "mpfa",
-];
+pub(crate) const METHODS: [&str; 8] = ["joint", "crt", "lws", "tau_norm", "ncm", "tailcalib", "tailcalib_x", "mpfa"];
 
 /// Those that train a head.
 const TRAINED: [&str; 5] = ["crt", "lws", "tailcalib", "tailcalib_x", "mpfa"];
@@ -25,19 +14,13 @@ const TRAINED: [&str; 5] = ["crt", "lws", "tailcalib", "tailcalib_x", "mpfa"];
 /// Puts `representation_defaults` under each representation, `head_training_defaults` under each classifier that trains,
 /// and writes out a classifier that is only its name (`crt:` for `crt: {crt: {}}`).
 pub(crate) fn merge_defaults(tree: &mut Value) {
-    let representation_defaults = tree
-        .get("representation_defaults")
-        .cloned()
-        .unwrap_or(Value::Null);
+    let representation_defaults = tree.get("representation_defaults").cloned().unwrap_or(Value::Null);
     if let Some(Value::Mapping(entries)) = tree.get_mut("representations") {
         for (_, entry) in entries.iter_mut() {
             *entry = merged(&representation_defaults, entry);
         }
     }
-    let head_defaults = tree
-        .get("head_training_defaults")
-        .cloned()
-        .unwrap_or(Value::Null);
+    let head_defaults = tree.get("head_training_defaults").cloned().unwrap_or(Value::Null);
     if let Some(Value::Mapping(entries)) = tree.get_mut("classifiers") {
         for (name, entry) in entries.iter_mut() {
             write_out(name, entry);
@@ -45,11 +28,7 @@ pub(crate) fn merge_defaults(tree: &mut Value) {
                 continue;
             };
             for (method, settings) in choice.iter_mut() {
-                if !method
-                    .as_str()
-                    .is_some_and(|method| TRAINED.contains(&method))
-                    || head_defaults.is_null()
-                {
+                if !method.as_str().is_some_and(|method| TRAINED.contains(&method)) || head_defaults.is_null() {
                     continue;
                 }
                 if let Value::Mapping(settings) = settings {
@@ -112,14 +91,8 @@ mod tests {
              representations: {a: {method: {mpcl: {tau: 3}}}, b: {method: {ce: {}}, lr: 2}}",
         );
         merge_defaults(&mut recipe);
-        assert_eq!(
-            recipe["representations"]["a"],
-            tree("{lr: 1, method: {mpcl: {tau: 3, lambda: 2}}}")
-        );
-        assert_eq!(
-            recipe["representations"]["b"],
-            tree("{lr: 2, method: {ce: {}}}")
-        );
+        assert_eq!(recipe["representations"]["a"], tree("{lr: 1, method: {mpcl: {tau: 3, lambda: 2}}}"));
+        assert_eq!(recipe["representations"]["b"], tree("{lr: 2, method: {ce: {}}}"));
     }
 
     #[test]
@@ -129,14 +102,8 @@ mod tests {
              classifiers: {crt: , ncm: , mine: {mpfa: {training: {epochs: 4}}}}",
         );
         merge_defaults(&mut recipe);
-        assert_eq!(
-            recipe["classifiers"]["crt"],
-            tree("{crt: {training: {epochs: 3}}}")
-        );
+        assert_eq!(recipe["classifiers"]["crt"], tree("{crt: {training: {epochs: 3}}}"));
         assert_eq!(recipe["classifiers"]["ncm"], tree("{ncm: {}}"));
-        assert_eq!(
-            recipe["classifiers"]["mine"],
-            tree("{mpfa: {training: {epochs: 4}}}")
-        );
+        assert_eq!(recipe["classifiers"]["mine"], tree("{mpfa: {training: {epochs: 4}}}"));
     }
 }

@@ -19,14 +19,11 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
         what,
         nearest,
     };
-    let value: Value = serde_yaml::from_str(text)
-        .map_err(|error| refuse(format!("the value is not YAML: {error}"), None))?;
+    let value: Value =
+        serde_yaml::from_str(text).map_err(|error| refuse(format!("the value is not YAML: {error}"), None))?;
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) {
-        return Err(refuse(
-            "a path is names parted by single dots, as in `data.imbalance_factor`".to_string(),
-            None,
-        ));
+        return Err(refuse("a path is names parted by single dots, as in `data.imbalance_factor`".to_string(), None));
     }
     set(tree, &segments, value).map_err(|(what, nearest)| refuse(what, nearest))?;
     typed(tree).map(|_| ()).map_err(|error| {
@@ -49,16 +46,10 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
                     .parse::<usize>()
                     .ok()
                     .and_then(|index| items.get_mut(index))
-                    .ok_or_else(|| {
-                        (
-                            format!("`{walked}` has entries 0 to {}", count.saturating_sub(1)),
-                            None,
-                        )
-                    })?
+                    .ok_or_else(|| (format!("`{walked}` has entries 0 to {}", count.saturating_sub(1)), None))?
             }
             Value::Null if walked == "rows" => {
-                let what =
-                    "the recipe lists no rows: it pairs every representation with every classifier";
+                let what = "the recipe lists no rows: it pairs every representation with every classifier";
                 return Err((what.to_string(), None));
             }
             Value::Null | Value::Mapping(_) => {
@@ -75,11 +66,7 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
                         let best = nearest(segment, names.iter().copied());
                         let best = best.map(|best| replaced(segments, 1, &best));
                         return Err((
-                            format!(
-                                "`{}` has no `{segment}`; it has {}",
-                                segments[0],
-                                names.join(", ")
-                            ),
+                            format!("`{}` has no `{segment}`; it has {}", segments[0], names.join(", ")),
                             best,
                         ));
                     }
@@ -93,10 +80,7 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
             }
             scalar => {
                 let shown = serde_yaml::to_string(scalar).unwrap_or_default();
-                return Err((
-                    format!("`{walked}` is `{}`, which has no fields", shown.trim()),
-                    None,
-                ));
+                return Err((format!("`{walked}` is `{}`, which has no fields", shown.trim()), None));
             }
         };
     }
@@ -138,17 +122,13 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize) -> Resul
     let walked = segments[..depth].join(".");
     if METHODS.contains(&segments[depth]) || OTHER_CHOICES.contains(&segments[depth]) {
         let asked = segments[depth];
-        let what = format!(
-            "`{walked}` is `{made}`; to choose another, give it whole: --set {walked}='{{{asked}: {{}}}}'"
-        );
+        let what =
+            format!("`{walked}` is `{made}`; to choose another, give it whole: --set {walked}='{{{asked}: {{}}}}'");
         return Err((what, None));
     }
     let mut suggestion: Vec<&str> = segments.to_vec();
     suggestion.insert(depth, made);
-    Err((
-        format!("`{walked}` is `{made}`, and its settings stand under that name"),
-        Some(suggestion.join(".")),
-    ))
+    Err((format!("`{walked}` is `{made}`, and its settings stand under that name"), Some(suggestion.join("."))))
 }
 
 fn in_words(error: &serde_yaml::Error, segments: &[&str]) -> Refusal {
@@ -159,17 +139,9 @@ fn in_words(error: &serde_yaml::Error, segments: &[&str]) -> Refusal {
                 Some(position) => best.map(|best| replaced(segments, position, &best)),
                 None => best,
             };
-            (
-                format!(
-                    "there is no `{key}` here; it may be {}",
-                    crate::error::listed(&legal)
-                ),
-                best,
-            )
+            (format!("there is no `{key}` here; it may be {}", crate::error::listed(&legal)), best)
         }
-        Said::Type {
-            found, expected, ..
-        } => (format!("it must be {expected}, found {found}"), None),
+        Said::Type { found, expected, .. } => (format!("it must be {expected}, found {found}"), None),
         Said::Duplicate { key, .. } => (format!("`{key}` stands here twice"), None),
         Said::Other(what) => (what, None),
     }

@@ -24,9 +24,8 @@ impl Recipe {
     pub fn to_yaml(&self) -> String {
         let mut text = Vec::new();
         let mut writer = serde_yaml::Serializer::new(&mut text);
-        serde_yaml::with::singleton_map_recursive::serialize(self, &mut writer).expect(
-            "a resolved recipe holds only maps with string keys, lists, words and finite numbers",
-        );
+        serde_yaml::with::singleton_map_recursive::serialize(self, &mut writer)
+            .expect("a resolved recipe holds only maps with string keys, lists, words and finite numbers");
         String::from_utf8(text).expect("YAML is written as UTF-8")
     }
 
@@ -51,25 +50,14 @@ impl Recipe {
     /// The representations that rows ask for, each once, in the order of `representations`.
     pub fn used_representations(&self) -> Vec<&str> {
         let used = |name: &&String| self.rows.iter().any(|row| row.representation == **name);
-        self.representations
-            .keys()
-            .filter(used)
-            .map(String::as_str)
-            .collect()
+        self.representations.keys().filter(used).map(String::as_str).collect()
     }
 
     /// The classifiers that rows ask for on `variant`, in the order of `classifiers`.
     pub fn used_classifiers(&self, variant: &str) -> Vec<&str> {
-        let used = |name: &&String| {
-            self.rows
-                .iter()
-                .any(|row| row.representation == variant && row.classifier == **name)
-        };
-        self.classifiers
-            .keys()
-            .filter(used)
-            .map(String::as_str)
-            .collect()
+        let used =
+            |name: &&String| self.rows.iter().any(|row| row.representation == variant && row.classifier == **name);
+        self.classifiers.keys().filter(used).map(String::as_str).collect()
     }
 
     /// What stage 1 of `variant` depends on: seed, data and the variant's settings.
@@ -150,21 +138,10 @@ impl Recipe {
         data
     }
 
-    fn unknown<'a>(
-        &self,
-        kind: &'static str,
-        name: &str,
-        known: impl Iterator<Item = &'a String>,
-    ) -> RecipeError {
+    fn unknown<'a>(&self, kind: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> RecipeError {
         let known: Vec<String> = known.cloned().collect();
         let nearest = nearest(name, known.iter().map(String::as_str));
-        RecipeError::UnknownName {
-            recipe: self.recipe.clone(),
-            kind,
-            name: name.to_string(),
-            known,
-            nearest,
-        }
+        RecipeError::UnknownName { recipe: self.recipe.clone(), kind, name: name.to_string(), known, nearest }
     }
 }
 

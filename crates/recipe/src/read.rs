@@ -21,25 +21,15 @@ const LARGEST: u64 = 1 << 20;
 /// # Errors
 /// Every [`RecipeError`]: what is wrong, where in the file, and what was expected.
 pub fn read(path: &Path, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
-    let io = |source| RecipeError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
+    let io = |source| RecipeError::Io { path: path.to_path_buf(), source };
     let metadata = match fs_err::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(RecipeError::Missing {
-                path: path.to_path_buf(),
-                nearby_names: recipes_nearby(path),
-            });
+            return Err(RecipeError::Missing { path: path.to_path_buf(), nearby_names: recipes_nearby(path) });
         }
         other => other.map_err(io)?,
     };
     if metadata.len() > LARGEST {
-        return Err(RecipeError::TooLarge {
-            path: path.to_path_buf(),
-            bytes: metadata.len(),
-            limit: LARGEST,
-        });
+        return Err(RecipeError::TooLarge { path: path.to_path_buf(), bytes: metadata.len(), limit: LARGEST });
     }
     let bytes = fs_err::read(path).map_err(io)?;
     read_bytes(&bytes, &path.display().to_string(), overrides)
@@ -50,25 +40,14 @@ pub fn read(path: &Path, overrides: &[(String, String)]) -> Result<Recipe, Recip
 ///
 /// # Errors
 /// As [`read`], but for those about files.
-pub fn read_str(
-    text: &str,
-    name: &str,
-    overrides: &[(String, String)],
-) -> Result<Recipe, RecipeError> {
+pub fn read_str(text: &str, name: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
     read_bytes(text.as_bytes(), name, overrides)
 }
 
-fn read_bytes(
-    bytes: &[u8],
-    name: &str,
-    overrides: &[(String, String)],
-) -> Result<Recipe, RecipeError> {
+fn read_bytes(bytes: &[u8], name: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |newline| newline + 1);
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         RecipeError::NotUtf8 {
             name: name.to_string(),
             line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
@@ -76,18 +55,13 @@ fn read_bytes(
         }
     })?;
     // The tree first: it refuses what is not YAML and keys that stand twice. Then the types, for their lines.
-    let plain = Source {
-        name,
-        text,
-        overrides: &[],
-    };
+    let plain = Source { name, text, overrides: &[] };
     let mut tree: Value = serde_yaml::from_str(text).map_err(|error| explain(&plain, &error))?;
     if tree.is_null() {
         tree = Value::Mapping(Default::default());
     } else {
         let reader = serde_yaml::Deserializer::from_str(text);
-        let checked: Result<RawRecipe, _> =
-            serde_yaml::with::singleton_map_recursive::deserialize(reader);
+        let checked: Result<RawRecipe, _> = serde_yaml::with::singleton_map_recursive::deserialize(reader);
         checked.map_err(|error| explain(&plain, &error))?;
     }
     for (path, value) in overrides {
@@ -95,17 +69,8 @@ fn read_bytes(
     }
     merge_defaults(&mut tree);
     let raw = typed(&tree).map_err(|error| explain(&plain, &error))?;
-    let stem = Path::new(name)
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or("recipe");
-    resolve(raw, stem).map_err(|problem| {
-        problem.locate(&Source {
-            name,
-            text,
-            overrides,
-        })
-    })
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("recipe");
+    resolve(raw, stem).map_err(|problem| problem.locate(&Source { name, text, overrides }))
 }
 
 /// The raw form of a tree.
@@ -126,10 +91,7 @@ fn recipes_nearby(path: &Path) -> Vec<String> {
         };
         for entry in entries.flatten() {
             let file = entry.path();
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "yaml" || extension == "yml")
-            {
+            if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
                 found.push(file.display().to_string());
             }
         }
@@ -137,10 +99,7 @@ fn recipes_nearby(path: &Path) -> Vec<String> {
     // A folder's order is the file system's.
     found.sort();
     found.dedup();
-    if let Some(best) = nearest(
-        &path.display().to_string(),
-        found.iter().map(String::as_str),
-    ) {
+    if let Some(best) = nearest(&path.display().to_string(), found.iter().map(String::as_str)) {
         found.retain(|name| *name != best);
         found.insert(0, best);
     }

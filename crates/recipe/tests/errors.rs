@@ -7,20 +7,13 @@ const GOOD: &str = include_str!("common.yaml");
 
 /// The error of the good recipe with `from` replaced by `to`.
 fn error(from: &str, to: &str) -> String {
-    assert!(
-        GOOD.contains(from),
-        "the test replaces text that is there: {from}"
-    );
-    read_str(&GOOD.replacen(from, to, 1), "small.yaml", &[])
-        .expect_err("the recipe is wrong")
-        .to_string()
+    assert!(GOOD.contains(from), "the test replaces text that is there: {from}");
+    read_str(&GOOD.replacen(from, to, 1), "small.yaml", &[]).expect_err("the recipe is wrong").to_string()
 }
 
 fn set(path: &str, value: &str) -> String {
     let overrides = [(path.to_string(), value.to_string())];
-    read_str(GOOD, "small.yaml", &overrides)
-        .expect_err("the override is wrong")
-        .to_string()
+    read_str(GOOD, "small.yaml", &overrides).expect_err("the override is wrong").to_string()
 }
 
 macro_rules! errors {
@@ -86,32 +79,16 @@ fn settings_that_need_what_the_data_lack() {
     let none = GOOD
         .replace("  imbalance_factor: 100", "  meta_source: none")
         .replace("{lambda: 0.5,", "{prototypes: empirical,");
-    let tau = read_str(&none, "small.yaml", &[])
-        .expect_err("τ has nothing to be chosen on")
-        .to_string();
-    let one = [(
-        "classifiers.tau_norm".to_string(),
-        "{tau_norm: {taus: [1.0]}}".to_string(),
-    )];
+    let tau = read_str(&none, "small.yaml", &[]).expect_err("τ has nothing to be chosen on").to_string();
+    let one = [("classifiers.tau_norm".to_string(), "{tau_norm: {taus: [1.0]}}".to_string())];
     let alpha = none.replace("{fixed: 0.4}", "{adaptive: 0.2}");
-    let alpha = read_str(&alpha, "small.yaml", &one)
-        .expect_err("α has nothing to adapt to")
-        .to_string();
+    let alpha = read_str(&alpha, "small.yaml", &one).expect_err("α has nothing to adapt to").to_string();
     read_str(&none, "small.yaml", &one).expect("one τ needs no choice");
-    let cosine = GOOD.replace(
-        "    method: {ce: {}}",
-        "    method: {ce: {}}\n    head: {cosine: 16}",
-    );
+    let cosine = GOOD.replace("    method: {ce: {}}", "    method: {ce: {}}\n    head: {cosine: 16}");
     let cosine = cosine.replace("classifier: joint", "classifier: tau_norm");
-    let cosine = read_str(&cosine, "small.yaml", &[])
-        .expect_err("a cosine head has no norms")
-        .to_string();
-    let grey = GOOD
-        .replace("cifar100", "fashion_mnist")
-        .replace("  lr: 0.1", "  augmentation: autoaugment_cutout");
-    let grey = read_str(&grey, "small.yaml", &[])
-        .expect_err("one channel")
-        .to_string();
+    let cosine = read_str(&cosine, "small.yaml", &[]).expect_err("a cosine head has no norms").to_string();
+    let grey = GOOD.replace("cifar100", "fashion_mnist").replace("  lr: 0.1", "  augmentation: autoaugment_cutout");
+    let grey = read_str(&grey, "small.yaml", &[]).expect_err("one channel").to_string();
     insta::assert_snapshot!("together", [tau, alpha, cosine, grey].join("\n\n"));
 }
 
@@ -121,10 +98,7 @@ fn networks_and_augmentations_that_do_not_fit_the_images() {
         let data = format!("  dataset: {dataset}\n");
         let text = GOOD
             .replace("  dataset: cifar100\n  imbalance_factor: 100\n", &data)
-            .replace(
-                "    method: {ce: {}}",
-                &format!("    method: {{ce: {{}}}}\n    {line}"),
-            );
+            .replace("    method: {ce: {}}", &format!("    method: {{ce: {{}}}}\n    {line}"));
         read_str(&text, "small.yaml", &[])
     };
     let refused = [
@@ -137,10 +111,8 @@ fn networks_and_augmentations_that_do_not_fit_the_images() {
         ("cifar100", "micro_batch: 70000"),
         ("cifar100", "activation_checkpointing: 3"),
     ];
-    let all: Vec<String> = refused
-        .iter()
-        .map(|(dataset, line)| with(dataset, line).expect_err(line).to_string())
-        .collect();
+    let all: Vec<String> =
+        refused.iter().map(|(dataset, line)| with(dataset, line).expect_err(line).to_string()).collect();
     insta::assert_snapshot!("photo_networks", all.join("\n\n"));
     for (dataset, line) in [
         ("imagenet_lt", "backbone: resnet152"),
@@ -158,25 +130,13 @@ fn files_that_are_not_there_or_not_text() {
     let folder = std::env::temp_dir().join(format!("longtail-recipe-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     std::fs::write(folder.join("cifar.yaml"), "a: 1").expect("writable");
-    let missing = read(&folder.join("cifer.yaml"), &[])
-        .expect_err("there is none")
-        .to_string();
-    std::fs::write(
-        folder.join("latin1.yaml"),
-        b"recipe: x\ndescription: caf\xe9\n",
-    )
-    .expect("writable");
-    let latin1 = read(&folder.join("latin1.yaml"), &[])
-        .expect_err("not UTF-8")
-        .to_string();
+    let missing = read(&folder.join("cifer.yaml"), &[]).expect_err("there is none").to_string();
+    std::fs::write(folder.join("latin1.yaml"), b"recipe: x\ndescription: caf\xe9\n").expect("writable");
+    let latin1 = read(&folder.join("latin1.yaml"), &[]).expect_err("not UTF-8").to_string();
     std::fs::write(folder.join("huge.yaml"), vec![b'#'; (1 << 20) + 1]).expect("writable");
-    let huge = read(&folder.join("huge.yaml"), &[])
-        .expect_err("too large")
-        .to_string();
+    let huge = read(&folder.join("huge.yaml"), &[]).expect_err("too large").to_string();
     let folder_name = folder.display().to_string();
     std::fs::remove_dir_all(&folder).expect("removable");
-    let all = [missing, latin1, huge]
-        .join("\n")
-        .replace(&folder_name, "FOLDER");
+    let all = [missing, latin1, huge].join("\n").replace(&folder_name, "FOLDER");
     insta::assert_snapshot!("files", all);
 }

@@ -10,10 +10,7 @@ fn pipelines() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("the workspace has a folder pipelines")
         .map(|entry| entry.expect("its entries are readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     found.sort();
     found
@@ -25,23 +22,13 @@ fn every_pipeline_resolves_and_round_trips() {
     assert!(files.len() >= 5, "found {files:?}");
     for file in files {
         let recipe = read(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let stem = file
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .expect("a UTF-8 name");
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).expect("a UTF-8 name");
         assert_eq!(recipe.recipe, stem, "a recipe is called after its file");
-        assert!(
-            !recipe.description.is_empty(),
-            "{stem}: `cargo xtask list` shows the description"
-        );
-        let again = read_str(&recipe.to_yaml(), "recipe.yaml", &[])
-            .unwrap_or_else(|error| panic!("{stem}: {error}"));
+        assert!(!recipe.description.is_empty(), "{stem}: `cargo xtask list` shows the description");
+        let again = read_str(&recipe.to_yaml(), "recipe.yaml", &[]).unwrap_or_else(|error| panic!("{stem}: {error}"));
         assert_eq!(recipe, again, "{stem}");
         for variant in recipe.used_representations() {
-            assert_eq!(
-                recipe.representation_part(variant).unwrap(),
-                again.representation_part(variant).unwrap()
-            );
+            assert_eq!(recipe.representation_part(variant).unwrap(), again.representation_part(variant).unwrap());
         }
     }
 }
@@ -50,16 +37,9 @@ fn every_pipeline_resolves_and_round_trips() {
 fn every_pipeline_opens_with_source_expected_numbers_time_and_command() {
     for file in pipelines() {
         let text = std::fs::read_to_string(&file).expect("readable");
-        let header: Vec<&str> = text
-            .lines()
-            .take_while(|line| line.starts_with('#'))
-            .collect();
+        let header: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
         for key in ["# source:", "# expected:", "# time:", "# command:"] {
-            assert!(
-                header.iter().any(|line| line.starts_with(key)),
-                "{}: no line `{key}`",
-                file.display()
-            );
+            assert!(header.iter().any(|line| line.starts_with(key)), "{}: no line `{key}`", file.display());
         }
     }
 }

@@ -32,9 +32,7 @@ pub struct Prediction {
 
 /// Where the predictions of a row of a run lie.
 pub fn predictions_file(run: &Path, representation: &str, classifier: &str) -> PathBuf {
-    RunLayout::new(run)
-        .classifier(representation, classifier)
-        .join("predictions.safetensors")
+    RunLayout::new(run).classifier(representation, classifier).join("predictions.safetensors")
 }
 
 /// Every prediction there is, row by row and seed by seed. A row that was not run, or not to its end, has none.
@@ -79,10 +77,7 @@ fn check_hash(manifest: &Manifest, path: &Path) -> Result<(), ReportError> {
 
 fn read(row: usize, seed: u64, path: PathBuf) -> Result<Prediction, ReportError> {
     let file = TensorFile::open(&path)?;
-    let refuse = |what: String| ReportError::Predictions {
-        path: path.clone(),
-        what,
-    };
+    let refuse = |what: String| ReportError::Predictions { path: path.clone(), what };
     let predicted = file.expect_u32("predicted", &[None])?;
     let labels = file.expect_u32("labels", &[Some(predicted.len())])?;
     let class_counts = file.expect_u32("class_counts", &[None])?;
@@ -90,33 +85,15 @@ fn read(row: usize, seed: u64, path: PathBuf) -> Result<Prediction, ReportError>
         return Err(refuse("it holds no test image".to_owned()));
     }
     for (name, classes) in [("labels", &labels), ("predicted", &predicted)] {
-        if let Some(index) = classes
-            .iter()
-            .position(|class| *class as usize >= class_counts.len())
-        {
+        if let Some(index) = classes.iter().position(|class| *class as usize >= class_counts.len()) {
             let (class, count) = (classes[index], class_counts.len());
-            return Err(refuse(format!(
-                "`{name}`[{index}] is class {class}, but `class_counts` has {count} classes"
-            )));
+            return Err(refuse(format!("`{name}`[{index}] is class {class}, but `class_counts` has {count} classes")));
         }
     }
     let metadata = file.metadata();
-    let chosen = metadata
-        .get("chosen")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let chosen = metadata.get("chosen").and_then(Value::as_object).cloned().unwrap_or_default();
     let val_accuracy = metadata.get("val_accuracy").and_then(Value::as_f64);
-    Ok(Prediction {
-        row,
-        seed,
-        path,
-        predicted,
-        labels,
-        class_counts,
-        chosen,
-        val_accuracy,
-    })
+    Ok(Prediction { row, seed, path, predicted, labels, class_counts, chosen, val_accuracy })
 }
 
 fn same_training_set(first: &Prediction, other: &Prediction) -> Result<(), ReportError> {
@@ -131,11 +108,7 @@ fn same_training_set(first: &Prediction, other: &Prediction) -> Result<(), Repor
             ),
         });
     }
-    let differs = first
-        .class_counts
-        .iter()
-        .zip(&other.class_counts)
-        .position(|(a, b)| a != b);
+    let differs = first.class_counts.iter().zip(&other.class_counts).position(|(a, b)| a != b);
     match differs {
         None => Ok(()),
         Some(class) => Err(ReportError::OtherData {

@@ -41,20 +41,14 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// The overview of all rows that were run, then one figure for each.
 pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
-    let run: Vec<&RowSummary> = summary
-        .rows
-        .iter()
-        .filter(|row| !row.seeds.is_empty())
-        .collect();
+    let run: Vec<&RowSummary> = summary.rows.iter().filter(|row| !row.seeds.is_empty()).collect();
     let mut figures = Vec::new();
     if run.len() > 1 {
         let words = format!(
             "Accuracy against class count, all rows of {}: classes of about the same count share a point",
             summary.recipe
         );
-        figures.push(figure("all-rows.svg", words, |root| {
-            overview(root, summary, &run)
-        })?);
+        figures.push(figure("all-rows.svg", words, |root| overview(root, summary, &run))?);
     }
     for row in run {
         let words = format!(
@@ -64,9 +58,7 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
             row.seeds.len(),
             if row.seeds.len() == 1 { "" } else { "s" }
         );
-        figures.push(figure(&format!("{}.svg", row.method()), words, |root| {
-            one_row(root, summary, row)
-        })?);
+        figures.push(figure(&format!("{}.svg", row.method()), words, |root| one_row(root, summary, row))?);
     }
     Ok(figures)
 }
@@ -76,59 +68,30 @@ fn figure(
     words: String,
     draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<Figure, ReportError> {
-    let refuse = |what: String| ReportError::Figure {
-        name: name.to_owned(),
-        what,
-    };
+    let refuse = |what: String| ReportError::Figure { name: name.to_owned(), what };
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        root.fill(&WHITE)
-            .map_err(|error| refuse(error.to_string()))?;
+        root.fill(&WHITE).map_err(|error| refuse(error.to_string()))?;
         draw(&root).map_err(|error| refuse(error.to_string()))?;
         root.present().map_err(|error| refuse(error.to_string()))?;
     }
     // plotters knows no titles, and a screen reader knows nothing else.
-    let title = words
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
-    let end = svg
-        .find('>')
-        .ok_or_else(|| refuse("no svg element".to_owned()))?;
+    let title = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let end = svg.find('>').ok_or_else(|| refuse("no svg element".to_owned()))?;
     svg.insert_str(end + 1, &format!("\n<title>{title}</title>"));
     svg.insert_str(end, " role=\"img\"");
-    Ok(Figure {
-        name: name.to_owned(),
-        words,
-        svg,
-    })
+    Ok(Figure { name: name.to_owned(), words, svg })
 }
 
 /// The range of class counts, a little wider than the classes so that no point lies on the frame.
 fn counts(summary: &Summary) -> std::ops::Range<f64> {
-    let fewest = summary
-        .class_counts
-        .iter()
-        .copied()
-        .min()
-        .unwrap_or(1)
-        .max(1);
-    let most = summary
-        .class_counts
-        .iter()
-        .copied()
-        .max()
-        .unwrap_or(1)
-        .max(1);
+    let fewest = summary.class_counts.iter().copied().min().unwrap_or(1).max(1);
+    let most = summary.class_counts.iter().copied().max().unwrap_or(1).max(1);
     f64::from(fewest) / 1.25..f64::from(most) * 1.25
 }
 
-fn one_row(
-    root: &Area,
-    summary: &Summary,
-    row: &RowSummary,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn one_row(root: &Area, summary: &Summary, row: &RowSummary) -> Result<(), Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(root)
         .caption(row.method(), ("sans-serif", 18))
         .margin(14)
@@ -147,23 +110,12 @@ fn one_row(
         let Some(level) = row.mean.get(name).copied().flatten() else {
             continue;
         };
-        let ends = member
-            .iter()
-            .fold((f64::INFINITY, 0.0f64), |(low, high), point| {
-                (
-                    low.min(f64::from(point.count)),
-                    high.max(f64::from(point.count)),
-                )
-            });
-        chart.draw_series(LineSeries::new(
-            [(ends.0, level), (ends.1, level)],
-            COLOURS[1].stroke_width(2),
-        ))?;
+        let ends = member.iter().fold((f64::INFINITY, 0.0f64), |(low, high), point| {
+            (low.min(f64::from(point.count)), high.max(f64::from(point.count)))
+        });
+        chart.draw_series(LineSeries::new([(ends.0, level), (ends.1, level)], COLOURS[1].stroke_width(2)))?;
     }
-    let points = row
-        .per_class
-        .iter()
-        .filter_map(|point| Some((f64::from(point.count.max(1)), point.accuracy?)));
+    let points = row.per_class.iter().filter_map(|point| Some((f64::from(point.count.max(1)), point.accuracy?)));
     chart.draw_series(points.map(|point| Circle::new(point, 4, COLOURS[0].mix(0.75).filled())))?;
     Ok(())
 }
@@ -185,33 +137,18 @@ fn mesh(chart: &mut Chart) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn group_members<'a>(
-    summary: &Summary,
-    row: &'a RowSummary,
-) -> [(&'static str, Vec<&'a ClassPoint>); 3] {
+fn group_members<'a>(summary: &Summary, row: &'a RowSummary) -> [(&'static str, Vec<&'a ClassPoint>); 3] {
     let groups = summary.shot_groups;
-    let of = |member: &dyn Fn(u32) -> bool| {
-        row.per_class
-            .iter()
-            .filter(|point| member(point.count))
-            .collect()
-    };
+    let of = |member: &dyn Fn(u32) -> bool| row.per_class.iter().filter(|point| member(point.count)).collect();
     [
         ("many", of(&|count| count > groups.many_above)),
-        (
-            "medium",
-            of(&|count| count <= groups.many_above && count >= groups.few_below),
-        ),
+        ("medium", of(&|count| count <= groups.many_above && count >= groups.few_below)),
         ("few", of(&|count| count < groups.few_below)),
     ]
 }
 
 /// One line a row: colour by classifier, marker by representation.
-fn overview(
-    root: &Area,
-    summary: &Summary,
-    rows: &[&RowSummary],
-) -> Result<(), Box<dyn std::error::Error>> {
+fn overview(root: &Area, summary: &Summary, rows: &[&RowSummary]) -> Result<(), Box<dyn std::error::Error>> {
     let (left, _) = root.split_horizontally(LEGEND_FROM);
     let mut chart = ChartBuilder::on(&left)
         .margin(14)
@@ -227,53 +164,32 @@ fn overview(
         let colour = COLOURS[position(&classifiers, &row.classifier) % COLOURS.len()];
         let marker = position(&representations, &row.representation);
         let line = binned(&row.per_class);
-        chart.draw_series(LineSeries::new(
-            line.iter().copied(),
-            colour.stroke_width(2),
-        ))?;
+        chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?;
         for point in &line {
             draw_marker(&left, chart.backend_coord(point), marker, colour)?;
         }
         let y = 24 + legend_step * index as i32;
         let (from, to) = (LEGEND_FROM + 6, LEGEND_FROM + 34);
-        root.draw(&PathElement::new(
-            [(from, y), (to, y)],
-            colour.stroke_width(2),
-        ))?;
+        root.draw(&PathElement::new([(from, y), (to, y)], colour.stroke_width(2)))?;
         draw_marker(root, ((from + to) / 2, y), marker, colour)?;
-        root.draw(&Text::new(
-            row.method(),
-            (to + 8, y - 7),
-            ("sans-serif", 13),
-        ))?;
+        root.draw(&Text::new(row.method(), (to + 8, y - 7), ("sans-serif", 13)))?;
     }
     Ok(())
 }
 
 /// Circle, square, triangle, cross: by shape too, not by colour alone.
-fn draw_marker(
-    area: &Area,
-    at: (i32, i32),
-    marker: usize,
-    colour: RGBColor,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_marker(area: &Area, at: (i32, i32), marker: usize, colour: RGBColor) -> Result<(), Box<dyn std::error::Error>> {
     let (x, y) = at;
     match marker % 4 {
         0 => area.draw(&Circle::new(at, 4, colour.filled()))?,
-        1 => area.draw(&Rectangle::new(
-            [(x - 4, y - 4), (x + 4, y + 4)],
-            colour.filled(),
-        ))?,
+        1 => area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], colour.filled()))?,
         2 => area.draw(&TriangleMarker::new(at, 6, colour.filled()))?,
         _ => area.draw(&Cross::new(at, 4, colour.stroke_width(2)))?,
     }
     Ok(())
 }
 
-fn distinct<'a>(
-    rows: &[&'a RowSummary],
-    of: impl Fn(&'a RowSummary) -> &'a String,
-) -> Vec<&'a String> {
+fn distinct<'a>(rows: &[&'a RowSummary], of: impl Fn(&'a RowSummary) -> &'a String) -> Vec<&'a String> {
     let mut names = Vec::new();
     for row in rows {
         if !names.contains(&of(row)) {
@@ -290,19 +206,14 @@ fn position(names: &[&String], name: &String) -> usize {
 /// Classes sorted by count in at most `BINS` bins of as equal a number of classes as can be: geometric mean of the
 /// counts, mean accuracy.
 fn binned(points: &[ClassPoint]) -> Vec<(f64, f64)> {
-    let mut known: Vec<(u32, f64)> = points
-        .iter()
-        .filter_map(|point| Some((point.count.max(1), point.accuracy?)))
-        .collect();
+    let mut known: Vec<(u32, f64)> =
+        points.iter().filter_map(|point| Some((point.count.max(1), point.accuracy?))).collect();
     known.sort_by_key(|(count, _)| *count);
     let bins = known.len().min(BINS);
     (0..bins)
         .filter_map(|bin| {
             let bin = &known[bin * known.len() / bins..(bin + 1) * known.len() / bins];
-            let logs: Vec<f64> = bin
-                .iter()
-                .map(|(count, _)| f64::from(*count).ln())
-                .collect();
+            let logs: Vec<f64> = bin.iter().map(|(count, _)| f64::from(*count).ln()).collect();
             let accuracies: Vec<f64> = bin.iter().map(|(_, accuracy)| *accuracy).collect();
             Some((mean(&logs)?.exp(), mean(&accuracies)?))
         })
@@ -315,12 +226,7 @@ mod tests {
 
     #[test]
     fn bins_hold_every_class_once() {
-        let points: Vec<ClassPoint> = (0..25)
-            .map(|k| ClassPoint {
-                count: 10,
-                accuracy: Some(f64::from(k)),
-            })
-            .collect();
+        let points: Vec<ClassPoint> = (0..25).map(|k| ClassPoint { count: 10, accuracy: Some(f64::from(k)) }).collect();
         let bins = binned(&points);
         assert_eq!(bins.len(), BINS);
         assert!(bins.iter().all(|(count, _)| (count - 10.0).abs() < 1e-9));

@@ -18,12 +18,7 @@ pub struct Groups<T = Option<f64>> {
 impl<T> Groups<T> {
     /// The four with their names, in the order of every table.
     pub fn named(&self) -> [(&'static str, &T); 4] {
-        [
-            ("many", &self.many),
-            ("medium", &self.medium),
-            ("few", &self.few),
-            ("all", &self.all),
-        ]
+        [("many", &self.many), ("medium", &self.medium), ("few", &self.few), ("all", &self.all)]
     }
 
     /// The four through `f`, which gets the name too.
@@ -38,10 +33,7 @@ impl<T> Groups<T> {
 
     /// The one called `name`.
     pub fn get(&self, name: &str) -> Option<&T> {
-        self.named()
-            .into_iter()
-            .find(|(own, _)| *own == name)
-            .map(|(_, value)| value)
+        self.named().into_iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 }
 
@@ -50,8 +42,7 @@ pub type GroupSizes = Groups<usize>;
 
 /// Classes per group, by training images.
 pub fn group_sizes(class_counts: &[u32], shot_groups: ShotGroups) -> GroupSizes {
-    let count =
-        |member: &dyn Fn(u32) -> bool| class_counts.iter().filter(|count| member(**count)).count();
+    let count = |member: &dyn Fn(u32) -> bool| class_counts.iter().filter(|count| member(**count)).count();
     Groups {
         many: count(&|count| is_many(count, shot_groups)),
         medium: count(&|count| !is_many(count, shot_groups) && !is_few(count, shot_groups)),
@@ -88,11 +79,7 @@ pub fn group_accuracy(
         total[*label as usize] += 1;
         right[*label as usize] += u64::from(predicted == label);
     }
-    let per_class: Vec<Option<f64>> = right
-        .iter()
-        .zip(&total)
-        .map(|(right, total)| percent(*right, *total))
-        .collect();
+    let per_class: Vec<Option<f64>> = right.iter().zip(&total).map(|(right, total)| percent(*right, *total)).collect();
     let mean_over = |member: &dyn Fn(u32) -> bool| {
         let of_group: Vec<f64> = per_class
             .iter()
@@ -123,10 +110,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 /// The sample standard deviation (n − 1) of at least two values.
 pub fn sample_std(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares: f64 = values
-        .iter()
-        .map(|value| (value - mean) * (value - mean))
-        .sum();
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
@@ -140,40 +124,18 @@ mod tests {
         // Class 0 (many): 3 of 4 right; class 1 (medium): 0 of 1; class 2 (few) and class 3 (few): 1 of 1, 1 of 2.
         let labels = [0, 0, 0, 0, 1, 2, 3, 3];
         let predicted = [0, 0, 0, 1, 0, 2, 3, 0];
-        let (groups, per_class) =
-            group_accuracy(&predicted, &labels, &[500, 50, 5, 4], shot_groups(100, 20));
+        let (groups, per_class) = group_accuracy(&predicted, &labels, &[500, 50, 5, 4], shot_groups(100, 20));
         assert_eq!(per_class, [Some(75.0), Some(0.0), Some(100.0), Some(50.0)]);
-        assert_eq!(
-            groups,
-            Groups {
-                many: Some(75.0),
-                medium: Some(0.0),
-                few: Some(75.0),
-                all: Some(62.5)
-            }
-        );
+        assert_eq!(groups, Groups { many: Some(75.0), medium: Some(0.0), few: Some(75.0), all: Some(62.5) });
     }
 
     #[test]
     fn a_group_without_classes_is_none() {
         let (groups, _) = group_accuracy(&[0], &[0], &[500], shot_groups(100, 20));
-        assert_eq!(
-            groups,
-            Groups {
-                many: Some(100.0),
-                medium: None,
-                few: None,
-                all: Some(100.0)
-            }
-        );
+        assert_eq!(groups, Groups { many: Some(100.0), medium: None, few: None, all: Some(100.0) });
         assert_eq!(
             group_sizes(&[500, 101, 100, 20, 19], shot_groups(100, 20)),
-            Groups {
-                many: 2,
-                medium: 2,
-                few: 1,
-                all: 5
-            }
+            Groups { many: 2, medium: 2, few: 1, all: 5 }
         );
     }
 

@@ -7,13 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file,
-    run_main, stage_specs, write_atomic,
+    Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file, run_main,
+    stage_specs, write_atomic,
 };
 use longtail_recipe::Recipe;
-use longtail_report::{
-    SeedRun, Summary, collect, render, report_json, seed_runs, summarize, terminal_table,
-};
+use longtail_report::{SeedRun, Summary, collect, render, report_json, seed_runs, summarize, terminal_table};
 
 /// The table of a recipe's finished runs, beside the paper's numbers: report.md, report.html, report.json, figures/*.svg.
 #[derive(Parser)]
@@ -58,11 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let overrides = arguments
-        .set
-        .iter()
-        .map(|set| split_set(set))
-        .collect::<Result<Vec<_>>>()?;
+    let overrides = arguments.set.iter().map(|set| split_set(set)).collect::<Result<Vec<_>>>()?;
     let recipe = longtail_recipe::read(&arguments.recipe, &overrides)?;
     let runs = seed_runs(&arguments.run, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
@@ -86,20 +80,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         print!("{}", terminal_table(&summary));
     }
-    Ok(if summary.any_outside() {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if summary.any_outside() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn write(
-    recipe: &Recipe,
-    runs: &[SeedRun],
-    summary: &Summary,
-    out: &Path,
-    arguments: &Arguments,
-) -> Result<()> {
+fn write(recipe: &Recipe, runs: &[SeedRun], summary: &Summary, out: &Path, arguments: &Arguments) -> Result<()> {
     let options = BeginOptions {
         force: arguments.force,
         accept_stale: arguments.accept_stale,
@@ -120,25 +104,17 @@ fn write(
         write_atomic(&path, file.text.as_bytes())?;
         outputs.push((file.name, hash_file(&path)?));
     }
-    let outputs: Vec<(&str, FileHash)> = outputs
-        .iter()
-        .map(|(name, hash)| (name.as_str(), hash.clone()))
-        .collect();
+    let outputs: Vec<(&str, FileHash)> = outputs.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
     Ok(stage.finish(&outputs)?)
 }
 
 /// The predictions that are there: a row that was not run is shown as such, and is no input.
 fn spec(recipe: &Recipe, runs: &[SeedRun]) -> StageSpec {
     let dirs: Vec<PathBuf> = runs.iter().map(|run| run.dir.clone()).collect();
-    let rows: Vec<(&str, &str)> = recipe
-        .rows
-        .iter()
-        .map(|row| (row.representation.as_str(), row.classifier.as_str()))
-        .collect();
+    let rows: Vec<(&str, &str)> =
+        recipe.rows.iter().map(|row| (row.representation.as_str(), row.classifier.as_str())).collect();
     let mut spec = stage_specs::report(&dirs, &rows, recipe.report_part());
-    spec.inputs.retain(|input| {
-        input.path.is_file() && input.path.with_file_name("manifest.json").is_file()
-    });
+    spec.inputs.retain(|input| input.path.is_file() && input.path.with_file_name("manifest.json").is_file());
     spec
 }
 
@@ -150,10 +126,7 @@ fn clear_figures<'a>(out: &Path, kept: impl Iterator<Item = &'a str>) -> Result<
     };
     for entry in entries {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(".svg") && !kept.contains(&format!("figures/{name}").as_str()) {
             fs_err::remove_file(&path)?;
         }

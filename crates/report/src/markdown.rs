@@ -13,19 +13,11 @@ pub fn report_markdown(summary: &Summary, figures: &[Figure]) -> String {
     let grid = grid(summary);
     text.push_str(&line(grid.head.iter().map(|word| escaped(word))));
     let numbers = grid.lines.first().map_or(&[][..], |line| line.as_slice());
-    text.push_str(&line(
-        numbers
-            .iter()
-            .map(|cell| if cell.number { "---:" } else { "---" }.to_owned()),
-    ));
+    text.push_str(&line(numbers.iter().map(|cell| if cell.number { "---:" } else { "---" }.to_owned())));
     for cells in &grid.lines {
         text.push_str(&line(cells.iter().map(|cell| {
             let text = escaped(&cell.text);
-            if cell.best {
-                format!("**{text}**")
-            } else {
-                text
-            }
+            if cell.best { format!("**{text}**") } else { text }
         })));
     }
     text.push('\n');
@@ -53,16 +45,13 @@ fn chosen(summary: &Summary, text: &mut String) {
     if summary.rows.iter().all(|row| row.chosen.is_empty()) {
         return;
     }
-    text.push_str("\n## Chosen on validation data\n\n| row | seed | chosen | validation accuracy |\n|---|---|---|---:|\n");
+    text.push_str(
+        "\n## Chosen on validation data\n\n| row | seed | chosen | validation accuracy |\n|---|---|---|---:|\n",
+    );
     for row in &summary.rows {
         for (seed, chosen, accuracy) in &row.chosen {
             let accuracy = accuracy.map_or("–".to_owned(), |accuracy| format!("{accuracy:.2}"));
-            text.push_str(&line([
-                row.method(),
-                seed.to_string(),
-                escaped(chosen),
-                accuracy,
-            ]));
+            text.push_str(&line([row.method(), seed.to_string(), escaped(chosen), accuracy]));
         }
     }
 }

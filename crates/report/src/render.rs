@@ -25,22 +25,10 @@ pub fn render(summary: &Summary) -> Result<Vec<File>, ReportError> {
     let mut json = report_json(summary).to_string();
     json.push('\n');
     let mut files = vec![
-        File {
-            name: "report.md".to_owned(),
-            text: report_markdown(summary, &figures),
-        },
-        File {
-            name: "report.html".to_owned(),
-            text: report_html(summary, &figures)?,
-        },
-        File {
-            name: "report.json".to_owned(),
-            text: json,
-        },
+        File { name: "report.md".to_owned(), text: report_markdown(summary, &figures) },
+        File { name: "report.html".to_owned(), text: report_html(summary, &figures)? },
+        File { name: "report.json".to_owned(), text: json },
     ];
-    files.extend(figures.into_iter().map(|figure| File {
-        name: format!("figures/{}", figure.name),
-        text: figure.svg,
-    }));
+    files.extend(figures.into_iter().map(|figure| File { name: format!("figures/{}", figure.name), text: figure.svg }));
     Ok(files)
 }

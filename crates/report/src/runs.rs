@@ -19,18 +19,10 @@ impl SeedRun {
     /// # Errors
     /// [`ReportError::NotARun`] when it does not.
     pub fn new(dir: &Path) -> Result<Self, ReportError> {
-        let name = dir
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_prefix("seed-"));
+        let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("seed-"));
         let seed = name.and_then(|seed| seed.parse().ok());
-        let seed = seed.ok_or_else(|| ReportError::NotARun {
-            path: dir.to_path_buf(),
-        })?;
-        Ok(SeedRun {
-            seed,
-            dir: dir.to_path_buf(),
-        })
+        let seed = seed.ok_or_else(|| ReportError::NotARun { path: dir.to_path_buf() })?;
+        Ok(SeedRun { seed, dir: dir.to_path_buf() })
     }
 }
 
@@ -38,11 +30,7 @@ impl SeedRun {
 ///
 /// # Errors
 /// A folder that is no run, a seed twice, a seed that is not there, a folder that cannot be listed.
-pub fn seed_runs(
-    given: &[PathBuf],
-    folder: Option<&Path>,
-    seeds: &[u64],
-) -> Result<Vec<SeedRun>, ReportError> {
+pub fn seed_runs(given: &[PathBuf], folder: Option<&Path>, seeds: &[u64]) -> Result<Vec<SeedRun>, ReportError> {
     let mut runs = Vec::new();
     for dir in given {
         runs.push(SeedRun::new(dir)?);
@@ -52,19 +40,13 @@ pub fn seed_runs(
     }
     runs.sort_by_key(|run| run.seed);
     if let Some(twice) = runs.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
-        return Err(ReportError::SeedTwice {
-            seed: twice[1].seed,
-            path: twice[1].dir.clone(),
-        });
+        return Err(ReportError::SeedTwice { seed: twice[1].seed, path: twice[1].dir.clone() });
     }
     Ok(runs)
 }
 
 fn in_folder(folder: &Path, seeds: &[u64]) -> Result<Vec<SeedRun>, ReportError> {
-    let listing = |source| ReportError::Folder {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let listing = |source| ReportError::Folder { path: folder.to_path_buf(), source };
     let mut runs = Vec::new();
     for entry in fs_err::read_dir(folder).map_err(listing)? {
         let path = entry.map_err(listing)?.path();
@@ -102,23 +84,12 @@ mod tests {
             fs_err::create_dir(folder.path().join(name)).expect("writable");
         }
         let seeds = |runs: Vec<SeedRun>| runs.iter().map(|run| run.seed).collect::<Vec<_>>();
-        assert_eq!(
-            seeds(seed_runs(&[], Some(folder.path()), &[]).expect("listed")),
-            [9, 10]
-        );
-        assert_eq!(
-            seeds(seed_runs(&[], Some(folder.path()), &[10]).expect("listed")),
-            [10]
-        );
-        let missing = seed_runs(&[], Some(folder.path()), &[3])
-            .expect_err("no seed 3")
-            .to_string();
+        assert_eq!(seeds(seed_runs(&[], Some(folder.path()), &[]).expect("listed")), [9, 10]);
+        assert_eq!(seeds(seed_runs(&[], Some(folder.path()), &[10]).expect("listed")), [10]);
+        let missing = seed_runs(&[], Some(folder.path()), &[3]).expect_err("no seed 3").to_string();
         assert!(missing.ends_with("it holds 9, 10"), "{missing}");
         let twice = seed_runs(&[folder.path().join("seed-9")], Some(folder.path()), &[]);
         assert!(matches!(twice, Err(ReportError::SeedTwice { seed: 9, .. })));
-        assert!(matches!(
-            seed_runs(&[folder.path().join("report")], None, &[]),
-            Err(ReportError::NotARun { .. })
-        ));
+        assert!(matches!(seed_runs(&[folder.path().join("report")], None, &[]), Err(ReportError::NotARun { .. })));
     }
 }

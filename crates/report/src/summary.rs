@@ -90,24 +90,16 @@ pub enum Verdict {
 impl Summary {
     /// Whether a row lies outside its range: exit code 1.
     pub fn any_outside(&self) -> bool {
-        self.rows
-            .iter()
-            .any(|row| matches!(row.verdict, Verdict::Outside(_)))
+        self.rows.iter().any(|row| matches!(row.verdict, Verdict::Outside(_)))
     }
 }
 
 /// The summary of a recipe's predictions.
 pub fn summarize(recipe: &Recipe, predictions: &[Prediction]) -> Summary {
     let shot_groups = recipe.data.shot_groups;
-    let class_counts = predictions
-        .first()
-        .map(|first| first.class_counts.clone())
-        .unwrap_or_default();
+    let class_counts = predictions.first().map(|first| first.class_counts.clone()).unwrap_or_default();
     let rows = recipe.rows.iter().enumerate().map(|(index, row)| {
-        let own: Vec<&Prediction> = predictions
-            .iter()
-            .filter(|prediction| prediction.row == index)
-            .collect();
+        let own: Vec<&Prediction> = predictions.iter().filter(|prediction| prediction.row == index).collect();
         let mut summary = scores(&own, shot_groups);
         summary.representation = row.representation.clone();
         summary.classifier = row.classifier.clone();
@@ -138,48 +130,25 @@ fn scores(predictions: &[&Prediction], shot_groups: ShotGroups) -> RowSummary {
     let mut by_seed: Vec<Groups> = Vec::new();
     let mut by_class: Vec<Vec<Option<f64>>> = Vec::new();
     for prediction in predictions {
-        let (groups, per_class) = group_accuracy(
-            &prediction.predicted,
-            &prediction.labels,
-            &prediction.class_counts,
-            shot_groups,
-        );
+        let (groups, per_class) =
+            group_accuracy(&prediction.predicted, &prediction.labels, &prediction.class_counts, shot_groups);
         by_seed.push(groups);
         by_class.push(per_class);
     }
     let over_seeds = |name: &str, reduce: &dyn Fn(&[f64]) -> Option<f64>| {
-        let values: Vec<f64> = by_seed
-            .iter()
-            .filter_map(|groups| *groups.get(name)?)
-            .collect();
+        let values: Vec<f64> = by_seed.iter().filter_map(|groups| *groups.get(name)?).collect();
         reduce(&values)
     };
-    let empty: Groups<()> = Groups {
-        many: (),
-        medium: (),
-        few: (),
-        all: (),
-    };
-    let counts = predictions
-        .first()
-        .map_or(&[][..], |first| &first.class_counts);
+    let empty: Groups<()> = Groups { many: (), medium: (), few: (), all: () };
+    let counts = predictions.first().map_or(&[][..], |first| &first.class_counts);
     let per_class = counts.iter().enumerate().map(|(class, count)| {
-        let values: Vec<f64> = by_class
-            .iter()
-            .filter_map(|per_class| per_class[class])
-            .collect();
-        ClassPoint {
-            count: *count,
-            accuracy: mean(&values),
-        }
+        let values: Vec<f64> = by_class.iter().filter_map(|per_class| per_class[class]).collect();
+        ClassPoint { count: *count, accuracy: mean(&values) }
     });
     RowSummary {
         representation: String::new(),
         classifier: String::new(),
-        seeds: predictions
-            .iter()
-            .map(|prediction| prediction.seed)
-            .collect(),
+        seeds: predictions.iter().map(|prediction| prediction.seed).collect(),
         mean: empty.map(|name, _| over_seeds(name, &mean)),
         std: (predictions.len() > 1).then(|| empty.map(|name, _| over_seeds(name, &sample_std))),
         paper: None,
@@ -187,10 +156,7 @@ fn scores(predictions: &[&Prediction], shot_groups: ShotGroups) -> RowSummary {
         verdict: Verdict::Unpinned,
         note: None,
         per_class: per_class.collect(),
-        chosen: predictions
-            .iter()
-            .filter_map(|prediction| chosen(prediction))
-            .collect(),
+        chosen: predictions.iter().filter_map(|prediction| chosen(prediction)).collect(),
     }
 }
 
@@ -208,29 +174,15 @@ fn chosen(prediction: &Prediction) -> Option<(u64, String, Option<f64>)> {
             other => format!("{name} = {other}"),
         })
         .collect();
-    Some((
-        prediction.seed,
-        parts.join(", "),
-        prediction.val_accuracy.map(|fraction| 100.0 * fraction),
-    ))
+    Some((prediction.seed, parts.join(", "), prediction.val_accuracy.map(|fraction| 100.0 * fraction)))
 }
 
 fn paper(paper: &Accuracies) -> Groups {
-    Groups {
-        many: paper.many,
-        medium: paper.medium,
-        few: paper.few,
-        all: paper.all,
-    }
+    Groups { many: paper.many, medium: paper.medium, few: paper.few, all: paper.all }
 }
 
 fn ranges(expected: &ExpectedRanges) -> Groups<Option<[f64; 2]>> {
-    Groups {
-        many: expected.many,
-        medium: expected.medium,
-        few: expected.few,
-        all: expected.all,
-    }
+    Groups { many: expected.many, medium: expected.medium, few: expected.few, all: expected.all }
 }
 
 /// An empty group lies in no range: a recipe that pins it is wrong about its data.
@@ -258,25 +210,14 @@ mod tests {
 
     #[test]
     fn a_mean_on_the_edge_is_inside_and_an_empty_group_is_not() {
-        let mean = Groups {
-            many: Some(50.0),
-            medium: None,
-            few: Some(10.0),
-            all: Some(40.0),
-        };
+        let mean = Groups { many: Some(50.0), medium: None, few: Some(10.0), all: Some(40.0) };
         let pinned = |name: &str, range| {
             let nothing: Groups<Option<[f64; 2]>> = Groups::default();
             verdict(&mean, &nothing.map(|own, _| (own == name).then_some(range)))
         };
         assert_eq!(pinned("many", [50.0, 60.0]), Verdict::Inside);
-        assert_eq!(
-            pinned("all", [41.0, 60.0]),
-            Verdict::Outside(vec![("all", Some(40.0), [41.0, 60.0])])
-        );
-        assert!(matches!(
-            pinned("medium", [0.0, 100.0]),
-            Verdict::Outside(_)
-        ));
+        assert_eq!(pinned("all", [41.0, 60.0]), Verdict::Outside(vec![("all", Some(40.0), [41.0, 60.0])]));
+        assert!(matches!(pinned("medium", [0.0, 100.0]), Verdict::Outside(_)));
         assert_eq!(pinned("nothing", [0.0, 1.0]), Verdict::Unpinned);
     }
 }

@@ -15,11 +15,7 @@ pub fn terminal_table(summary: &Summary) -> String {
     table.set_header(&grid.head);
     for line in &grid.lines {
         table.add_row(line.iter().map(|cell| {
-            let alignment = if cell.number {
-                CellAlignment::Right
-            } else {
-                CellAlignment::Left
-            };
+            let alignment = if cell.number { CellAlignment::Right } else { CellAlignment::Left };
             comfy_table::Cell::new(&cell.text).set_alignment(alignment)
         }));
     }

@@ -30,79 +30,37 @@ pub(crate) fn grid(summary: &Summary) -> Grid {
         .map(|(name, _)| name)
         .filter(|name| summary.rows.iter().any(|row| paper(row, name).is_some()))
         .collect();
-    let pinned = summary.rows.iter().any(|row| {
-        row.expected
-            .named()
-            .iter()
-            .any(|(_, range)| range.is_some())
-    });
-    let mut head: Vec<String> = [
-        "representation",
-        "classifier",
-        "many",
-        "medium",
-        "few",
-        "all",
-    ]
-    .map(String::from)
-    .into();
+    let pinned = summary.rows.iter().any(|row| row.expected.named().iter().any(|(_, range)| range.is_some()));
+    let mut head: Vec<String> =
+        ["representation", "classifier", "many", "medium", "few", "all"].map(String::from).into();
     head.extend(paper_columns.iter().map(|name| format!("paper: {name}")));
     if pinned {
         head.push("expected".to_owned());
     }
     head.push("seeds".to_owned());
     let lines = summary.rows.iter().enumerate().map(|(index, row)| {
-        let mark = if row.note.is_some() {
-            format!(" [{}]", note_number(summary, index))
-        } else {
-            String::new()
-        };
-        let mut line = vec![
-            word(row.representation.clone()),
-            word(format!("{}{mark}", row.classifier)),
-        ];
+        let mark = if row.note.is_some() { format!(" [{}]", note_number(summary, index)) } else { String::new() };
+        let mut line = vec![word(row.representation.clone()), word(format!("{}{mark}", row.classifier))];
         for (name, mean) in row.mean.named() {
-            let std = row
-                .std
-                .as_ref()
-                .and_then(|std| std.get(name).copied().flatten());
-            line.push(Cell {
-                text: accuracy(row, *mean, std),
-                number: true,
-                best: is_best(summary, name, *mean),
-            });
+            let std = row.std.as_ref().and_then(|std| std.get(name).copied().flatten());
+            line.push(Cell { text: accuracy(row, *mean, std), number: true, best: is_best(summary, name, *mean) });
         }
         for name in &paper_columns {
             let text = paper(row, name).map_or("–".to_owned(), |value| format!("{value:.1}"));
-            line.push(Cell {
-                text,
-                number: true,
-                best: false,
-            });
+            line.push(Cell { text, number: true, best: false });
         }
         if pinned {
             line.push(word(expected(row)));
         }
         let seeds: Vec<String> = row.seeds.iter().map(u64::to_string).collect();
-        line.push(word(if seeds.is_empty() {
-            "–".to_owned()
-        } else {
-            seeds.join(", ")
-        }));
+        line.push(word(if seeds.is_empty() { "–".to_owned() } else { seeds.join(", ") }));
         line
     });
-    Grid {
-        head,
-        lines: lines.collect(),
-    }
+    Grid { head, lines: lines.collect() }
 }
 
 fn word(text: String) -> Cell {
-    Cell {
-        text,
-        number: false,
-        best: false,
-    }
+    Cell { text, number: false, best: false }
 }
 
 fn paper(row: &RowSummary, name: &str) -> Option<f64> {
@@ -120,10 +78,7 @@ pub(crate) fn accuracy(row: &RowSummary, mean: Option<f64>, std: Option<f64>) ->
 }
 
 fn is_best(summary: &Summary, name: &str, value: Option<f64>) -> bool {
-    let of_column = summary
-        .rows
-        .iter()
-        .filter_map(|row| row.mean.get(name).copied().flatten());
+    let of_column = summary.rows.iter().filter_map(|row| row.mean.get(name).copied().flatten());
     let most = of_column.clone().fold(f64::NEG_INFINITY, f64::max);
     // One row is not the best of anything.
     value == Some(most) && of_column.count() > 1
@@ -132,15 +87,7 @@ fn is_best(summary: &Summary, name: &str, value: Option<f64>) -> bool {
 /// `inside`, or what is outside.
 pub(crate) fn expected(row: &RowSummary) -> String {
     match &row.verdict {
-        Verdict::Unpinned
-            if row
-                .expected
-                .named()
-                .iter()
-                .any(|(_, range)| range.is_some()) =>
-        {
-            "not run".to_owned()
-        }
+        Verdict::Unpinned if row.expected.named().iter().any(|(_, range)| range.is_some()) => "not run".to_owned(),
         Verdict::Unpinned => "–".to_owned(),
         Verdict::Inside => "inside".to_owned(),
         Verdict::Outside(groups) => {
@@ -158,19 +105,12 @@ pub(crate) fn expected(row: &RowSummary) -> String {
 
 /// 1-based, among the rows that have a note.
 fn note_number(summary: &Summary, index: usize) -> usize {
-    summary.rows[..=index]
-        .iter()
-        .filter(|row| row.note.is_some())
-        .count()
+    summary.rows[..=index].iter().filter(|row| row.note.is_some()).count()
 }
 
 /// The notes in the order of their numbers.
 pub(crate) fn notes(summary: &Summary) -> Vec<String> {
-    summary
-        .rows
-        .iter()
-        .filter_map(|row| row.note.clone())
-        .collect()
+    summary.rows.iter().filter_map(|row| row.note.clone()).collect()
 }
 
 /// How the numbers came about: one sentence each.
@@ -179,10 +119,7 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
     let sizes = if summary.class_counts.is_empty() {
         String::new()
     } else {
-        format!(
-            " ({}, {} and {} classes)",
-            summary.sizes.many, summary.sizes.medium, summary.sizes.few
-        )
+        format!(" ({}, {} and {} classes)", summary.sizes.many, summary.sizes.medium, summary.sizes.few)
     };
     let mut facts = vec![format!(
         "Top-1 accuracy on the test set, in percent. many: more than {} training images of the class; few: fewer than \
@@ -190,15 +127,8 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
          group.",
         groups.many_above, groups.few_below
     )];
-    if let (Some(most), Some(fewest)) = (
-        summary.class_counts.iter().max(),
-        summary.class_counts.iter().min(),
-    ) {
-        let total: u64 = summary
-            .class_counts
-            .iter()
-            .map(|count| u64::from(*count))
-            .sum();
+    if let (Some(most), Some(fewest)) = (summary.class_counts.iter().max(), summary.class_counts.iter().min()) {
+        let total: u64 = summary.class_counts.iter().map(|count| u64::from(*count)).sum();
         facts.push(format!(
             "Data: {}{}: {} classes of {most} to {fewest} training images, {total} in all; {} test \
              images.",
@@ -208,46 +138,40 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
             summary.test_images
         ));
     }
-    facts.push(
-        match summary.meta_source {
-            MetaSource::Metasaug if summary.dataset == Dataset::Inaturalist2018.name() => format!(
-                "The meta set is {} images of each class, which are training images too; there is no validation set, and \
+    facts.push(match summary.meta_source {
+        MetaSource::Metasaug if summary.dataset == Dataset::Inaturalist2018.name() => format!(
+            "The meta set is {} images of each class, which are training images too; there is no validation set, and \
                  no hyper-parameter was chosen on data.",
-                summary.meta_per_class
-            ),
-            // ImageNet-LT, or a folder of photos: there is a validation list.
-            MetaSource::Metasaug if summary.imbalance_factor.is_none() => format!(
-                "Hyper-parameters were chosen on validation data, never on the test set: on the images of the validation \
+            summary.meta_per_class
+        ),
+        // ImageNet-LT, or a folder of photos: there is a validation list.
+        MetaSource::Metasaug if summary.imbalance_factor.is_none() => format!(
+            "Hyper-parameters were chosen on validation data, never on the test set: on the images of the validation \
                  list but for {} of each class, from which the meta-network learns.",
-                summary.meta_per_class
-            ),
-            MetaSource::Metasaug => format!(
-                "Hyper-parameters were chosen on validation data, never on the test set. The validation set is the \
+            summary.meta_per_class
+        ),
+        MetaSource::Metasaug => format!(
+            "Hyper-parameters were chosen on validation data, never on the test set. The validation set is the \
                  meta set: {} images of each class, held out before the long-tailed draw; the meta-network learns from \
                  the same images.",
-                summary.meta_per_class
-            ),
-            MetaSource::LtBalancedDraws if summary.dataset == Dataset::ImagenetLt.name() => {
-                "The meta batches are class-balanced draws from the training set. Hyper-parameters were chosen on the \
+            summary.meta_per_class
+        ),
+        MetaSource::LtBalancedDraws if summary.dataset == Dataset::ImagenetLt.name() => {
+            "The meta batches are class-balanced draws from the training set. Hyper-parameters were chosen on the \
                  validation list, never on the test set."
-                    .to_owned()
-            }
-            _ if summary.dataset == Dataset::ImagenetLt.name() => {
-                "There is no meta set. Hyper-parameters were chosen on the validation list, never on the test set.".to_owned()
-            }
-            MetaSource::LtBalancedDraws => "The meta batches are class-balanced draws from the training set; there is no \
+                .to_owned()
+        }
+        _ if summary.dataset == Dataset::ImagenetLt.name() => {
+            "There is no meta set. Hyper-parameters were chosen on the validation list, never on the test set."
+                .to_owned()
+        }
+        MetaSource::LtBalancedDraws => "The meta batches are class-balanced draws from the training set; there is no \
                                             validation set, and no hyper-parameter was chosen on data."
-                .to_owned(),
-            _ => "There is no meta set and no validation set; no hyper-parameter was chosen on data.".to_owned(),
-        },
-    );
+            .to_owned(),
+        _ => "There is no meta set and no validation set; no hyper-parameter was chosen on data.".to_owned(),
+    });
     facts.push("Every number is of the last epoch; no epoch was picked.".to_owned());
-    let most = summary
-        .rows
-        .iter()
-        .map(|row| row.seeds.len())
-        .max()
-        .unwrap_or(0);
+    let most = summary.rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
     facts.push(match most {
         0 => "Nothing was run yet.".to_owned(),
         1 => "One seed: no deviation can be given.".to_owned(),
@@ -269,9 +193,6 @@ pub(crate) mod tests {
             "data: {{dataset: cifar100, shot_groups: {{many_above: {many_above}, few_below: {few_below}}}}}\n\
              representations: {{ce: {{method: {{ce: {{}}}}}}}}\nclassifiers: {{joint: }}\n"
         );
-        longtail_recipe::read_str(&text, "test.yaml", &[])
-            .expect("the recipe holds")
-            .data
-            .shot_groups
+        longtail_recipe::read_str(&text, "test.yaml", &[]).expect("the recipe holds").data.shot_groups
     }
 }

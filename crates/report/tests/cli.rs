@@ -23,11 +23,7 @@ rows:
 const COUNTS: [u32; 10] = [5990, 3591, 2153, 1290, 773, 463, 278, 166, 99, 59];
 
 fn tensor(name: &str, values: &[u32]) -> NamedTensor {
-    NamedTensor {
-        name: name.to_owned(),
-        shape: vec![values.len()],
-        data: TensorData::U32(values.to_vec()),
-    }
+    NamedTensor { name: name.to_owned(), shape: vec![values.len()], data: TensorData::U32(values.to_vec()) }
 }
 
 /// Predictions of ten images a class, the first `right` of each right.
@@ -35,20 +31,9 @@ fn write_predictions(run: &Path, classifier: &str, right: usize, metadata: Value
     let path = predictions_file(run, "ce", classifier);
     fs_err::create_dir_all(path.parent().unwrap()).unwrap();
     let labels: Vec<u32> = (0..100).map(|image| image / 10).collect();
-    let predicted: Vec<u32> = (0..100)
-        .map(|image| {
-            if (image % 10) < right as u32 {
-                image / 10
-            } else {
-                (image / 10 + 1) % 10
-            }
-        })
-        .collect();
-    let tensors = [
-        tensor("class_counts", &COUNTS),
-        tensor("labels", &labels),
-        tensor("predicted", &predicted),
-    ];
+    let predicted: Vec<u32> =
+        (0..100).map(|image| if (image % 10) < right as u32 { image / 10 } else { (image / 10 + 1) % 10 }).collect();
+    let tensors = [tensor("class_counts", &COUNTS), tensor("labels", &labels), tensor("predicted", &predicted)];
     write_tensors(&path, &tensors, &metadata).unwrap();
     let seed = run.file_name().unwrap().to_str().unwrap().trim_start_matches("seed-").to_owned();
     let recipe = read_str(RECIPE, "small.yaml", &[("seed".to_owned(), seed)]).unwrap();
@@ -71,12 +56,7 @@ impl Runs {
         for seed in 0..2usize {
             let run = folder.path().join(format!("seed-{seed}"));
             write_predictions(&run, "joint", 5 + seed, json!({"chosen": {}}));
-            write_predictions(
-                &run,
-                "tau_norm",
-                7,
-                json!({"chosen": {"tau": 0.5}, "val_accuracy": 0.75}),
-            );
+            write_predictions(&run, "tau_norm", 7, json!({"chosen": {"tau": 0.5}, "val_accuracy": 0.75}));
         }
         Runs { folder }
     }
@@ -87,12 +67,7 @@ impl Runs {
 
     fn report(&self, more: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
-        command
-            .arg("--recipe")
-            .arg(self.path("small.yaml"))
-            .arg("--runs")
-            .arg(self.folder.path())
-            .args(more);
+        command.arg("--recipe").arg(self.path("small.yaml")).arg("--runs").arg(self.folder.path()).args(more);
         command.env("COLUMNS", "200").output().unwrap()
     }
 }
@@ -110,34 +85,18 @@ fn the_table_is_printed_and_written_and_then_there_is_nothing_to_do() {
     for words in ["55.00 ± 7.07", "70.00 ± 0.00", "38.3", "not run", "inside"] {
         assert!(table.contains(words), "{words} in {table}");
     }
-    for file in [
-        "report.md",
-        "report.html",
-        "report.json",
-        "manifest.json",
-        "figures/all-rows.svg",
-        "figures/ce+joint.svg",
-    ] {
+    for file in
+        ["report.md", "report.html", "report.json", "manifest.json", "figures/all-rows.svg", "figures/ce+joint.svg"]
+    {
         assert!(runs.path("report").join(file).is_file(), "{file}");
     }
     let page = runs.path("report/report.html");
-    let (bytes, written) = (
-        fs_err::read(&page).unwrap(),
-        fs_err::metadata(&page).unwrap().modified().unwrap(),
-    );
+    let (bytes, written) = (fs_err::read(&page).unwrap(), fs_err::metadata(&page).unwrap().modified().unwrap());
     let second = runs.report(&[]);
     assert_eq!(text(&second.stdout), table);
-    assert_eq!(
-        fs_err::metadata(&page).unwrap().modified().unwrap(),
-        written,
-        "up to date"
-    );
+    assert_eq!(fs_err::metadata(&page).unwrap().modified().unwrap(), written, "up to date");
     assert_eq!(runs.report(&["--force"]).status.code(), Some(0));
-    assert_eq!(
-        fs_err::read(&page).unwrap(),
-        bytes,
-        "the same artifacts give the same bytes"
-    );
+    assert_eq!(fs_err::read(&page).unwrap(), bytes, "the same artifacts give the same bytes");
 }
 
 #[test]
@@ -145,8 +104,7 @@ fn json_goes_to_the_terminal_and_the_file_alike() {
     let runs = Runs::new();
     let output = runs.report(&["--json", "--seeds", "1"]);
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let written: Value =
-        serde_json::from_slice(&fs_err::read(runs.path("report/report.json")).unwrap()).unwrap();
+    let written: Value = serde_json::from_slice(&fs_err::read(runs.path("report/report.json")).unwrap()).unwrap();
     assert_eq!(printed, written);
     assert_eq!(printed["rows"][0]["seeds"], json!([1]));
     assert_eq!(printed["rows"][0]["all"], 60.0);
@@ -173,18 +131,11 @@ fn what_cannot_be_reported_gives_exit_code_2_and_leaves_the_report() {
     let output = runs.report(&[]);
     assert_eq!(output.status.code(), Some(2));
     let words = text(&output.stderr);
-    assert!(
-        words.contains("predictions.safetensors") && words.contains("hint:"),
-        "{words}"
-    );
+    assert!(words.contains("predictions.safetensors") && words.contains("hint:"), "{words}");
     assert_eq!(fs_err::read(runs.path("report/report.md")).unwrap(), before);
     let missing = runs.report(&["--seeds", "7"]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(
-        text(&missing.stderr).contains("no run of seed 7"),
-        "{}",
-        text(&missing.stderr)
-    );
+    assert!(text(&missing.stderr).contains("no run of seed 7"), "{}", text(&missing.stderr));
 }
 
 fn recipe() -> Recipe {
@@ -195,31 +146,19 @@ fn collect_error(change: impl FnOnce(&Path)) -> String {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     change(&path);
-    let seeds = [0, 1].map(|seed| SeedRun {
-        seed,
-        dir: runs.path(&format!("seed-{seed}")),
-    });
-    let error = collect(&recipe(), &seeds)
-        .expect_err("the predictions do not hold")
-        .to_string();
+    let seeds = [0, 1].map(|seed| SeedRun { seed, dir: runs.path(&format!("seed-{seed}")) });
+    let error = collect(&recipe(), &seeds).expect_err("the predictions do not hold").to_string();
     error.replace(&runs.folder.path().display().to_string(), "RUNS")
 }
 
 #[test]
 fn predictions_that_contradict_themselves_are_refused() {
     let write = |path: &Path, counts: &[u32], labels: &[u32], predicted: &[u32]| {
-        let tensors = [
-            tensor("class_counts", counts),
-            tensor("labels", labels),
-            tensor("predicted", predicted),
-        ];
+        let tensors = [tensor("class_counts", counts), tensor("labels", labels), tensor("predicted", predicted)];
         write_tensors(path, &tensors, &json!({})).unwrap();
     };
     let label = collect_error(|path| write(path, &COUNTS, &[0, 10], &[0, 1]));
-    assert!(
-        label.contains("`labels`[1] is class 10, but `class_counts` has 10 classes"),
-        "{label}"
-    );
+    assert!(label.contains("`labels`[1] is class 10, but `class_counts` has 10 classes"), "{label}");
     let length = collect_error(|path| write(path, &COUNTS, &[0, 1, 2], &[0, 1]));
     assert!(length.contains("labels"), "{length}");
     let empty = collect_error(|path| write(path, &COUNTS, &[], &[]));
@@ -231,14 +170,8 @@ fn predictions_that_contradict_themselves_are_refused() {
 #[test]
 fn a_row_without_a_manifest_has_not_finished() {
     let runs = Runs::new();
-    fs_err::remove_file(
-        predictions_file(&runs.path("seed-0"), "ce", "joint").with_file_name("manifest.json"),
-    )
-    .unwrap();
-    let seeds = [SeedRun {
-        seed: 0,
-        dir: runs.path("seed-0"),
-    }];
+    fs_err::remove_file(predictions_file(&runs.path("seed-0"), "ce", "joint").with_file_name("manifest.json")).unwrap();
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0") }];
     let summary = summarize(&recipe(), &collect(&recipe(), &seeds).unwrap());
     assert!(summary.rows[0].seeds.is_empty() && summary.rows[1].seeds == [0]);
 }
@@ -248,10 +181,7 @@ fn no_damage_makes_the_reader_panic() {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     let good = fs_err::read(&path).unwrap();
-    let seeds = [SeedRun {
-        seed: 0,
-        dir: runs.path("seed-0"),
-    }];
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0") }];
     // Every cut of the header, some of the data; one flipped bit in every byte of the header.
     for end in (0..good.len()).filter(|end| *end < 64 || end % 37 == 0) {
         fs_err::write(&path, &good[..end]).unwrap();

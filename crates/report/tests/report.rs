@@ -33,11 +33,7 @@ fn prediction(row: usize, seed: u64, right: impl Fn(u32) -> u32) -> Prediction {
     for class in 0..10 {
         for image in 0..10 {
             labels.push(class);
-            predicted.push(if image < right(class) {
-                class
-            } else {
-                (class + 1) % 10
-            });
+            predicted.push(if image < right(class) { class } else { (class + 1) % 10 });
         }
     }
     Prediction {
@@ -94,15 +90,7 @@ fn means_deviations_and_verdicts() {
     assert_eq!(joint.mean.all, Some(55.5));
     assert!((joint.std.unwrap().all.unwrap() - 0.5f64.sqrt()).abs() < 1e-12);
     assert_eq!(joint.mean.many, Some((100.0 + 90.0 + 80.0 + 70.0) / 4.0));
-    assert_eq!(
-        summary.sizes,
-        GroupSizes {
-            many: 4,
-            medium: 3,
-            few: 3,
-            all: 10
-        }
-    );
+    assert_eq!(summary.sizes, GroupSizes { many: 4, medium: 3, few: 3, all: 10 });
     assert_eq!(summary.rows[1].verdict, Verdict::Inside);
     assert!(matches!(&summary.rows[2].verdict, Verdict::Outside(groups) if groups[0].0 == "few"));
     assert_eq!(summary.rows[3].verdict, Verdict::Unpinned);
@@ -112,26 +100,14 @@ fn means_deviations_and_verdicts() {
 #[test]
 fn json_has_the_schema_and_nothing_else() {
     let report = report_json(&summary());
-    let keys = |value: &Value| {
-        value
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&report), ["recipe", "rows"]);
     assert_eq!(report["recipe"], "small");
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
     let groups = ["all", "few", "many", "medium"];
     for row in rows {
-        assert_eq!(
-            keys(row),
-            [
-                "all", "few", "many", "medium", "method", "paper", "seeds", "std"
-            ]
-        );
+        assert_eq!(keys(row), ["all", "few", "many", "medium", "method", "paper", "seeds", "std"]);
         for key in groups {
             assert!(row[key].is_number() || row[key].is_null());
         }
@@ -144,10 +120,7 @@ fn json_has_the_schema_and_nothing_else() {
     // √0.5, rounded to four digits.
     assert_eq!(rows[0]["std"]["all"].to_string(), "0.7071");
     assert_eq!(rows[0]["seeds"], json!([0, 1]));
-    assert_eq!(
-        rows[0]["paper"],
-        json!({"many": null, "medium": null, "few": null, "all": 38.3})
-    );
+    assert_eq!(rows[0]["paper"], json!({"many": null, "medium": null, "few": null, "all": 38.3}));
     assert!(rows[2]["std"].is_null(), "one seed");
     assert_eq!(
         rows[3],
@@ -187,18 +160,11 @@ fn pages_and_figures_are_whole() {
     );
     let html = &files[1].text;
     assert_eq!(html.matches("<svg").count(), 4, "figures stand in the page");
-    assert!(
-        !html
-            .replace("http://www.w3.org/2000/svg", "")
-            .contains("://"),
-        "the page needs nothing from outside"
-    );
+    assert!(!html.replace("http://www.w3.org/2000/svg", "").contains("://"), "the page needs nothing from outside");
     assert_eq!(html.matches("<td").count(), html.matches("</td>").count());
     for file in &files[3..] {
         assert!(
-            file.text.starts_with("<svg")
-                && file.text.trim_end().ends_with("</svg>")
-                && file.text.contains("<title>")
+            file.text.starts_with("<svg") && file.text.trim_end().ends_with("</svg>") && file.text.contains("<title>")
         );
         assert!(!file.text.contains("NaN") && !file.text.contains("inf"));
     }
@@ -209,20 +175,14 @@ fn pages_and_figures_are_whole() {
 #[test]
 fn words_of_a_recipe_cannot_break_the_page() {
     let text = RECIPE.replace("later", "'<script>alert(1)</script>'");
-    let html = render(&summarize(
-        &read_str(&text, "small.yaml", &[]).unwrap(),
-        &predictions(),
-    ))
-    .unwrap()[1]
-        .text
-        .clone();
+    let html =
+        render(&summarize(&read_str(&text, "small.yaml", &[]).unwrap(), &predictions())).unwrap()[1].text.clone();
     assert!(!html.contains("<script>"));
 }
 
 #[test]
 fn one_class_count_for_all_still_draws() {
     let mut even = predictions();
-    even.iter_mut()
-        .for_each(|prediction| prediction.class_counts = vec![5990; 10]);
+    even.iter_mut().for_each(|prediction| prediction.class_counts = vec![5990; 10]);
     assert_eq!(render(&summarize(&recipe(), &even)).unwrap().len(), 7);
 }

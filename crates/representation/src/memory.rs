@@ -82,13 +82,7 @@ impl Memory {
     /// The most that is held at once.
     pub fn total(&self) -> usize {
         // A checkpoint is written between steps, but no buffer is given back for it.
-        self.weights
-            + self.gradients
-            + self.tapes
-            + self.passes
-            + self.prototypes
-            + self.batches
-            + self.checkpoint
+        self.weights + self.gradients + self.tapes + self.passes + self.prototypes + self.batches + self.checkpoint
     }
 
     /// One line for the user.
@@ -136,7 +130,8 @@ pub fn available_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let free = line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1024)?;
-    let number = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse::<usize>().ok();
+    let number =
+        |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse::<usize>().ok();
     let group = number("memory.max").map(|most| most.saturating_sub(number("memory.current").unwrap_or(0)));
     Some(group.map_or(free, |group| group.min(free)))
 }

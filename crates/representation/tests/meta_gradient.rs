@@ -155,7 +155,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn where_batch_norm_stands_still_parts_give_the_whole_batchs_gradients() {
-    let mut of = |most: usize| {
+    let of = |most: usize| {
         let mut settings = settings(true, 180.0);
         (settings.meta_bn, settings.micro) = (MetaBn::Running, MicroBatch::new(most, BATCH));
         let mut bench = bench(settings, HeadForm::Linear, false);

@@ -17,9 +17,9 @@ use longtail_artifact::cli::WithHint;
 
 use self::measure::{Effort, RowResult, Torch, Workers};
 use self::rows::{Row, Threads};
-use crate::{binaries, workspace};
 use crate::cli::BenchArgs;
 use crate::setup::{self, Need};
+use crate::{binaries, workspace};
 
 const FULL_SECS: f64 = 30.0;
 const QUICK_SECS: f64 = 2.0;

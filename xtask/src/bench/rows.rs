@@ -170,8 +170,10 @@ fn photographs() -> Vec<Row> {
         threads: Threads::Each,
         has_memory: false,
     };
-    let exact =
-        |transform: &str| Peer::Ours { label: "our exact", case: format!("photo transform={transform} decode=exact side=224") };
+    let exact = |transform: &str| Peer::Ours {
+        label: "our exact",
+        case: format!("photo transform={transform} decode=exact side=224"),
+    };
     vec![
         row("one photograph, training transform, exact", "train", "exact", Peer::Torch),
         row("one photograph, training transform, scaled", "train", "scaled", exact("train")),

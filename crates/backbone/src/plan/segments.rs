@@ -154,8 +154,7 @@ mod tests {
         for name in ["resnet50", "resnext50_32x4d", "resnet101", "resnet152"] {
             let graph = graph(name, 224);
             let (whole, cut) = (Plan::new(&graph, false), Plan::new(&graph, true));
-            let elements =
-                |plan: &Plan| plan.tape.iter().chain(&plan.arena).chain(&plan.inside).sum::<usize>();
+            let elements = |plan: &Plan| plan.tape.iter().chain(&plan.arena).chain(&plan.inside).sum::<usize>();
             let (all, rest) = (elements(&whole), elements(&cut));
             let tapes = [&whole, &cut].map(|plan| plan.tape.iter().sum::<usize>());
             println!("{name}: {rest} of {all}, tape {} of {}", tapes[1], tapes[0]);

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{Preset, RawSchedule};
 use crate::resolved::{
-    BetaMode, CountRule, CovCenter, CovSpace, FeatNorm, MpfaPrototypes, NcmNormalize, NeighborRule,
-    NeighborWeights, ProtoScale, Regen, Sampler, TailRule,
+    BetaMode, CountRule, CovCenter, CovSpace, FeatNorm, MpfaPrototypes, NcmNormalize, NeighborRule, NeighborWeights,
+    ProtoScale, Regen, Sampler, TailRule,
 };
 
 #[derive(Debug, Clone, Deserialize)]

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::Preset;
 use crate::resolved::{
-    Augmentation, Backbone, EmaMomentum, EmaOrder, HeadKind, Jvp, MetaAug, MetaBn, MetaLoss,
-    MetaOptimizer, MetaScale, ProtoSpace, Prototypes, Sampler, Stage1Loss, VirtualStep, WdGroups,
+    Augmentation, Backbone, EmaMomentum, EmaOrder, HeadKind, Jvp, MetaAug, MetaBn, MetaLoss, MetaOptimizer, MetaScale,
+    ProtoSpace, Prototypes, Sampler, Stage1Loss, VirtualStep, WdGroups,
 };
 
 #[derive(Debug, Clone, Default, Deserialize)]

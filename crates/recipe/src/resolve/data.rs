@@ -55,25 +55,12 @@ fn drawn(
         raw.meta_per_class,
         10,
         1..=per_class - 1,
-        &format!(
-            "`{}` has {per_class} training images per class",
-            dataset.name()
-        ),
+        &format!("`{}` has {per_class} training images per class", dataset.name()),
     )?;
     // What the long-tailed draw starts from, protocol.md §7.
-    let base = if meta_source == MetaSource::Metasaug {
-        per_class - meta_per_class
-    } else {
-        per_class
-    };
+    let base = if meta_source == MetaSource::Metasaug { per_class - meta_per_class } else { per_class };
     if let Some(cap) = raw.max_per_class {
-        at.count(
-            "max_per_class",
-            Some(cap as usize),
-            0,
-            1..=base,
-            "training images of a class, meta set aside",
-        )?;
+        at.count("max_per_class", Some(cap as usize), 0, 1..=base, "training images of a class, meta set aside")?;
     }
     let largest = raw.max_per_class.map_or(base, |cap| cap as usize);
     let imbalance_factor = at.real(
@@ -92,10 +79,9 @@ fn drawn(
 
 /// A photo set: its lists say which image is for what.
 fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
-    for (key, given) in [
-        ("imbalance_factor", raw.imbalance_factor.is_some()),
-        ("subset_seed", raw.subset_seed.is_some()),
-    ] {
+    for (key, given) in
+        [("imbalance_factor", raw.imbalance_factor.is_some()), ("subset_seed", raw.subset_seed.is_some())]
+    {
         if given {
             return Err(at.key(key).conflict(
                 format!(
@@ -107,35 +93,17 @@ fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
         }
     }
     let (default, most, source) = match dataset {
-        Dataset::ImagenetLt => (
-            10,
-            19,
-            "the validation list has 20 images of each class, and one at least is left for validation",
-        ),
+        Dataset::ImagenetLt => {
+            (10, 19, "the validation list has 20 images of each class, and one at least is left for validation")
+        }
         Dataset::Inaturalist2018 => (2, 2, "the smallest class has 2 training images"),
         _ => (10, 1_000_000, "images of a class in `val/`"),
     };
-    let meta_per_class = at.count(
-        "meta_per_class",
-        raw.meta_per_class,
-        default,
-        1..=most,
-        source,
-    )?;
+    let meta_per_class = at.count("meta_per_class", raw.meta_per_class, default, 1..=most, source)?;
     if let Some(cap) = raw.max_per_class {
-        at.count(
-            "max_per_class",
-            Some(cap as usize),
-            0,
-            1..=u32::MAX as usize,
-            "images of a class",
-        )?;
+        at.count("max_per_class", Some(cap as usize), 0, 1..=u32::MAX as usize, "images of a class")?;
     }
-    Ok(Parts {
-        imbalance_factor: None,
-        meta_per_class,
-        subset_seed: None,
-    })
+    Ok(Parts { imbalance_factor: None, meta_per_class, subset_seed: None })
 }
 
 fn shot_groups(at: &At, raw: Option<RawShotGroups>) -> Result<ShotGroups, Problem> {
@@ -149,10 +117,7 @@ fn shot_groups(at: &At, raw: Option<RawShotGroups>) -> Result<ShotGroups, Proble
             "no class can be both many and few",
         ));
     }
-    Ok(ShotGroups {
-        many_above,
-        few_below,
-    })
+    Ok(ShotGroups { many_above, few_below })
 }
 
 fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Normalize, Problem> {
@@ -163,16 +128,11 @@ fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Nor
         let at = at.key(key);
         let channels = dataset.channels();
         if values.len() != channels {
-            let what = format!(
-                "{} numbers for {channels} channels of `{}`",
-                values.len(),
-                dataset.name()
-            );
+            let what = format!("{} numbers for {channels} channels of `{}`", values.len(), dataset.name());
             return Err(at.conflict(what, "give one number for each channel"));
         }
         for (channel, value) in values.iter().enumerate() {
-            at.key(channel)
-                .in_span(f64::from(*value), legal, "pixels are scaled to 0..1")?;
+            at.key(channel).in_span(f64::from(*value), legal, "pixels are scaled to 0..1")?;
         }
         Ok(values)
     };

@@ -39,8 +39,7 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
     for (name, entry) in raw.classifiers.unwrap_or_default() {
         let at = At::root("classifiers").key(&name);
         at.folder_name(&name)?;
-        let entry = entry
-            .ok_or_else(|| at.missing("a method", &format!("one of {}", METHODS.join(", "))))?;
+        let entry = entry.ok_or_else(|| at.missing("a method", &format!("one of {}", METHODS.join(", "))))?;
         let resolved = classifier::resolve(&at, entry, &data)?;
         classifiers.insert(name, resolved);
     }
@@ -74,19 +73,7 @@ fn features(raw: Option<RawFeatures>) -> Result<FeaturesRecipe, Problem> {
     let at = At::root("features");
     let raw = raw.unwrap_or_default();
     Ok(FeaturesRecipe {
-        views: at.count(
-            "views",
-            raw.views,
-            0,
-            0..=1000,
-            "each view is a dump of the whole training set",
-        )?,
-        batch_size: at.count(
-            "batch_size",
-            raw.batch_size,
-            256,
-            1..=65536,
-            "images per forward",
-        )?,
+        views: at.count("views", raw.views, 0, 0..=1000, "each view is a dump of the whole training set")?,
+        batch_size: at.count("batch_size", raw.batch_size, 256, 1..=65536, "images per forward")?,
     })
 }

@@ -6,17 +6,10 @@ use crate::raw::{Preset, RawCe, RawEma, RawMetaNetwork, RawMpcl};
 use crate::resolved::*;
 
 pub(super) fn resolve_ce(at: &At, raw: RawCe) -> Result<CeRecipe, Problem> {
-    Ok(CeRecipe {
-        ema: ema(&at.key("ema"), raw.ema, Preset::Defaults)?,
-    })
+    Ok(CeRecipe { ema: ema(&at.key("ema"), raw.ema, Preset::Defaults)? })
 }
 
-pub(super) fn resolve(
-    at: &At,
-    raw: RawMpcl,
-    epochs: usize,
-    data: &DataRecipe,
-) -> Result<MpclRecipe, Problem> {
+pub(super) fn resolve(at: &At, raw: RawMpcl, epochs: usize, data: &DataRecipe) -> Result<MpclRecipe, Problem> {
     let preset = raw.preset.unwrap_or_default();
     let start = defaults::mpcl(preset);
     let prototypes = raw.prototypes.unwrap_or(start.prototypes);
@@ -36,13 +29,7 @@ pub(super) fn resolve(
             "λ; the paper tries 0.1 to 0.9",
         )?,
         lambda_ramp_epochs: raw.lambda_ramp_epochs.unwrap_or(start.lambda_ramp_epochs),
-        tau: at.real(
-            "tau",
-            raw.tau,
-            start.tau,
-            Span::above(0.0, 100.0),
-            "τ, a temperature; the paper takes 0.07",
-        )?,
+        tau: at.real("tau", raw.tau, start.tau, Span::above(0.0, 100.0), "τ, a temperature; the paper takes 0.07")?,
         t_th_frac: at.real(
             "t_th_frac",
             raw.t_th_frac,
@@ -53,18 +40,8 @@ pub(super) fn resolve(
         pc_warm: raw.pc_warm.unwrap_or(start.pc_warm),
         ema: ema(&at.key("ema"), raw.ema, preset)?,
         ema_after_tth: raw.ema_after_tth.unwrap_or(start.ema_after_tth),
-        meta_network: meta_network(
-            &at.key("meta_network"),
-            raw.meta_network.unwrap_or_default(),
-            start.meta_network,
-        )?,
-        meta_batch: at.count(
-            "meta_batch",
-            raw.meta_batch,
-            start.meta_batch,
-            0..=65536,
-            "0 means batch_size",
-        )?,
+        meta_network: meta_network(&at.key("meta_network"), raw.meta_network.unwrap_or_default(), start.meta_network)?,
+        meta_batch: at.count("meta_batch", raw.meta_batch, start.meta_batch, 0..=65536, "0 means batch_size")?,
         meta_aug: raw.meta_aug.unwrap_or(start.meta_aug),
         meta_every: at.count(
             "meta_every",
@@ -87,7 +64,10 @@ fn check_times(at: &At, mpcl: &MpclRecipe, epochs: usize) -> Result<(), Problem>
     let threshold = mpcl.t_th(epochs);
     if threshold >= epochs {
         return Err(at.key("t_th_frac").conflict(
-            format!("T_th = ⌈{} · {epochs}⌉ = {threshold} of {epochs} epochs: the contrast would never begin", mpcl.t_th_frac),
+            format!(
+                "T_th = ⌈{} · {epochs}⌉ = {threshold} of {epochs} epochs: the contrast would never begin",
+                mpcl.t_th_frac
+            ),
             "lower `t_th_frac` or raise `epochs`; for cross-entropy alone use `method: {ce: {}}`",
         ));
     }
@@ -102,20 +82,10 @@ fn check_times(at: &At, mpcl: &MpclRecipe, epochs: usize) -> Result<(), Problem>
     Ok(())
 }
 
-fn meta_network(
-    at: &At,
-    raw: RawMetaNetwork,
-    start: MetaNetworkRecipe,
-) -> Result<MetaNetworkRecipe, Problem> {
+fn meta_network(at: &At, raw: RawMetaNetwork, start: MetaNetworkRecipe) -> Result<MetaNetworkRecipe, Problem> {
     Ok(MetaNetworkRecipe {
         residual: raw.residual.unwrap_or(start.residual),
-        hidden: at.count(
-            "hidden",
-            raw.hidden,
-            start.hidden,
-            0..=65536,
-            "a width; 0 follows the features",
-        )?,
+        hidden: at.count("hidden", raw.hidden, start.hidden, 0..=65536, "a width; 0 follows the features")?,
         max_angle_deg: at.real(
             "max_angle_deg",
             raw.max_angle_deg,
@@ -139,13 +109,7 @@ fn meta_network(
             Span::closed(0.0, 1.0),
             "decoupled weight decay",
         )?,
-        proximity: at.real(
-            "proximity",
-            raw.proximity,
-            start.proximity,
-            Span::closed(0.0, 1e6),
-            "a coefficient",
-        )?,
+        proximity: at.real("proximity", raw.proximity, start.proximity, Span::closed(0.0, 1e6), "a coefficient")?,
     })
 }
 
@@ -155,32 +119,21 @@ fn ema(at: &At, raw: Option<RawEma>, preset: Preset) -> Result<Ema, Problem> {
     let momentum = raw.momentum.unwrap_or(start.momentum);
     let momentum_at = at.key("momentum");
     match momentum {
-        EmaMomentum::Fixed(m) => momentum_at.key("fixed").in_span(
-            m,
-            Span::below(0.0, 1.0),
-            "m of Eq. 1; the paper takes 0.999",
-        )?,
-        EmaMomentum::PerClass(window) => momentum_at.key("per_class").in_span(
-            window,
-            Span::above(0.0, 100_000.0),
-            "a window in epochs",
-        )?,
+        EmaMomentum::Fixed(m) => {
+            momentum_at.key("fixed").in_span(m, Span::below(0.0, 1.0), "m of Eq. 1; the paper takes 0.999")?
+        }
+        EmaMomentum::PerClass(window) => {
+            momentum_at.key("per_class").in_span(window, Span::above(0.0, 100_000.0), "a window in epochs")?
+        }
     };
     let space = raw.space.unwrap_or(start.space);
     // To the letter, Eq. 1 has no correction; raw prototypes otherwise need it (row 5).
-    let debias = raw
-        .debias
-        .unwrap_or(space == ProtoSpace::Raw && preset == Preset::Defaults);
+    let debias = raw.debias.unwrap_or(space == ProtoSpace::Raw && preset == Preset::Defaults);
     if debias && space != ProtoSpace::Raw {
         return Err(at.key("debias").conflict(
             "prototypes of the sphere are renormalised, so a division by 1 − m^t changes nothing",
             "leave out `debias`, or set `space: raw`",
         ));
     }
-    Ok(Ema {
-        momentum,
-        order: raw.order.unwrap_or(start.order),
-        space,
-        debias,
-    })
+    Ok(Ema { momentum, order: raw.order.unwrap_or(start.order), space, debias })
 }

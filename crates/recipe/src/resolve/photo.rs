@@ -5,11 +5,7 @@ use crate::raw::RawData;
 use crate::resolved::{Dataset, Decode, ExifOrientation, OnBadImage, PhotoRecipe};
 
 /// `None` for data sets whose images have one size already; they refuse every setting of photos.
-pub(super) fn resolve(
-    at: &At,
-    dataset: Dataset,
-    raw: &RawData,
-) -> Result<Option<PhotoRecipe>, Problem> {
+pub(super) fn resolve(at: &At, dataset: Dataset, raw: &RawData) -> Result<Option<PhotoRecipe>, Problem> {
     if !dataset.is_photo_set() {
         let given = [
             ("image_side", raw.image_side.is_some()),
@@ -22,11 +18,10 @@ pub(super) fn resolve(
         return match given.iter().find(|(_, given)| *given) {
             None => Ok(None),
             Some((key, _)) => Err(at.key(key).conflict(
+                format!("the images of `{}` are stored as pixels of one size; `{key}` is for photos", dataset.name()),
                 format!(
-                    "the images of `{}` are stored as pixels of one size; `{key}` is for photos",
-                    dataset.name()
+                    "leave out `{key}`, or name a data set of photos: `imagenet_lt`, `inaturalist2018`, `image_folder`"
                 ),
-                format!("leave out `{key}`, or name a data set of photos: `imagenet_lt`, `inaturalist2018`, `image_folder`"),
             )),
         };
     }

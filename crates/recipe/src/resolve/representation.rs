@@ -5,28 +5,10 @@ use crate::check::{At, Problem, Span};
 use crate::raw::{RawMethod, RawRepresentation, RawSchedule};
 use crate::resolved::*;
 
-pub(super) fn resolve(
-    at: &At,
-    raw: RawRepresentation,
-    data: &DataRecipe,
-) -> Result<RepresentationRecipe, Problem> {
-    let method = raw
-        .method
-        .ok_or_else(|| at.missing("method", "`{ce: {}}` or `{mpcl: {}}`"))?;
-    let epochs = at.count(
-        "epochs",
-        raw.epochs,
-        200,
-        1..=100_000,
-        "passes over the training set",
-    )?;
-    let batch_size = at.count(
-        "batch_size",
-        raw.batch_size,
-        256,
-        2..=65536,
-        "batch norm needs two images",
-    )?;
+pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Result<RepresentationRecipe, Problem> {
+    let method = raw.method.ok_or_else(|| at.missing("method", "`{ce: {}}` or `{mpcl: {}}`"))?;
+    let epochs = at.count("epochs", raw.epochs, 200, 1..=100_000, "passes over the training set")?;
+    let batch_size = at.count("batch_size", raw.batch_size, 256, 2..=65536, "batch norm needs two images")?;
     let warmup_epochs = at.count(
         "warmup_epochs",
         raw.warmup_epochs,
@@ -36,9 +18,7 @@ pub(super) fn resolve(
     )?;
     Ok(RepresentationRecipe {
         method: match method {
-            RawMethod::Ce(raw) => {
-                RepresentationMethod::Ce(mpcl::resolve_ce(&at.key("method.ce"), raw)?)
-            }
+            RawMethod::Ce(raw) => RepresentationMethod::Ce(mpcl::resolve_ce(&at.key("method.ce"), raw)?),
             RawMethod::Mpcl(raw) => {
                 let resolved = mpcl::resolve(&at.key("method.mpcl"), *raw, epochs, data)?;
                 RepresentationMethod::Mpcl(Box::new(resolved))
@@ -61,13 +41,7 @@ pub(super) fn resolve(
         micro_batch: micro_batch(at, raw.micro_batch)?,
         activation_checkpointing: raw.activation_checkpointing.unwrap_or(false),
         drop_last: raw.drop_last.unwrap_or(false),
-        lr: at.real(
-            "lr",
-            raw.lr,
-            0.2,
-            Span::above(0.0, 100.0),
-            "a learning rate",
-        )?,
+        lr: at.real("lr", raw.lr, 0.2, Span::above(0.0, 100.0), "a learning rate")?,
         lr_batch_size: at.count(
             "lr_batch_size",
             raw.lr_batch_size,
@@ -75,27 +49,11 @@ pub(super) fn resolve(
             1..=65536,
             "the batch that `lr` is stated for",
         )?,
-        schedule: schedule(
-            &at.key("schedule"),
-            raw.schedule.unwrap_or(RawSchedule::Cosine),
-            epochs,
-        )?,
+        schedule: schedule(&at.key("schedule"), raw.schedule.unwrap_or(RawSchedule::Cosine), epochs)?,
         warmup_epochs,
-        momentum: at.real(
-            "momentum",
-            raw.momentum,
-            0.9,
-            Span::below(0.0, 1.0),
-            "SGD's momentum",
-        )?,
+        momentum: at.real("momentum", raw.momentum, 0.9, Span::below(0.0, 1.0), "SGD's momentum")?,
         nesterov: nesterov(at, raw.nesterov, raw.momentum)?,
-        weight_decay: at.real(
-            "weight_decay",
-            raw.weight_decay,
-            5e-4,
-            Span::closed(0.0, 1.0),
-            "coupled L2",
-        )?,
+        weight_decay: at.real("weight_decay", raw.weight_decay, 5e-4, Span::closed(0.0, 1.0), "coupled L2")?,
         wd_groups: raw.wd_groups.unwrap_or(WdGroups::All),
         checkpoint_minutes: at.real(
             "checkpoint_minutes",
@@ -111,9 +69,7 @@ fn nesterov(at: &At, nesterov: Option<bool>, momentum: Option<f64>) -> Result<bo
     let nesterov = nesterov.unwrap_or(false);
     if nesterov && momentum == Some(0.0) {
         let what = "Nesterov's step looks ahead along the momentum, and momentum is 0";
-        return Err(at
-            .key("nesterov")
-            .conflict(what, "give a momentum above 0, or leave out `nesterov`"));
+        return Err(at.key("nesterov").conflict(what, "give a momentum above 0, or leave out `nesterov`"));
     }
     Ok(nesterov)
 }
@@ -171,20 +127,12 @@ fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backb
 
 fn head(at: &At, head: HeadKind) -> Result<HeadKind, Problem> {
     if let HeadKind::Cosine(scale) = head {
-        at.key("cosine").in_span(
-            scale,
-            Span::above(0.0, 1000.0),
-            "scale of a cosine head; 16 in TailCalibX",
-        )?;
+        at.key("cosine").in_span(scale, Span::above(0.0, 1000.0), "scale of a cosine head; 16 in TailCalibX")?;
     }
     Ok(head)
 }
 
-fn augmentation(
-    at: &At,
-    given: Option<Augmentation>,
-    dataset: Dataset,
-) -> Result<Augmentation, Problem> {
+fn augmentation(at: &At, given: Option<Augmentation>, dataset: Dataset) -> Result<Augmentation, Problem> {
     let (channels, photos) = (dataset.channels(), dataset.is_photo_set());
     let default = match channels {
         _ if photos => Augmentation::RandomResizedCropJitter,
@@ -217,10 +165,7 @@ fn augmentation(
     }
     if augmentation == Augmentation::AutoaugmentCutout && channels != 3 {
         return Err(at.conflict(
-            format!(
-                "AutoAugment's colour operations need three channels, and `{}` has {channels}",
-                dataset.name()
-            ),
+            format!("AutoAugment's colour operations need three channels, and `{}` has {channels}", dataset.name()),
             "use `basic` or `none`",
         ));
     }
@@ -251,12 +196,6 @@ pub(super) fn schedule(at: &At, raw: RawSchedule, epochs: usize) -> Result<Sched
         }
         before = *milestone;
     }
-    let gamma = at.real(
-        "gamma",
-        step.gamma,
-        0.1,
-        Span::above(0.0, 1.0),
-        "the rate is multiplied by it",
-    )?;
+    let gamma = at.real("gamma", step.gamma, 0.1, Span::above(0.0, 1.0), "the rate is multiplied by it")?;
     Ok(Schedule::Step(StepSchedule { milestones, gamma }))
 }

@@ -21,15 +21,10 @@ pub(super) fn resolve(
     for (index, entry) in raw.into_iter().enumerate() {
         let at = At::root("rows").key(index);
         let row = one(&at, entry, representations, classifiers)?;
-        let same = |other: &Row| {
-            other.representation == row.representation && other.classifier == row.classifier
-        };
+        let same = |other: &Row| other.representation == row.representation && other.classifier == row.classifier;
         if let Some(first) = rows.iter().position(same) {
             return Err(at.conflict(
-                format!(
-                    "`{}` with `{}` is already row {first}",
-                    row.representation, row.classifier
-                ),
+                format!("`{}` with `{}` is already row {first}", row.representation, row.classifier),
                 "keep one of the two; rows are counted from 0",
             ));
         }
@@ -42,10 +37,7 @@ pub(super) fn resolve(
     Ok(rows)
 }
 
-fn every_pair(
-    representations: &Representations,
-    classifiers: &Classifiers,
-) -> Result<Vec<Row>, Problem> {
+fn every_pair(representations: &Representations, classifiers: &Classifiers) -> Result<Vec<Row>, Problem> {
     let mut rows = Vec::with_capacity(representations.len() * classifiers.len());
     for (representation, stage1) in representations {
         for (classifier, stage3) in classifiers {
@@ -63,58 +55,25 @@ fn every_pair(
     Ok(rows)
 }
 
-fn one(
-    at: &At,
-    raw: RawRow,
-    representations: &Representations,
-    classifiers: &Classifiers,
-) -> Result<Row, Problem> {
-    let representation = raw
-        .representation
-        .ok_or_else(|| at.missing("representation", "a key of `representations`"))?;
-    let classifier = raw
-        .classifier
-        .ok_or_else(|| at.missing("classifier", "a key of `classifiers`"))?;
-    let stage1 = representations.get(&representation).ok_or_else(|| {
-        at.key("representation")
-            .unknown(&representation, representations.keys().cloned().collect())
-    })?;
-    let stage3 = classifiers.get(&classifier).ok_or_else(|| {
-        at.key("classifier")
-            .unknown(&classifier, classifiers.keys().cloned().collect())
-    })?;
-    fits(
-        &at.key("classifier"),
-        (&representation, stage1),
-        (&classifier, stage3),
-    )?;
-    let paper = raw
-        .paper
-        .map(|paper| accuracies(&at.key("paper"), paper))
-        .transpose()?;
-    let expected = raw
-        .expected
-        .map(|expected| ranges(&at.key("expected"), expected))
-        .transpose()?;
-    Ok(Row {
-        representation,
-        classifier,
-        paper,
-        expected,
-        note: raw.note,
-    })
+fn one(at: &At, raw: RawRow, representations: &Representations, classifiers: &Classifiers) -> Result<Row, Problem> {
+    let representation =
+        raw.representation.ok_or_else(|| at.missing("representation", "a key of `representations`"))?;
+    let classifier = raw.classifier.ok_or_else(|| at.missing("classifier", "a key of `classifiers`"))?;
+    let stage1 = representations
+        .get(&representation)
+        .ok_or_else(|| at.key("representation").unknown(&representation, representations.keys().cloned().collect()))?;
+    let stage3 = classifiers
+        .get(&classifier)
+        .ok_or_else(|| at.key("classifier").unknown(&classifier, classifiers.keys().cloned().collect()))?;
+    fits(&at.key("classifier"), (&representation, stage1), (&classifier, stage3))?;
+    let paper = raw.paper.map(|paper| accuracies(&at.key("paper"), paper)).transpose()?;
+    let expected = raw.expected.map(|expected| ranges(&at.key("expected"), expected)).transpose()?;
+    Ok(Row { representation, classifier, paper, expected, note: raw.note })
 }
 
 /// Whether a classifier can work on a representation's head.
-fn fits(
-    at: &At,
-    stage1: (&str, &RepresentationRecipe),
-    stage3: (&str, &ClassifierRecipe),
-) -> Result<(), Problem> {
-    let scales_norms = matches!(
-        stage3.1,
-        ClassifierRecipe::TauNorm(_) | ClassifierRecipe::Lws(_)
-    );
+fn fits(at: &At, stage1: (&str, &RepresentationRecipe), stage3: (&str, &ClassifierRecipe)) -> Result<(), Problem> {
+    let scales_norms = matches!(stage3.1, ClassifierRecipe::TauNorm(_) | ClassifierRecipe::Lws(_));
     if scales_norms && matches!(stage1.1.head, HeadKind::Cosine(_)) {
         return Err(at.conflict(
             format!(
@@ -132,12 +91,7 @@ const PERCENT: Span = Span::closed(0.0, 100.0);
 
 fn accuracies(at: &At, raw: RawAccuracies) -> Result<Accuracies, Problem> {
     let checked = |key: &str, value: Option<f64>| {
-        value
-            .map(|value| {
-                at.key(key)
-                    .in_span(value, PERCENT, "an accuracy in percent")
-            })
-            .transpose()
+        value.map(|value| at.key(key).in_span(value, PERCENT, "an accuracy in percent")).transpose()
     };
     Ok(Accuracies {
         many: checked("many", raw.many)?,
@@ -154,8 +108,7 @@ fn ranges(at: &At, raw: RawExpectedRanges) -> Result<ExpectedRanges, Problem> {
         };
         let at = at.key(key);
         at.key(0).in_span(low, PERCENT, "an accuracy in percent")?;
-        at.key(1)
-            .in_span(high, Span::closed(low, 100.0), "[low, high] in percent")?;
+        at.key(1).in_span(high, Span::closed(low, 100.0), "[low, high] in percent")?;
         Ok(Some([low, high]))
     };
     Ok(ExpectedRanges {

@@ -51,10 +51,13 @@ impl DataRecipe {
 
     /// Height and width in pixels of the images that a network sees.
     pub fn image_side(&self) -> usize {
-        self.photo.as_ref().map_or(match self.dataset {
-            Dataset::FashionMnist => 28,
-            _ => 32,
-        }, |photo| photo.image_side)
+        self.photo.as_ref().map_or(
+            match self.dataset {
+                Dataset::FashionMnist => 28,
+                _ => 32,
+            },
+            |photo| photo.image_side,
+        )
     }
 }
 
@@ -132,20 +135,12 @@ pub enum Dataset {
 
 impl Dataset {
     /// Every data set, in the order of the documentation.
-    pub const ALL: [Dataset; 5] = [
-        Dataset::FashionMnist,
-        Dataset::Cifar100,
-        Dataset::ImagenetLt,
-        Dataset::Inaturalist2018,
-        Dataset::ImageFolder,
-    ];
+    pub const ALL: [Dataset; 5] =
+        [Dataset::FashionMnist, Dataset::Cifar100, Dataset::ImagenetLt, Dataset::Inaturalist2018, Dataset::ImageFolder];
 
     /// Whether its images are encoded photos of any size, listed with labels, and long-tailed as they come.
     pub fn is_photo_set(self) -> bool {
-        matches!(
-            self,
-            Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder
-        )
+        matches!(self, Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder)
     }
 
     /// Classes as published; a photo set's lists have the last word. `None` for `image_folder`.

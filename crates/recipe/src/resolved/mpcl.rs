@@ -62,11 +62,7 @@ impl MpclRecipe {
     pub fn t_th(&self, epochs: usize) -> usize {
         let product = self.t_th_frac * epochs as f64;
         let whole = product.round();
-        if (product - whole).abs() < 1e-9 {
-            whole as usize
-        } else {
-            product.ceil() as usize
-        }
+        if (product - whole).abs() < 1e-9 { whole as usize } else { product.ceil() as usize }
     }
 }
 

@@ -179,9 +179,7 @@ impl AlphaSearch {
     /// The candidates, rising: low + i·(high − low)/(steps − 1).
     pub fn candidates(&self) -> Vec<f64> {
         let last = (self.steps - 1).max(1) as f64;
-        (0..self.steps)
-            .map(|step| self.low + (self.high - self.low) * step as f64 / last)
-            .collect()
+        (0..self.steps).map(|step| self.low + (self.high - self.low) * step as f64 / last).collect()
     }
 }
 

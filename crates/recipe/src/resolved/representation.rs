@@ -107,10 +107,7 @@ impl Backbone {
 
     /// Whether it is a network for small images.
     pub fn is_cifar(self) -> bool {
-        matches!(
-            self,
-            Backbone::CifarResnet(_) | Backbone::CifarResnetTwoHeaded(_)
-        )
+        matches!(self, Backbone::CifarResnet(_) | Backbone::CifarResnetTwoHeaded(_))
     }
 }
 

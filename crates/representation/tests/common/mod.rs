@@ -120,7 +120,9 @@ impl Bench {
         let (empirical, seen) = (self.empirical(), self.prototypes.seen());
         let lambda = self.mpcl.settings().lambda;
         let Self { model, optimizer, train, meta, mpcl, .. } = self;
-        mpcl.meta_gradient(model, optimizer, train, meta, LR, &empirical, &seen, lambda, false).expect("sizes fit").gradient
+        mpcl.meta_gradient(model, optimizer, train, meta, LR, &empirical, &seen, lambda, false)
+            .expect("sizes fit")
+            .gradient
     }
 
     /// L_meta(Ŵ(Θ)), by exact first-order gradients only.

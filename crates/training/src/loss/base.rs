@@ -164,8 +164,10 @@ mod tests {
     fn the_mean_is_that_of_its_parts_by_their_weight() {
         for class_weights in [None, Some(vec![1.0, 2.0, 3.0].into())] {
             let loss = ClassificationLoss { class_weights, ..Default::default() };
-            let mean = |logits: &[f64], labels: &[u32]| loss.value_and_gradient(logits, labels, 3, None).expect("valid");
-            let parts = loss.weight_of(&[2]) * mean(&LOGITS[..3], &[2]) + loss.weight_of(&[0]) * mean(&LOGITS[3..], &[0]);
+            let mean =
+                |logits: &[f64], labels: &[u32]| loss.value_and_gradient(logits, labels, 3, None).expect("valid");
+            let parts =
+                loss.weight_of(&[2]) * mean(&LOGITS[..3], &[2]) + loss.weight_of(&[0]) * mean(&LOGITS[3..], &[0]);
             assert!((mean(&LOGITS, &[2, 0]) - parts / loss.weight_of(&[2, 0])).abs() < 1e-15);
         }
     }
