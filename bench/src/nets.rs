@@ -5,6 +5,7 @@ use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
+use longtail_representation::passes::MicroBatch;
 use longtail_representation::prototypes::PrototypeSettings;
 use longtail_representation::{Model, RepresentationError};
 use longtail_training::{AdamSettings, ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
@@ -91,6 +92,7 @@ fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> Mpcl
         virtual_step: VirtualStep::Sgd,
         jvp: Jvp::Forward,
         meta_bn: MetaBn::Batch,
+        micro: MicroBatch::WHOLE,
     }
 }
 
