@@ -23,6 +23,7 @@
 
 pub mod data;
 mod error;
+mod export;
 pub mod generate;
 mod inputs;
 mod journal;
@@ -34,6 +35,7 @@ mod train;
 
 pub use data::{FeatureSet, FitData, PrototypeSet, Views};
 pub use error::ClassifierError;
+pub use export::{GenerateArgs, generate as generate_rows};
 pub use inputs::{Inputs, SealedTest};
 pub use journal::{Journal, Measurement, MemoryJournal};
 pub use sampler::{RowSampler, SAMPLES_PER_CLASS};

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+use longtail_classifier::GenerateArgs;
 
 /// Stage 3: a balanced classifier from dumped features.
 ///
@@ -11,27 +12,57 @@ use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_
 /// predictions.safetensors, metrics.jsonl and manifest.json to RUN/classifier/VARIANT/METHOD/. Test features are opened when
 /// the classifier is finished, never before. Run again after an interruption it goes on from the last checkpoint.
 #[derive(Debug, Parser)]
-#[command(name = "classifier", version, after_help = EXAMPLES)]
+#[command(
+    name = "classifier",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = EXAMPLES
+)]
 struct Args {
+    #[command(subcommand)]
+    tool: Option<Tool>,
     #[command(flatten)]
-    stage: StageArgs,
+    stage: Option<StageArgs>,
 
     /// The classifier, as the recipe names it under `classifiers`
-    #[arg(long, value_name = "NAME")]
-    method: String,
+    #[arg(long, value_name = "NAME", required = true)]
+    method: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Writes generated rows of a few classes, as the head first learns from them, beside the real ones; `features plot` draws them
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(Box<GenerateArgs>),
 }
 
 const EXAMPLES: &str = "Examples:
   classifier --recipe pipelines/fashion-mnist-lt.yaml --run runs/fashion-mnist-lt/seed-0 --variant mpcl --method mpfa
   classifier --recipe pipelines/cifar100-lt-quick.yaml --run runs/cifar100-lt-quick/seed-0 --variant ce --method tau_norm --json
-  classifier --recipe r.yaml --run runs/r/seed-0 --variant mpcl --method mpfa --set classifiers.mpfa.mpfa.tukey=1.0 --force";
+  classifier --recipe r.yaml --run runs/r/seed-0 --variant mpcl --method mpfa --set classifiers.mpfa.mpfa.tukey=1.0 --force
+  classifier generate --recipe r.yaml --run runs/r/seed-0 --variant mpcl --method mpfa --classes 7,8,9 --out generated.safetensors";
+
+const GENERATE_EXAMPLES: &str = "Examples:
+  classifier generate --recipe pipelines/fashion-mnist-lt.yaml --run runs/fashion-mnist-lt/seed-0 --variant mpcl --method mpfa \\
+      --out generated.safetensors
+  F=runs/fashion-mnist-lt/seed-0/features/mpcl
+  features plot --train $F/train.safetensors --val $F/val.safetensors --generated generated.safetensors --out figure-3.svg";
 
 fn main() -> ExitCode {
     run_main(|| {
         let args = Args::parse();
-        init_threads(args.stage.threads)?;
+        let threads = match (&args.tool, &args.stage) {
+            (Some(Tool::Generate(generate)), _) => generate.threads(),
+            (None, stage) => stage.as_ref().and_then(|stage| stage.threads),
+        };
+        init_threads(threads)?;
         longtail_linalg::init();
         install_interrupt_handler();
-        longtail_classifier::run(&args.stage, &args.method)
+        match (args.tool, args.stage, args.method) {
+            (Some(Tool::Generate(args)), _, _) => longtail_classifier::generate_rows(&args),
+            (None, Some(stage), Some(method)) => longtail_classifier::run(&stage, &method),
+            (None, _, _) => unreachable!("clap asks for a recipe and a method where there is no subcommand"),
+        }
     })
 }

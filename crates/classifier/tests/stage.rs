@@ -299,3 +299,53 @@ fn the_first_interrupt_saves_and_exits_with_130() {
     assert_eq!(hashes(&run.classifier("mpfa")), hashes(&straight.classifier("mpfa")));
     assert_eq!(metrics(&run.classifier("mpfa")), metrics(&straight.classifier("mpfa")));
 }
+
+fn generate(run: &RunFolder, method: &str, out: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_classifier"));
+    command.args(["generate", "--variant", "ce", "--method", method, "--out"]).arg(out).args(more);
+    command.arg("--recipe").arg(&run.recipe).arg("--run").arg(run.layout.run());
+    command.output().expect("the binary starts")
+}
+
+#[test]
+fn generated_rows_are_written_beside_the_real_ones() {
+    let run = RunFolder::new();
+    let file = run.layout.run().join("generated.safetensors");
+    for method in ["mpfa", "tailcalib", "tailcalib_x"] {
+        let output = generate(&run, method, &file, &["--per-class", "7", "--force"]);
+        assert_eq!(output.status.code(), Some(0), "{method}: {}", words(&output));
+        let read = TensorFile::open(&file).expect("readable");
+        let labels = read.expect_u32("generated_labels", &[None]).expect("labels");
+        let rows = read.expect_f32("generated", &[Some(labels.len()), Some(DIM)]).expect("rows");
+        let real_labels = read.expect_u32("real_labels", &[None]).expect("labels");
+        read.expect_f32("real", &[Some(real_labels.len()), Some(DIM)]).expect("rows");
+        assert!(rows.chunks(DIM).all(|row| (row.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4), "{method}");
+        let largest = *COUNTS.iter().max().expect("classes");
+        for (class, &count) in COUNTS.iter().enumerate() {
+            let of = |labels: &[u32]| labels.iter().filter(|&&label| label as usize == class).count();
+            let missing = (largest - count) as usize;
+            assert_eq!(of(&labels), missing.min(7), "{method}: class {class}");
+            assert_eq!(of(&real_labels), if missing == 0 { 0 } else { count as usize }, "{method}: class {class}");
+        }
+        assert_eq!(read.metadata()["kind"], "generated");
+        assert!(read.metadata()["tukey"].is_number());
+    }
+    let before = hash_file(&file).expect("written");
+    let again = generate(&run, "tailcalib_x", &file, &["--per-class", "7", "--force", "--threads", "1"]);
+    assert_eq!((again.status.code(), hash_file(&file).expect("written")), (Some(0), before), "one thread, same bits");
+
+    let fresh = run.layout.run().join("other.safetensors");
+    for (method, out, more, expected) in [
+        ("mpfa", &file, vec![], vec!["exists already", "--force"]),
+        ("crt", &fresh, vec![], vec!["generates no rows", "mpfa, tailcalib or tailcalib_x"]),
+        ("mpfa", &fresh, vec!["--classes", "99"], vec!["there is no class 99", "10 classes"]),
+        ("mpfa", &fresh, vec!["--classes", "0"], vec!["no row is generated for class 0"]),
+        ("mpfa", &fresh, vec!["--per-class", "0"], vec!["nothing to write"]),
+    ] {
+        let output = generate(&run, method, out, &more);
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("hint: ") && expected.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!fresh.exists());
+    }
+}

@@ -6,6 +6,7 @@ use longtail_recipe::{CountRule, TailRule};
 use crate::ClassifierError;
 use crate::generate::{
     BalancedEpoch, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch,
+    normalize_rows,
 };
 use crate::journal::Journal;
 
@@ -71,6 +72,48 @@ impl Generation {
             self.settings.batch_size,
             rayon::current_num_threads(),
         )
+    }
+
+    /// Rows that epoch 0 generates for each class, `(K,)`.
+    pub fn rows_per_class(&self) -> Vec<usize> {
+        self.plan_of(0).per_class().to_vec()
+    }
+
+    /// Of each of `classes` the first `most` rows that epoch 0 generates, class by class: the very rows that a head learns from.
+    ///
+    /// # Returns
+    /// Labels `(G,)` and rows `(G, d)`, normalised if the head's are.
+    ///
+    /// # Errors
+    /// When model and laws disagree in size.
+    pub fn first_rows(&self, classes: &[u32], most: usize) -> Result<(Vec<u32>, Vec<f32>), ClassifierError> {
+        let plan = self.plan_of(0);
+        let mut first = 0;
+        let starts: Vec<u32> = plan
+            .per_class()
+            .iter()
+            .map(|count| {
+                first += count;
+                (first - count) as u32
+            })
+            .collect();
+        let (mut labels, mut numbers) = (Vec::new(), Vec::new());
+        for &class in classes {
+            let count = plan.per_class()[class as usize].min(most) as u32;
+            labels.extend((0..count).map(|_| class));
+            numbers.extend((0..count).map(|row| starts[class as usize] + row));
+        }
+        let dim = self.model.base.dim();
+        let mut rows = vec![0f32; numbers.len() * dim];
+        LowRankSampler::new(&self.model, &self.laws, &plan, self.key(0))?.fill(
+            &numbers,
+            &mut rows,
+            &mut SamplerScratch::default(),
+        );
+        if self.settings.normalize {
+            normalize_rows(&mut rows, dim);
+        }
+        Ok((labels, rows))
     }
 
     fn plan_of(&self, generation: usize) -> RowPlan {

@@ -78,17 +78,7 @@ impl Method for Mpfa<'_> {
         let alpha = AlphaState::new(recipe.alpha, data.num_classes());
         self.check(data, &alpha)?;
         let (model, calibration) = self.model(data)?;
-        let settings = GenerationSettings {
-            seed: context.seed,
-            prefix: "mpfa",
-            tail: recipe.tail,
-            count: recipe.count,
-            remainder: Remainder::Distinct,
-            normalize: transform.l2,
-            batch_size: recipe.training.batch_size,
-            every_epoch: recipe.regen != Regen::Once,
-            may_cache: !alpha.is_adaptive(),
-        };
+        let settings = self.generation(context.seed, &alpha);
         let laws = calibration.laws(alpha.values());
         let mut source = CalibratedRows {
             calibration,
@@ -116,6 +106,21 @@ impl Method for Mpfa<'_> {
 }
 
 impl Mpfa<'_> {
+    /// How rows are generated in training.
+    pub fn generation(&self, seed: u64, alpha: &AlphaState) -> GenerationSettings {
+        GenerationSettings {
+            seed,
+            prefix: "mpfa",
+            tail: self.recipe.tail,
+            count: self.recipe.count,
+            remainder: Remainder::Distinct,
+            normalize: self.transform().l2,
+            batch_size: self.recipe.training.batch_size,
+            every_epoch: self.recipe.regen != Regen::Once,
+            may_cache: !alpha.is_adaptive(),
+        }
+    }
+
     fn check(&self, data: &FitData, alpha: &AlphaState) -> Result<(), ClassifierError> {
         let missing =
             |what, set: &FeatureSet| Err(ClassifierError::NoData { method: "mpfa", what, path: set.path.clone() });

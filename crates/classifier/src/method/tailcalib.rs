@@ -9,7 +9,7 @@ use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::FitData;
 use crate::generate::tailcalib::tailcalib_model;
-use crate::generate::{ClassStore, FeatureTransform, Remainder};
+use crate::generate::{ClassStore, FeatureModel, FeatureTransform, Remainder, RowLaws};
 use crate::journal::Journal;
 use crate::scoring::ScoringHead;
 use crate::train::{Batches, RowSource, TrainPlan, train_head};
@@ -40,6 +40,31 @@ impl TailCalib<'_> {
     }
 }
 
+impl TailCalib<'_> {
+    /// How rows are generated in training.
+    pub fn generation(&self, seed: u64) -> GenerationSettings {
+        GenerationSettings {
+            seed,
+            prefix: "tailcalib",
+            tail: TailRule::BelowMax,
+            count: CountRule::Exact,
+            remainder: Remainder::WithReplacement,
+            normalize: true,
+            batch_size: self.recipe.training.batch_size,
+            every_epoch: self.every_epoch,
+            may_cache: true,
+        }
+    }
+
+    /// Rows, means, covariance factors and the laws of generated rows.
+    ///
+    /// # Errors
+    /// A negative feature under Tukey, or LAPACK's failures.
+    pub fn model(&self, data: &FitData) -> Result<(FeatureModel, RowLaws), ClassifierError> {
+        tailcalib_model(&unit_rows(&data.train, self.transform())?, self.recipe)
+    }
+}
+
 impl Method for TailCalib<'_> {
     fn name(&self) -> &'static str {
         if self.every_epoch { "tailcalib_x" } else { "tailcalib" }
@@ -54,18 +79,8 @@ impl Method for TailCalib<'_> {
             transform,
             groups: context.groups,
         };
-        let settings = GenerationSettings {
-            seed: context.seed,
-            prefix: "tailcalib",
-            tail: TailRule::BelowMax,
-            count: CountRule::Exact,
-            remainder: Remainder::WithReplacement,
-            normalize: true,
-            batch_size: self.recipe.training.batch_size,
-            every_epoch: self.every_epoch,
-            may_cache: true,
-        };
-        let (model, laws) = tailcalib_model(&unit_rows(&data.train, transform)?, self.recipe)?;
+        let settings = self.generation(context.seed);
+        let (model, laws) = self.model(data)?;
         let mut source =
             CalibratedRows { method: *self, data, generation: Generation::new(settings, model, laws), settings };
         let result = train_head(&plan, data, &mut source, context.journal)?;
