@@ -75,7 +75,8 @@ fn anything_else_is_refused_in_words() {
         assert!(error.contains("resnet50.safetensors"), "{error}");
         error
     };
-    let cases: [(&str, &dyn Fn(&mut Vec<NamedTensor>)); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut Vec<NamedTensor>);
+    let cases: [(&str, Change<'_>); 8] = [
         ("`layer4.2.conv3.weight` [2048, 512, 1, 1] of resnet50 is missing", &|tensors| {
             tensors.retain(|tensor| tensor.name != "layer4.2.conv3.weight");
         }),

@@ -323,9 +323,9 @@ fn generated_rows_are_written_beside_the_real_ones() {
         let largest = *COUNTS.iter().max().expect("classes");
         for (class, &count) in COUNTS.iter().enumerate() {
             let of = |labels: &[u32]| labels.iter().filter(|&&label| label as usize == class).count();
-            let missing = (largest - count) as usize;
+            let missing = largest - count;
             assert_eq!(of(&labels), missing.min(7), "{method}: class {class}");
-            assert_eq!(of(&real_labels), if missing == 0 { 0 } else { count as usize }, "{method}: class {class}");
+            assert_eq!(of(&real_labels), if missing == 0 { 0 } else { count }, "{method}: class {class}");
         }
         assert_eq!(read.metadata()["kind"], "generated");
         assert!(read.metadata()["tukey"].is_number());

@@ -63,6 +63,9 @@ pub enum Walk {
     Again,
 }
 
+/// Sees a part's forward pass on the tape, and which images of the batch it holds.
+type Visit<'a, T> = dyn FnMut(&mut Network<T>, &Tape<T>, Range<usize>) -> Result<(), RepresentationError> + 'a;
+
 /// What a batch is trained on.
 pub struct Objective<'a, T> {
     /// The head's form.
@@ -128,7 +131,7 @@ impl<'a, T: Scalar> Pass<'a, T> {
         &mut self,
         walk: Walk,
         tape: &mut Tape<T>,
-        visit: &mut dyn FnMut(&mut Network<T>, &Tape<T>, Range<usize>) -> Result<(), RepresentationError>,
+        visit: &mut Visit<'_, T>,
     ) -> Result<(), RepresentationError> {
         let (weights, image) = (self.backbone(), self.network.image().len());
         let mode = match (walk, self.mode) {

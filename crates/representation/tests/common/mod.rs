@@ -170,7 +170,7 @@ pub fn central(bench: &mut Bench, direction: &[f64], epsilon: f64) -> Vec<f64> {
         &model.weights[..backbone],
         &mut model.running,
         &bench.train.images,
-        &[0..BATCH],
+        std::slice::from_ref(&(0..BATCH)),
         NormMode::Batch { track: false },
         direction,
         epsilon,
