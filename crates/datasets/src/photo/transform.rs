@@ -156,7 +156,7 @@ impl PhotoTransform {
         }
     }
 
-    /// What is done, for a dump's metadata and the keys of stages.
+    /// What is done, for a dump's metadata. Keys of stages hold the recipe's words: a change of semantics raises code versions.
     pub fn describe(&self) -> Value {
         let spec = &self.spec;
         let mut described = json!({
