@@ -281,9 +281,9 @@ impl<T: Real> Network<T> {
     pub fn workspace_bytes_at_most(&self) -> usize {
         let lengths = self.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
         let largest = lengths.map(crate::params::ParamEntry::len).max().unwrap_or(0);
-        // 16/9 of a 3x3 weight in Winograd's form; 16 partial sums, fewer where they would be more than 2^24 numbers, and at most
-        // twice as many where a kernel takes several strips at once.
-        (2 * 2 * largest + 2 * (16 * largest).min((1 << 24).max(4 * largest))) * size_of::<T>()
+        // 16/9 of a 3x3 weight in Winograd's form; 16 partial sums, or up to twice as many where a kernel takes several strips at
+        // once, and fewer where they would be more than 2^24 numbers.
+        (2 * 2 * largest + (2 * 16 * largest).min((1 << 24).max(4 * largest))) * size_of::<T>()
     }
 
     /// Bytes of its own buffers held now: what [`Self::pass_bytes`] states.
