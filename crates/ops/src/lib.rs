@@ -13,6 +13,7 @@ mod conv;
 mod error;
 mod flat;
 mod gemm;
+mod jpeg;
 mod norm;
 mod optim;
 mod philox;
@@ -34,6 +35,7 @@ pub use conv::{
 pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
+pub use jpeg::{double_row, jpeg_idct, jpeg_idct_reduced, sum_rows_3_1, widen_rows, ycc_row_to_rgb, ycc_row_to_rgb_at};
 pub use norm::{
     BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent,
     inverse_std, update_running,
