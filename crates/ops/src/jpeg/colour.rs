@@ -17,7 +17,7 @@ pub fn ycc_row_to_rgb(luma: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
 
 /// One pixel of [`ycc_row_to_rgb`].
 #[inline(always)]
-pub fn ycc_row_to_rgb_at(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+fn ycc_row_to_rgb_at(luma: u8, blue: u8, red: u8) -> [u8; 3] {
     let (luma, blue, red) = (i16::from(luma), i16::from(blue) - 128, i16::from(red) - 128);
     // The high half of a product of 16 bits, rounded: one instruction and a shift. 26345 = 0.402·2^16, −14942 = −0.228·2^16.
     let rounded = |twice: i16, factor: i32| ((((i32::from(twice) * factor) >> 16) as i16) + 1) >> 1;

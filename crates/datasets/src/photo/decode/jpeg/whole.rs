@@ -1,9 +1,8 @@
-//! JPEG to RGB through zune-jpeg: always the whole image at full size.
+//! The JPEGs that are not decoded here, through zune-jpeg: always the whole image at full size.
 //!
-//! Interior pixels are within 4 of Pillow's on the test images (5 on real photos with 4:2:0 chroma); where chroma is widened, the
-//! last row and column of images with padded blocks may differ by up to 24. Damage inside the compressed data is refused where
-//! the decoder sees it, in its strict mode. What it does not see for certain is a file that was cut and then closed with an end
-//! marker; Pillow reads such files too.
+//! Interior pixels are within 4 of Pillow's on the test images; where chroma is widened, the last row and column of images with
+//! padded blocks may differ by up to 24. Damage inside the compressed data is refused where the decoder sees it, in its strict
+//! mode.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,8 +11,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::header::segment;
-use super::{Header, PhotoProblem};
+use super::super::{Header, PhotoProblem};
 
 /// Decodes all of a JPEG into `rgb`.
 pub(super) fn decode(
@@ -22,18 +20,6 @@ pub(super) fn decode(
     rgb: &mut Vec<u8>,
     raw: &mut Vec<u8>,
 ) -> Result<(), PhotoProblem> {
-    // Pillow refuses whatever lacks the end marker, however much of the picture is there. A thumbnail in the header has one too.
-    let mut scan = 2;
-    loop {
-        let segment = segment(encoded, scan)?;
-        scan = segment.end;
-        if segment.marker == 0xDA {
-            break;
-        }
-    }
-    if !encoded[scan..].windows(2).rev().any(|two| two == [0xFF, 0xD9]) {
-        return Err(PhotoProblem::jpeg_ends(encoded));
-    }
     // The decoder has panicked on damaged files before (its issues 262, 331, 362).
     catch_unwind(AssertUnwindSafe(|| decode_whole(encoded, header, rgb, raw)))
         .unwrap_or_else(|_| Err(PhotoProblem::jpeg("the decoder gave up on it")))
