@@ -75,11 +75,17 @@ fn grey(red: u8, green: u8, blue: u8) -> u8 {
     ((19595 * u32::from(red) + 38470 * u32::from(green) + 7471 * u32::from(blue) + 0x8000) >> 16) as u8
 }
 
-/// Never fused: C's floats are rounded after the product and after the sum. The cast cuts off towards zero and saturates.
+/// Never fused: C's floats are rounded after the product and after the sum. The cast cuts off towards zero.
 #[inline(always)]
 fn blended(level: u8, value: u8, factor: f32) -> u8 {
     let (level, value) = (i32::from(level), i32::from(value));
-    (level as f32 + factor * (value - level) as f32).clamp(0.0, 255.0) as i32 as u8
+    // In this order of arguments what is no number becomes 0.
+    let mixed = (level as f32 + factor * (value - level) as f32).max(0.0).min(255.0);
+    // SAFETY: between 0 and 255. (The checked cast is what kept the loops from being vectors.)
+    #[allow(unsafe_code)]
+    unsafe {
+        mixed.to_int_unchecked::<i32>() as u8
+    }
 }
 
 struct GreySum<'a> {

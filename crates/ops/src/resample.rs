@@ -118,35 +118,88 @@ struct Rows<'a> {
     out: &'a mut [u8],
 }
 
+/// Rows that are taken together: their pixels, four bytes each, fill a vector.
+const TOGETHER: usize = 4;
+/// Outputs after which colours are put into their planes.
+const OUTPUTS: usize = 32;
+
 impl Kernel for Rows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let width = self.axis.outputs();
-        for (row, out) in self.out.chunks_exact_mut((3 * width).max(1)).enumerate() {
-            let input = &self.image[row * self.stride..];
-            let (red, rest) = out.split_at_mut(width);
-            let (green, blue) = rest.split_at_mut(width);
-            for (index, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
-                let (start, weights) = self.axis.output(index);
-                let mut sums = [HALF; 4];
-                let pixels = &input[start * 3..];
-                // Four bytes at a time make one vector; the fourth belongs to the next pixel and is not used.
-                let whole = if pixels.len() > weights.len() * 3 { weights.len() } else { weights.len() - 1 };
-                for (tap, &weight) in weights[..whole].iter().enumerate() {
-                    let pixel: [u8; 4] = pixels[tap * 3..tap * 3 + 4].try_into().expect("four bytes");
-                    for (sum, byte) in sums.iter_mut().zip(pixel) {
+        let row_len = (3 * width).max(1);
+        let read = 3 * self.axis.inputs().1;
+        for (group, out) in self.out.chunks_mut(TOGETHER * row_len).enumerate() {
+            let image = &self.image[group * TOGETHER * self.stride..];
+            let rows = out.len() / row_len;
+            // A pixel is read as four bytes; the fourth belongs to the next one and is not used, but must be there.
+            if rows == TOGETHER && image.len() > (TOGETHER - 1) * self.stride + read {
+                let rows = std::array::from_fn(|row| &image[row * self.stride..][..read + 1]);
+                self.axis.four_rows(rows, out);
+            } else {
+                for (row, out) in out.chunks_exact_mut(row_len).enumerate() {
+                    self.axis.one_row(&image[row * self.stride..], out);
+                }
+            }
+        }
+    }
+}
+
+impl ResampleAxis {
+    /// Four rows of `(inputs, 3)` and a byte more to `(4, 3, outputs)`.
+    #[inline(always)]
+    fn four_rows(&self, rows: [&[u8]; TOGETHER], out: &mut [u8]) {
+        let width = self.outputs();
+        let shortest = rows.iter().map(|row| row.len()).min().unwrap_or(0);
+        for first in (0..width).step_by(OUTPUTS) {
+            let count = OUTPUTS.min(width - first);
+            let mut pixels = [[0u8; 4 * OUTPUTS]; TOGETHER];
+            for index in 0..count {
+                let (start, weights) = self.output(first + index);
+                assert!(3 * (start + weights.len()) < shortest, "all inputs are there");
+                let mut sums = [HALF; 4 * TOGETHER];
+                for (tap, &weight) in weights.iter().enumerate() {
+                    let at = 3 * (start + tap);
+                    let mut bytes = [0u8; 4 * TOGETHER];
+                    for (four, row) in bytes.chunks_exact_mut(4).zip(rows) {
+                        // SAFETY: `at + 4 ≤ 3·(start + taps) + 1 ≤ shortest`, as asserted.
+                        #[allow(unsafe_code)]
+                        four.copy_from_slice(unsafe { row.get_unchecked(at..at + 4) });
+                    }
+                    for (sum, byte) in sums.iter_mut().zip(bytes) {
                         *sum += i32::from(byte) * weight;
                     }
                 }
-                if whole < weights.len() {
-                    for (sum, &byte) in sums.iter_mut().zip(&pixels[whole * 3..whole * 3 + 3]) {
-                        *sum += i32::from(byte) * weights[whole];
-                    }
+                let bytes = sums.map(to_byte);
+                for (pixels, four) in pixels.iter_mut().zip(bytes.chunks_exact(4)) {
+                    pixels[4 * index..4 * index + 4].copy_from_slice(four);
                 }
-                (*red, *green, *blue) = (to_byte(sums[0]), to_byte(sums[1]), to_byte(sums[2]));
             }
+            for (pixels, out) in pixels.iter().zip(out.chunks_exact_mut(3 * width)) {
+                for (colour, plane) in out.chunks_exact_mut(width).enumerate() {
+                    let plane = &mut plane[first..first + count];
+                    plane.iter_mut().zip(pixels.chunks_exact(4)).for_each(|(byte, pixel)| *byte = pixel[colour]);
+                }
+            }
+        }
+    }
+
+    /// One row of `(inputs, 3)` to `(3, outputs)`.
+    #[inline(always)]
+    fn one_row(&self, input: &[u8], out: &mut [u8]) {
+        let (red, rest) = out.split_at_mut(self.outputs());
+        let (green, blue) = rest.split_at_mut(self.outputs());
+        for (index, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
+            let (start, weights) = self.output(index);
+            let mut sums = [HALF; 3];
+            for (pixel, &weight) in input[start * 3..].chunks_exact(3).zip(weights) {
+                for (sum, &byte) in sums.iter_mut().zip(pixel) {
+                    *sum += i32::from(byte) * weight;
+                }
+            }
+            (*red, *green, *blue) = (to_byte(sums[0]), to_byte(sums[1]), to_byte(sums[2]));
         }
     }
 }
