@@ -51,16 +51,23 @@ fn largest(a: &[u8], b: &[u8]) -> u8 {
     a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
-/// The window's pixels, `(H, W, 3)`, from the scratch's answer.
-fn window_of(scratch: &mut DecodeScratch, encoded: &[u8], header: &Header, window: Window) -> Vec<u8> {
-    let pixels = scratch.decode(encoded, header, window, 1).unwrap_or_else(|problem| panic!("{problem}"));
-    assert_eq!(pixels.reduce, 1);
-    let (left, top) = (window.left as usize, window.top as usize);
+/// Whether a case is decoded by our own decoder, which gives libjpeg's bytes, windows and reductions.
+fn is_baseline(name: &str) -> bool {
+    name.ends_with("jpg") && !["progressive", "cmyk", "ycck", "411"].iter().any(|other| name.starts_with(other))
+}
+
+/// The window's pixels, `(H, W, 3)`, from the scratch's answer, reduced as far as that goes.
+fn window_of(scratch: &mut DecodeScratch, encoded: &[u8], header: &Header, window: Window, reduce: u32) -> Vec<u8> {
+    let pixels = scratch.decode(encoded, header, window, reduce).unwrap_or_else(|problem| panic!("{problem}"));
+    let by = pixels.reduce as usize;
+    let (left, top) = (window.left as usize / by, window.top as usize / by);
+    let right = ((window.left + window.width) as usize).div_ceil(by);
+    let bottom = ((window.top + window.height) as usize).div_ceil(by);
     assert!(pixels.left <= left && pixels.top <= top, "the window's first pixel is there");
-    assert!(left + window.width as usize <= pixels.left + pixels.width, "the window's columns are there");
-    assert!(top + window.height as usize <= pixels.top + pixels.height, "the window's rows are there");
-    (top - pixels.top..top - pixels.top + window.height as usize)
-        .flat_map(|row| &pixels.rgb[row * pixels.stride + 3 * (left - pixels.left)..][..3 * window.width as usize])
+    assert!(right <= pixels.left + pixels.width, "the window's columns are there");
+    assert!(bottom <= pixels.top + pixels.height, "the window's rows are there");
+    (top - pixels.top..bottom - pixels.top)
+        .flat_map(|row| &pixels.rgb[row * pixels.stride + 3 * (left - pixels.left)..][..3 * (right - left)])
         .copied()
         .collect()
 }
@@ -75,10 +82,10 @@ fn pixels_are_pillows() {
         assert_eq!(header.format == PhotoFormat::Png, png, "{}", case.name);
         let orientation = if (1..=8).contains(&case.orientation) { case.orientation } else { 1 };
         assert_eq!(header.orientation, orientation, "{}", case.name);
-        let rgb = window_of(&mut scratch, &case.encoded, &header, Window::whole(&header));
-        // Pillow replicates the last real sample where chroma is widened, zune-jpeg takes the padding after it: only the last
-        // row and column differ by more than roundings of the two transforms.
-        let (limit, interior_limit) = if png { (0, 0) } else { (24, 4) };
+        let rgb = window_of(&mut scratch, &case.encoded, &header, Window::whole(&header), 1);
+        // Of those that zune-jpeg decodes: Pillow replicates the last real sample where chroma is widened, zune-jpeg takes the
+        // padding after it, so only the last row and column differ by more than roundings of the two transforms.
+        let (limit, interior_limit) = if png || is_baseline(&case.name) { (0, 0) } else { (24, 4) };
         let difference = largest(&rgb, &case.rgb);
         assert!(difference <= limit, "{}: {difference}", case.name);
         let inside = |pixels: &[u8]| -> Vec<u8> {
@@ -90,6 +97,85 @@ fn pixels_are_pillows() {
         assert!(interior <= interior_limit || case.width < 4, "{}: {interior}", case.name);
         check(&case.encoded).unwrap_or_else(|problem| panic!("{}: {problem}", case.name));
     }
+}
+
+#[test]
+fn reduced_pixels_are_pillows_too() {
+    let all = cases();
+    let pixels = std::fs::read(golden("reduced.bin")).expect("golden file");
+    let mut rest = pixels.as_slice();
+    let (mut own, mut whole) = (0, 0);
+    for line in std::fs::read_to_string(golden("reduced.txt")).expect("golden file").lines() {
+        let [name, reduce, width, height] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let number = |word: &str| word.parse::<usize>().expect("a number");
+        let rgb;
+        (rgb, rest) = rest.split_at(3 * number(width) * number(height));
+        let case = all.iter().find(|case| case.name == name).expect("a case");
+        let header = probe(&case.encoded).expect("a header");
+        let mut scratch = DecodeScratch::default();
+        let found = scratch
+            .decode(&case.encoded, &header, Window::whole(&header), number(reduce) as u32)
+            .unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        if is_baseline(name) {
+            assert_eq!((found.width, found.height), (number(width), number(height)), "{line}");
+            assert_eq!(largest(found.rgb, rgb), 0, "{line}");
+            own += 1;
+        } else {
+            assert_eq!((found.reduce, found.width, found.height), (1, case.width, case.height), "{line}");
+            whole += 1;
+        }
+    }
+    assert!(rest.is_empty(), "pixels of no case");
+    assert!(own > 50 && whole > 10, "{own} decoded here, {whole} elsewhere");
+}
+
+#[test]
+fn a_windows_pixels_are_those_of_the_whole() {
+    let mut state = 3u64;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as u32 % below
+    };
+    let mut scratch = DecodeScratch::default();
+    for case in cases() {
+        let header = probe(&case.encoded).expect("a header");
+        for reduce in [1, 2, 4, 8] {
+            let whole = DecodeScratch::default()
+                .decode(&case.encoded, &header, Window::whole(&header), reduce)
+                .map(|pixels| (pixels.rgb.to_vec(), pixels.stride, pixels.reduce))
+                .expect("a photo");
+            for _ in 0..40 {
+                let (left, top) = (draw(header.width), draw(header.height));
+                let (width, height) = (1 + draw(header.width - left), 1 + draw(header.height - top));
+                let window = Window { left, top, width, height };
+                let found = window_of(&mut scratch, &case.encoded, &header, window, reduce);
+                let (rgb, stride, by) = &whole;
+                let columns = (left / by) as usize..(left + width).div_ceil(*by) as usize;
+                let rows = (top / by) as usize..(top + height).div_ceil(*by) as usize;
+                let expected: Vec<u8> = rows
+                    .flat_map(|row| &rgb[row * stride + 3 * columns.start..row * stride + 3 * columns.end])
+                    .copied()
+                    .collect();
+                assert!(found == expected, "{} reduced by {reduce}, {window:?}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_spares_what_lies_outside() {
+    let case = cases().into_iter().find(|case| case.name == "420_even.jpg").expect("a case");
+    let header = probe(&case.encoded).expect("a header");
+    let mut scratch = DecodeScratch::default();
+    let window = Window { left: 4, top: 4, width: 8, height: 8 };
+    let pixels = scratch.decode(&case.encoded, &header, window, 1).expect("a photo");
+    assert_eq!((pixels.left, pixels.top, pixels.width, pixels.height), (4, 4, 8, 8));
+    // Nothing below the window's units is read.
+    let mut damaged = case.encoded.clone();
+    let end = damaged.len() - 2;
+    damaged[end - 60..end].fill(0xFE);
+    check(&damaged).expect_err("damage that shows");
+    scratch.decode(&damaged, &header, window, 1).expect("it lies elsewhere");
 }
 
 /// Where a JPEG's picture ends: after its last end marker.
@@ -165,6 +251,7 @@ fn damaged_files_never_panic() {
             }
         }
     }
+    println!("{refused} refused, {read} read");
     assert!(refused > 500 && read > 500, "{refused} refused, {read} read");
 }
 

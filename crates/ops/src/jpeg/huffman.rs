@@ -92,9 +92,6 @@ pub struct EntropyBits<'a> {
 }
 
 impl<'a> EntropyBits<'a> {
-    /// Bits to be taken at most between two calls of [`EntropyBits::refill`].
-    pub(super) const AT_ONCE: u32 = 32;
-
     /// The bits of `data`, to whose end eight zeros were added.
     ///
     /// # Panics
@@ -109,19 +106,18 @@ impl<'a> EntropyBits<'a> {
         8 * self.next > 8 * (self.data.len() - 8) + self.count as usize
     }
 
-    /// Makes sure that [`EntropyBits::AT_ONCE`] bits are there.
+    /// Makes sure that 56 bits are there: more than a code of 16 and a value of 15.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        if self.count < Self::AT_ONCE {
-            // Bytes that are there in part are read again: the same bits come to the same places.
-            let word = match self.data.get(self.next..self.next + 8) {
-                Some(bytes) => u64::from_be_bytes(bytes.try_into().expect("eight bytes")),
-                None => 0,
-            };
-            self.buffer |= word >> self.count;
-            self.next += ((63 - self.count) >> 3) as usize;
-            self.count |= 56;
-        }
+        // Always: whether bits are needed is what no processor can foretell. Bytes that are there in part are read again: the
+        // same bits come to the same places.
+        let word = match self.data.get(self.next..self.next + 8) {
+            Some(bytes) => u64::from_be_bytes(bytes.try_into().expect("eight bytes")),
+            None => 0,
+        };
+        self.buffer |= word >> self.count;
+        self.next += ((63 - self.count) >> 3) as usize;
+        self.count |= 56;
     }
 
     #[inline(always)]

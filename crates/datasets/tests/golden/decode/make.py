@@ -1,6 +1,7 @@
 """Makes the small encoded images of the decoder's tests and the pixels that Pillow reads from them.
 
-    python make.py        writes NAME.jpg / NAME.png, pixels.bin and cases.txt (name, width, height, orientation)
+    python make.py        writes NAME.jpg / NAME.png, pixels.bin and cases.txt (name, width, height, orientation),
+                          reduced.bin and reduced.txt (name, by what, width, height)
 
 Made with Pillow 13.0.0 (libjpeg-turbo 3.2.0). pixels.bin holds the bytes of `Image.open(f).convert("RGB")`, `(H, W, 3)`,
 of all cases in the order of cases.txt. Orientation is what `getexif()` says, 1 where it says nothing.
@@ -133,6 +134,12 @@ out = io.BytesIO()
 picture(40, 30).save(out, "PNG", optimize=True)
 cases["filters.png"] = out.getvalue()
 
+closed = cases["420_even.jpg"]
+cases["closed.jpg"] = closed[: len(closed) * 3 // 4] + b"\xff\xd9"  # cut, then ended: what is missing is grey
+at = cases["restart.jpg"].index(b"\xff\xd4")
+cases["closed_restart.jpg"] = cases["restart.jpg"][: at + 20] + b"\xff\xd9"
+cases["fill.jpg"] = cases["restart.jpg"].replace(b"\xff\xd2", b"\xff\xff\xd2")  # a fill byte before a restart
+
 lines, pixels = [], []
 for name, data in cases.items():
     (HERE / name).write_bytes(data)
@@ -141,6 +148,22 @@ for name, data in cases.items():
     rgb = np.asarray(image.convert("RGB"))
     lines.append(f"{name} {image.width} {image.height} {orientation}\n")
     pixels.append(rgb.tobytes())
+
+# JPEGs as libjpeg reduces them: Pillow's draft().
+reduced_lines, reduced_pixels = [], []
+for name, data in cases.items():
+    for reduce in (2, 4, 8):
+        image = Image.open(io.BytesIO(data))
+        if image.format != "JPEG":
+            continue
+        width, height = image.size
+        image.draft(image.mode, (max(1, width // reduce), max(1, height // reduce)))
+        if image.size == (-(-width // reduce), -(-height // reduce)) and image.decoderconfig[0] == reduce:
+            reduced_lines.append(f"{name} {reduce} {image.width} {image.height}\n")
+            reduced_pixels.append(np.asarray(image.convert("RGB")).tobytes())
+(HERE / "reduced.txt").write_text("".join(reduced_lines))
+(HERE / "reduced.bin").write_bytes(b"".join(reduced_pixels))
+
 (HERE / "cases.txt").write_text("".join(lines))
 (HERE / "pixels.bin").write_bytes(b"".join(pixels))
 print("Pillow", PIL.__version__, "libjpeg-turbo", features.version("libjpeg_turbo"))

@@ -70,7 +70,7 @@ impl Entropy {
             plane.top = plan.rows.start * component.v * scale.size;
             plane.samples.resize(plane.stride * plan.rows.len() * component.v * scale.size, 0);
         }
-        let mut units = Vec::with_capacity(6);
+        let mut units = Vec::with_capacity(MOST_BLOCKS);
         for (number, (component, share)) in frame.components.iter().zip(&shares).enumerate() {
             let (dc, ac) = (Frame::table(&frame.dc, component.dc), Frame::table(&frame.ac, component.ac));
             for (y, x) in (0..component.v).flat_map(|y| (0..component.h).map(move |x| (y, x))) {
@@ -151,8 +151,13 @@ struct Reader<'a> {
     /// The unit that comes next.
     unit: usize,
     bits: EntropyBits<'a>,
+    /// Whether the bits ended before their units did. Stays so where the next stretches are missing, as in libjpeg.
+    ended: bool,
     predictions: [i32; 3],
 }
+
+/// Of a unit: four of luma and one each of chroma.
+const MOST_BLOCKS: usize = 6;
 
 /// What a restart without data reads.
 const NOTHING: &[u8] = &[0; 8];
@@ -160,19 +165,22 @@ const NOTHING: &[u8] = &[0; 8];
 impl<'a> Reader<'a> {
     fn new(data: &'a [u8], stretches: &'a [Range<usize>], restart: usize, blocks: &'a [UnitBlock<'a>]) -> Self {
         let bits = EntropyBits::new(&data[stretches[0].clone()]);
-        Self { data, stretches, restart, blocks, unit: 0, bits, predictions: [0; 3] }
+        Self { data, stretches, restart, blocks, unit: 0, bits, ended: false, predictions: [0; 3] }
     }
 
     /// Goes to the last restart at or before `unit` without reading.
     fn start_at(&mut self, unit: usize) {
         if let Some(stretch) = unit.checked_div(self.restart) {
+            let stretch = stretch.min(self.stretches.len() - 1);
             self.unit = stretch * self.restart;
             self.begin(stretch);
         }
     }
 
     fn begin(&mut self, stretch: usize) {
-        let data = self.stretches.get(stretch).map_or(NOTHING, |range| &self.data[range.clone()]);
+        let range = self.stretches.get(stretch);
+        self.ended &= range.is_none();
+        let data = range.map_or(NOTHING, |range| &self.data[range.clone()]);
         (self.bits, self.predictions) = (EntropyBits::new(data), [0; 3]);
     }
 
@@ -197,15 +205,15 @@ impl<'a> Reader<'a> {
                 count = count.min(self.restart - self.unit % self.restart);
             }
             // Beyond the end everything stays as it is: no coefficients, which is grey.
-            if !self.bits.is_beyond_end() {
-                let moved = |block: &UnitBlock<'a>| UnitBlock { first: block.first + done * block.step, ..*block };
-                let mut blocks = [self.blocks[0]; 6];
-                for (moved_block, block) in blocks.iter_mut().zip(self.blocks) {
-                    *moved_block = moved(block);
+            if !self.ended {
+                let mut blocks = [self.blocks[0]; MOST_BLOCKS];
+                for (moved, block) in blocks.iter_mut().zip(self.blocks) {
+                    *moved = UnitBlock { first: block.first + done * block.step, ..*block };
                 }
                 let target = target.as_mut().map(|(coefficients, flat)| (&mut **coefficients, &mut **flat));
                 jpeg_units(&mut self.bits, &blocks[..self.blocks.len()], &mut self.predictions, count, target)
                     .map_err(|_| PhotoProblem::jpeg("bits that are no code: the picture's data were changed"))?;
+                self.ended = self.bits.is_beyond_end();
             }
             (self.unit, done) = (self.unit + count, done + count);
         }
