@@ -79,7 +79,8 @@ fn grey(red: u8, green: u8, blue: u8) -> u8 {
 #[inline(always)]
 fn blended(level: u8, value: u8, factor: f32) -> u8 {
     let (level, value) = (i32::from(level), i32::from(value));
-    // In this order of arguments what is no number becomes 0.
+    // Unlike `clamp`, this makes 0 of what is no number.
+    #[allow(clippy::manual_clamp)]
     let mixed = (level as f32 + factor * (value - level) as f32).max(0.0).min(255.0);
     // SAFETY: between 0 and 255. (The checked cast is what kept the loops from being vectors.)
     #[allow(unsafe_code)]

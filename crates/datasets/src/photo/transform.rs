@@ -160,7 +160,7 @@ impl PhotoTransform {
     pub fn describe(&self) -> Value {
         let spec = &self.spec;
         let mut described = json!({
-            "semantics": "torchvision on Pillow, 1",
+            "semantics": "torchvision on Pillow, 2",
             "side": spec.side,
             "decode": spec.decode,
             "exif_orientation": spec.exif,
