@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use longtail_datasets::photo::decode::{DecodeScratch, Window};
 use longtail_datasets::photo::{
     Adjustment, ColorJitter, Crop, Draw, PhotoScratch, PhotoSpec, PhotoTransform, check, probe,
 };
@@ -129,50 +130,97 @@ fn encoded(name: &str) -> Vec<u8> {
 #[test]
 fn a_photo_is_decoded_then_transformed() {
     let bytes = encoded("palette4.png");
-    let header = probe(&bytes).expect("a header");
     let transform = PhotoTransform::train(&spec(SIDE), Some(ColorJitter::default()));
     let rng = || stream(1, "apply", 0, 5);
     let (mut scratch, mut out) = (PhotoScratch::default(), vec![0.0; 3 * SIDE * SIDE]);
     transform.apply(&bytes, rng, &mut scratch, &mut out).expect("a photo");
 
-    let mut decode = longtail_datasets::photo::decode::DecodeScratch::default();
-    let window = longtail_datasets::photo::decode::Window::whole(&header);
-    let pixels = decode.decode(&bytes, &header, window, 1).expect("a photo");
-    let rgb: Vec<u8> = pixels.rgb.chunks(pixels.stride).flat_map(|row| row[..3 * pixels.width].to_vec()).collect();
-    let draw = transform.draw(pixels.width, pixels.height, &mut rng());
+    let (rgb, width, height) = stored_pixels(&bytes);
+    let draw = transform.draw(width, height, &mut rng());
     let mut expected = vec![0.0; out.len()];
-    transform.apply_to_pixels(&rgb, pixels.width, Some(&draw), &mut scratch, &mut expected);
+    transform.apply_to_pixels(&rgb, width, Some(&draw), &mut scratch, &mut expected);
     assert_eq!(out, expected);
 }
 
+/// The image under EXIF orientations 1 to 8: its file, its upright pixels and what scoring makes of those.
+fn orientations() -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let bytes = golden("orientations.bin");
+    let begins: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(SIGNATURE)).collect();
+    let ends = begins.iter().skip(1).copied().chain([bytes.len()]);
+    let (upright, scored) = (3 * 19 * 13, 3 * 8 * 8);
+    let parts = begins.iter().zip(ends).map(|(&begin, end)| {
+        let (file, rest) = bytes[begin..end].split_at(end - begin - upright - scored);
+        (file.to_vec(), rest[..upright].to_vec(), rest[upright..].to_vec())
+    });
+    parts.collect()
+}
+
 #[test]
-fn orientation_is_applied_only_where_the_recipe_says_so() {
-    for name in ["orientation_3.jpg", "orientation_6.jpg", "orientation_5.png"] {
-        let bytes = encoded(name);
-        let orientation = probe(&bytes).expect("a header").orientation;
-        assert!(orientation != 1, "{name}");
-        let apply = |exif: ExifOrientation| {
-            let mut out = vec![0.0; 3 * SIDE * SIDE];
-            let transform = PhotoTransform::eval(&PhotoSpec { exif, ..spec(SIDE) });
-            let mut scratch = PhotoScratch::default();
-            transform.apply(&bytes, || unreachable!("scoring draws nothing"), &mut scratch, &mut out).expect("a photo");
+fn every_orientation_is_pillows_to_the_bit() {
+    let small = |exif| PhotoSpec { side: 8, resize_short: 9, exif, ..spec(SIDE) };
+    let mut scratch = PhotoScratch::default();
+    let files = orientations();
+    assert_eq!(files.len(), 8);
+    for (number, (file, upright, scored)) in files.iter().enumerate() {
+        let orientation = number + 1;
+        assert_eq!(probe(file).expect("a header").orientation as usize, orientation);
+        let mut score = |exif| {
+            let mut out = vec![0.0; 3 * 8 * 8];
+            let transform = PhotoTransform::eval(&small(exif));
+            transform.apply(file, || unreachable!("scoring draws nothing"), &mut scratch, &mut out).expect("a photo");
             out
         };
-        let (stored, upright) = (apply(ExifOrientation::Ignore), apply(ExifOrientation::Apply));
-        assert_ne!(stored, upright, "{name}");
-        // The middle of the image turned is the middle of the turned image, but for a pixel's centring and the passes' rounding.
-        let at = |out: &[f32], y: usize, x: usize| out[3 * (y * SIDE + x)];
-        let turned = |y: usize, x: usize| match orientation {
-            3 => at(&stored, SIDE - 1 - y, SIDE - 1 - x),
-            5 => at(&stored, x, y),
-            _ => at(&stored, SIDE - 1 - x, y),
-        };
-        let mean = (0..SIDE * SIDE)
-            .map(|place| (at(&upright, place / SIDE, place % SIDE) - turned(place / SIDE, place % SIDE)).abs())
-            .sum::<f32>()
-            / (SIDE * SIDE) as f32;
-        let unrelated = upright.iter().zip(&stored).map(|(a, b)| (a - b).abs()).sum::<f32>() / (3 * SIDE * SIDE) as f32;
-        assert!(mean < 0.25 * unrelated, "{name}: {mean} against {unrelated}");
+        let bytes = |bytes: &[u8]| bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect::<Vec<_>>();
+        assert_eq!(score(ExifOrientation::Apply), bytes(scored), "orientation {orientation}");
+        assert_eq!(score(ExifOrientation::Ignore), bytes(&files[0].2), "orientation {orientation}, ignored");
+
+        // Training: the chances are of the upright image, and fall on its pixels.
+        let jitter = Some(ColorJitter::default());
+        let transform = PhotoTransform::train(&small(ExifOrientation::Apply), jitter);
+        let width = if orientation < 5 { 19 } else { 13 };
+        for view in 0..20 {
+            let rng = || stream(7, "upright", 0, view);
+            let draw = transform.draw(width, upright.len() / 3 / width, &mut rng());
+            let (mut out, mut expected) = (vec![0.0; 3 * 8 * 8], vec![0.0; 3 * 8 * 8]);
+            transform.apply(file, rng, &mut scratch, &mut out).expect("a photo");
+            transform.apply_to_pixels(upright, width, Some(&draw), &mut scratch, &mut expected);
+            assert_eq!(out, expected, "orientation {orientation}, {draw:?}");
+        }
+    }
+}
+
+/// All pixels as they are stored, without gaps.
+fn stored_pixels(bytes: &[u8]) -> (Vec<u8>, usize, usize) {
+    let header = probe(bytes).expect("a header");
+    let (mut decode, window) = (DecodeScratch::default(), Window::whole(&header));
+    let pixels = decode.decode(bytes, &header, window, 1).expect("a photo");
+    let rgb = pixels.rgb.chunks(pixels.stride).flat_map(|row| row[..3 * pixels.width].to_vec()).collect();
+    (rgb, pixels.width, pixels.height)
+}
+
+#[test]
+fn a_jpegs_orientation_is_applied_only_where_the_recipe_says_so() {
+    for name in ["orientation_3.jpg", "orientation_6.jpg"] {
+        let bytes = encoded(name);
+        let (stored, width, height) = stored_pixels(&bytes);
+        // Half a turn; a quarter to the right.
+        let half = name == "orientation_3.jpg";
+        let wide = if half { width } else { height };
+        let turned = |y: usize, x: usize| if half { (height - 1 - y, width - 1 - x) } else { (height - 1 - x, y) };
+        let at = |(y, x): (usize, usize)| &stored[3 * (y * width + x)..][..3];
+        let upright: Vec<u8> =
+            (0..width * height).flat_map(|place| at(turned(place / wide, place % wide)).to_vec()).collect();
+        let (mut scratch, mut out, mut expected) =
+            (PhotoScratch::default(), vec![0.0; 3 * SIDE * SIDE], vec![0.0; 3 * SIDE * SIDE]);
+        for (exif, pixels, wide) in
+            [(ExifOrientation::Ignore, &stored, width), (ExifOrientation::Apply, &upright, wide)]
+        {
+            let transform = PhotoTransform::eval(&PhotoSpec { exif, ..spec(SIDE) });
+            transform.apply(&bytes, || unreachable!("scoring draws nothing"), &mut scratch, &mut out).expect("a photo");
+            transform.apply_to_pixels(pixels, wide, None, &mut scratch, &mut expected);
+            assert_eq!(out, expected, "{name}, {exif:?}");
+        }
     }
 }
 

@@ -78,7 +78,7 @@ classifiers: {{joint: {{joint: {{}}}}}}
     let mut model =
         Model::<f32>::new(&architecture(part.backbone)?, image, HeadForm::try_from(part.head)?, CLASSES, 0)?;
     model.network.set_checkpointing(checkpointing);
-    let stated = Memory::of(part, &model, 0, 0).total();
+    let stated = Memory::of(part, &model, 0).total();
     Ok((recipe, model, stated))
 }
 

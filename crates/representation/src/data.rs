@@ -8,11 +8,12 @@ use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, Representati
 
 use crate::RepresentationError;
 use crate::method::{LabelledImages, MetaBatches};
+use crate::passes::largest_part;
 
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
-/// Images per forward of a validation pass: this many, or as many as have this many values together, but at least 32.
-/// Changes no bit.
+/// Images per forward of a validation pass: this many, or as many as have this many values together, but at least 32; never
+/// more than training has on one tape, so that validation takes no memory of its own. Changes no bit.
 const VALIDATION_BATCH: (usize, usize) = (256, 256 * 64 * 64 * 3);
 
 /// What stage 1 reads of a data set.
@@ -57,7 +58,7 @@ impl StageData {
         };
         let transform = Transform::train(recipe.augmentation, data, shape)?;
         let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
-        let batch = validation_batch(shape.len());
+        let batch = validation_batch(recipe, shape.len());
         let validation = EvalLoader::new(Arc::clone(source), split.val.clone(), plain, batch, PREFETCH)?;
         let meta = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
@@ -77,14 +78,43 @@ impl StageData {
 }
 
 /// Images of `values` numbers each in a forward of a validation pass.
-pub(crate) fn validation_batch(values: usize) -> usize {
+fn validation_batch(recipe: &RepresentationRecipe, values: usize) -> usize {
     let (most, together) = VALIDATION_BATCH;
-    (together / values.max(1)).clamp(32, most)
+    (together / values.max(1)).clamp(32, most).min(largest_part(recipe))
 }
 
 impl MetaBatches<f32> for MetaLoader {
     fn batch(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
         let batch: Batch = MetaLoader::batch(self, index)?;
         Ok(batch.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longtail_recipe::read_str;
+
+    use super::*;
+
+    #[test]
+    fn validation_takes_no_more_images_at_once_than_training() {
+        let of = |method: &str, rest: &str, side: usize| {
+            let text = format!(
+                "
+data: {{dataset: fashion_mnist}}
+representations: {{r: {{method: {{{method}}}, backbone: {{cifar_resnet: 8}}, {rest}}}}}
+classifiers: {{joint: {{joint: {{}}}}}}
+"
+            );
+            let recipe = read_str(&text, "validation", &[]).expect("the recipe is valid");
+            validation_batch(recipe.representation("r").expect("there"), 3 * side * side)
+        };
+        assert_eq!(of("ce: {}", "batch_size: 1024", 32), 256);
+        assert_eq!(of("ce: {}", "batch_size: 128", 32), 128);
+        assert_eq!(of("ce: {}", "batch_size: 512", 224), 32);
+        assert_eq!(of("ce: {}", "batch_size: 512, micro_batch: 8", 224), 8);
+        assert_eq!(of("ce: {}", "batch_size: 9, micro_batch: 5", 224), 5);
+        assert_eq!(of("mpcl: {meta_batch: 20}", "batch_size: 8", 224), 20);
+        assert_eq!(of("mpcl: {prototypes: empirical}", "batch_size: 8", 224), 8);
     }
 }

@@ -3,7 +3,7 @@
 use longtail_recipe::{MetaBn, Prototypes, RepresentationMethod, RepresentationRecipe};
 
 use crate::model::Model;
-use crate::passes::MicroBatch;
+use crate::passes::{MicroBatch, largest_part, meta_batch};
 
 /// Copies of the prototypes (K, d) that a step with L_PC makes: c, c', what candle keeps of both to differentiate, and the
 /// gradient. Counted, not measured.
@@ -34,9 +34,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For a model on its data: `ahead` batches are made before they are asked for, `validation` images go through the network
-    /// at once.
-    pub fn of(recipe: &RepresentationRecipe, model: &Model<f32>, ahead: usize, validation: usize) -> Self {
+    /// For a model on its data: `ahead` batches are made before they are asked for. Validation, between the epochs, has no more
+    /// images at once than the largest tape.
+    pub fn of(recipe: &RepresentationRecipe, model: &Model<f32>, ahead: usize) -> Self {
         const NUMBER: usize = size_of::<f32>();
         let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
         let (weights, n) = (model.weights.len(), recipe.batch_size);
@@ -46,10 +46,10 @@ impl Memory {
             _ => None,
         };
         let meta = mpcl.filter(|mpcl| mpcl.prototypes == Prototypes::Meta);
-        let meta_n = meta.map_or(0, |mpcl| if mpcl.meta_batch == 0 { n } else { mpcl.meta_batch });
+        let meta_n = meta_batch(recipe);
         let part = micro.largest(n);
         let meta_part = micro.largest(meta_n);
-        let largest = part.max(meta_part);
+        let largest = largest_part(recipe);
 
         let mut tapes = vec![if micro.cuts() { largest } else { part }];
         if let Some(meta) = meta.filter(|_| !micro.cuts()) {
@@ -70,7 +70,7 @@ impl Memory {
             weights: 2 * weights * NUMBER,
             gradients: (gradients * weights + head) * NUMBER,
             tapes: tapes.iter().map(|&n| model.network.tape_bytes(n)).sum(),
-            passes: model.network.pass_bytes(largest.max(validation)) + model.network.workspace_bytes_at_most(),
+            passes: model.network.pass_bytes(largest) + model.network.workspace_bytes_at_most(),
             prototypes: (prototypes + (2 + usize::from(mpcl.is_some())) * n * dim) * NUMBER,
             batches: batches * model.network.image().len() * NUMBER,
             checkpoint: 2 * weights * NUMBER,

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use longtail_backbone::{Network, NormMode, Tape};
 use longtail_ops::axpy;
+use longtail_recipe::{Prototypes, RepresentationMethod, RepresentationRecipe};
 use longtail_training::{ClassificationLoss, HeadShape, Scalar};
 
 use crate::RepresentationError;
@@ -51,6 +52,23 @@ impl MicroBatch {
     pub fn largest(self, n: usize) -> usize {
         self.parts(n).iter().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
+}
+
+/// Images of a meta batch; 0 where the method has none.
+pub(crate) fn meta_batch(recipe: &RepresentationRecipe) -> usize {
+    match &recipe.method {
+        RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && mpcl.meta_batch > 0 => {
+            mpcl.meta_batch
+        }
+        RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => recipe.batch_size,
+        _ => 0,
+    }
+}
+
+/// Images of the largest part that training sends through the network.
+pub(crate) fn largest_part(recipe: &RepresentationRecipe) -> usize {
+    let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
+    micro.largest(recipe.batch_size).max(micro.largest(meta_batch(recipe)))
 }
 
 /// Which forward passes a walk over the parts runs.

@@ -7,7 +7,6 @@ use longtail_datasets::{ImageSet, Split};
 use longtail_recipe::{Recipe, RepresentationRecipe};
 use longtail_training::{HeadForm, ShotBounds};
 
-use crate::data::validation_batch;
 use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
 use crate::model::{Model, architecture};
@@ -91,9 +90,7 @@ pub fn run(
 const WORTH_SAYING: usize = 1 << 30;
 
 fn state_memory(recipe: &RepresentationRecipe, training: &Training, observer: &mut dyn Observer) {
-    let validation = validation_batch(training.model.network.image().len());
-    let validation = if training.validation.is_empty() { 0 } else { validation };
-    let memory = Memory::of(recipe, &training.model, training.loader.ahead(), validation);
+    let memory = Memory::of(recipe, &training.model, training.loader.ahead());
     let warning = available_memory().and_then(|available| memory.warning(recipe, available));
     if memory.total() >= WORTH_SAYING || warning.is_some() {
         observer.say(&memory.line());

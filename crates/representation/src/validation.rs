@@ -41,3 +41,73 @@ fn predict(
     network.infer(weights, running, images, n, &mut features)?;
     Ok(argmax_rows(&head.logits(&features)?, head.shape.num_classes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use longtail_backbone::{Architecture, ImageShape};
+    use longtail_datasets::{ImageSet, Transform};
+    use longtail_ops::{below, stream};
+    use longtail_recipe::read_str;
+    use longtail_training::HeadForm;
+
+    use super::*;
+
+    const N: usize = 11;
+    const CLASSES: usize = 4;
+
+    fn images(side: usize) -> Arc<ImageSet> {
+        let mut rng = stream(2, "validation", 0, 0);
+        Arc::new(ImageSet {
+            images: (0..N * side * side * 3).map(|_| below(&mut rng, 256) as u8).collect(),
+            labels: (0..N).map(|image| (image % CLASSES) as u32).collect(),
+            height: side,
+            width: side,
+            channels: 3,
+            num_classes: CLASSES,
+            class_names: (0..CLASSES).map(|class| class.to_string()).collect(),
+        })
+    }
+
+    /// How many images go through the network at once is a matter of memory alone.
+    #[test]
+    fn no_batch_size_changes_a_logit_or_an_accuracy() {
+        let recipe = "
+data: {dataset: cifar100}
+representations: {r: {method: {ce: {}}, backbone: {cifar_resnet: 8}}}
+classifiers: {joint: {joint: {}}}
+";
+        let recipe = read_str(recipe, "validation", &[]).expect("the recipe is valid");
+        for (architecture, side) in [(Architecture::CifarResNet { depth: 8 }, 12), (Architecture::ResNeXt50, 32)] {
+            let (images, image) = (images(side), ImageShape { height: side, width: side, channels: 3 });
+            let mut model = Model::<f32>::new(&architecture, image, HeadForm::Linear, CLASSES, 0).expect("known");
+            let mut of = |batch_size: usize| {
+                let transform = Transform::eval(&recipe.data, images.shape()).expect("it fits");
+                let all = (0..N as u32).collect();
+                let loader = EvalLoader::new(Arc::clone(&images), all, transform, batch_size, 1).expect("there");
+                let head = model.head_file().expect("a head");
+                let mut logits = Vec::new();
+                for batch in loader.iter() {
+                    let batch = batch.expect("stored images");
+                    let mut features = vec![0.0; batch.len * head.shape.feature_dim];
+                    let weights = model.weights[..model.backbone_len()].to_vec();
+                    model
+                        .network
+                        .infer(&weights, &model.running, &batch.images, batch.len, &mut features)
+                        .expect("sizes fit");
+                    logits.extend(head.logits(&features).expect("sizes fit"));
+                }
+                let bounds = ShotBounds::from(recipe.data.shot_groups);
+                let accuracy = validate(&mut model, &loader, &[200, 50, 10, 5], bounds).expect("sizes fit");
+                let bits: Vec<u32> = logits.iter().map(|logit: &f32| logit.to_bits()).collect();
+                (bits, accuracy)
+            };
+            let whole = of(N);
+            assert!(whole.0.iter().any(|&bits| bits != whole.0[0]) && whole.1.all.is_some());
+            for batch_size in [1, 2, 3, 7, 8, 64] {
+                assert!(of(batch_size) == whole, "{architecture:?}: {batch_size} at once");
+            }
+        }
+    }
+}

@@ -100,7 +100,7 @@ fn held_and_stated(method: &str, rest: &str) -> (usize, Memory) {
     let architecture = Architecture::CifarResNet { depth: 14 };
     let mut model = Model::<f32>::new(&architecture, image, HeadForm::Linear, 10, 0).expect("14 is 6·2 + 2");
     model.network.set_checkpointing(part.activation_checkpointing);
-    let stated = Memory::of(part, &model, 0, 2);
+    let stated = Memory::of(part, &model, 0);
     let batch = LabelledImages {
         images: (0..16 * image.len()).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect(),
         labels: (0..16).map(|i| i % 10).collect(),
@@ -120,9 +120,11 @@ fn held_and_stated(method: &str, rest: &str) -> (usize, Memory) {
         let at = StepAt { epoch: 1, step, epoch_fraction: 0.0, lr: 0.01, relative_lr: 1.0 };
         method.step(&mut model, &mut optimizer, &batch, &at, &mut meter).expect("sizes fit");
     }
-    let mut features = vec![0.0; 2 * 64];
+    // Validation has at most as many images at once.
+    let n = stated.images;
+    let mut features = vec![0.0; n * 64];
     let (weights, running) = (model.backbone_weights().to_vec(), model.running.clone());
-    model.network.infer(&weights, &running, &batch.images[..2 * image.len()], 2, &mut features).expect("sizes fit");
+    model.network.infer(&weights, &running, &batch.images[..n * image.len()], n, &mut features).expect("sizes fit");
     assert_eq!(meter.mean("meta/loss_after").is_some(), part.epochs == 2, "bi-level where it should be");
     let vectors = (model.weights.capacity() + optimizer.buffer().len()) * size_of::<f32>();
     let network = model.network.buffer_bytes() + model.network.workspace_bytes();

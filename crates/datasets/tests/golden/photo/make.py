@@ -3,13 +3,14 @@
     python make.py
 
 Writes beside itself: cases.txt (one case a line), pixels.bin (the bytes of every case before normalisation, in order),
-normalised.bin (the last training case after it, f32), crops.txt (moments of torchvision's random crops). Needs torch, torchvision,
-Pillow and numpy. Images are a formula, so that none is stored.
+normalised.bin (the last training case after it, f32), crops.txt (moments of torchvision's random crops), orientations.bin (an image
+under each of the eight EXIF orientations: a PNG file, then the pixels of it upright, then what scoring makes of those). Needs torch,
+torchvision, Pillow and numpy. Images are a formula, so that none is stored but those whose files matter.
 """
-import math, pathlib
+import io, pathlib, struct
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import transforms
 from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
@@ -75,3 +76,16 @@ for width, height in [(500, 375), (375, 500), (90, 60), (200, 60)]:
     measured = [w * h / (width * height), np.log(w / h), left, top]
     lines.append(" ".join([str(width), str(height)] + [f"{m.mean():.8g} {m.std():.8g}" for m in measured]))
 (HERE / "crops.txt").write_text("\n".join(lines) + "\n")
+
+# A file each, in both byte orders of EXIF; the same stored pixels. Then Pillow's upright ones, then Resize(9) and CenterCrop(8).
+stored, files = image(19, 13), []
+for orientation in range(1, 9):
+    order, mark = [("<", b"II"), (">", b"MM")][orientation % 2]
+    exif = mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    file = io.BytesIO()
+    stored.save(file, "PNG", exif=exif, optimize=True)
+    upright = ImageOps.exif_transpose(Image.open(file))
+    assert upright.size == ((19, 13) if orientation < 5 else (13, 19))
+    scored = transforms.Compose([transforms.Resize(9), transforms.CenterCrop(8)])(upright)
+    files.append(file.getvalue() + np.asarray(upright).tobytes() + np.asarray(scored).tobytes())
+(HERE / "orientations.bin").write_bytes(b"".join(files))
