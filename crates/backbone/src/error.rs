@@ -10,6 +10,9 @@ use crate::image::ImageShape;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackboneError {
+    /// The GPU's.
+    #[error(transparent)]
+    Gpu(#[from] longtail_ops::gpu::GpuError),
     /// A name that is no architecture of ours.
     #[error(
         "unknown architecture `{name}`; known are, for small images, resnetN and resnetN_two_headed with N = 6n+2, such as \

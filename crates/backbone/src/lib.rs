@@ -26,6 +26,7 @@ mod candle_op;
 mod engine;
 mod error;
 mod files;
+pub mod gpu;
 mod graph;
 mod image;
 mod params;

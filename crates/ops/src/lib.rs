@@ -13,6 +13,7 @@ mod conv;
 mod error;
 mod flat;
 mod gemm;
+pub mod gpu;
 mod jpeg;
 mod norm;
 mod optim;

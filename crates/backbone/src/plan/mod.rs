@@ -80,22 +80,31 @@ pub(crate) struct Plan {
 impl Plan {
     /// With `checkpointing` the tape keeps the values at cuts only; see [`segments`].
     pub(crate) fn new(graph: &Graph, checkpointing: bool) -> Self {
+        Self::build(graph, checkpointing, true)
+    }
+
+    /// Every value is stored: for kernels that cannot work out a batch norm while they read.
+    pub(crate) fn stored(graph: &Graph) -> Self {
+        Self::build(graph, false, false)
+    }
+
+    fn build(graph: &Graph, checkpointing: bool, lazy: bool) -> Self {
         let mut tape = Vec::new();
         let mut pool = Pool::default();
         let (segments, forward, record, inside) = match checkpointing {
             false => {
-                let all = forward_pass(graph, &mut pool, &mut tape, true, &|value| is_kept(graph, value));
+                let all = forward_pass(graph, &mut pool, &mut tape, (true, lazy), &|value| is_kept(graph, value));
                 (std::iter::once(0..graph.nodes.len()).collect(), all.clone(), all, Vec::new())
             }
             true => {
                 let segments = segments::segments(graph);
                 let cuts = segments::cuts(graph, &segments);
-                let cut = forward_pass(graph, &mut pool, &mut tape, false, &|value| cuts.contains(&value));
+                let cut = forward_pass(graph, &mut pool, &mut tape, (false, lazy), &|value| cuts.contains(&value));
                 let (record, inside) = segments::record(graph, &cut, &segments);
                 (segments, cut, record, inside)
             }
         };
-        let nothing = |pool: &mut Pool| forward_pass(graph, pool, &mut Vec::new(), false, &|_| false);
+        let nothing = |pool: &mut Pool| forward_pass(graph, pool, &mut Vec::new(), (false, lazy), &|_| false);
         let (infer, tangent) = (nothing(&mut pool), nothing(&mut pool));
         let backward = backward_pass(graph, &mut pool);
         Self { tape, arena: pool.sizes, inside, segments, forward, record, infer, tangent, backward }
@@ -181,12 +190,13 @@ fn last_readers(graph: &Graph) -> Vec<usize> {
     last_reader
 }
 
-/// `tape` grows by what is kept: the convolutions' outputs if `keep_convs`, and the values that `kept` names.
+/// `tape` grows by what is kept: the convolutions' outputs if `keep_convs`, and the values that `kept` names. With `lazy`, values that
+/// need not be stored are not.
 fn forward_pass(
     graph: &Graph,
     pool: &mut Pool,
     tape: &mut Vec<usize>,
-    keep_convs: bool,
+    (keep_convs, lazy): (bool, bool),
     kept: &dyn Fn(Value) -> bool,
 ) -> ForwardPass {
     pool.restart();
@@ -202,7 +212,7 @@ fn forward_pass(
             false => Place::Arena(pool.take(size)),
         };
         let (output, len) = (node.output(), graph.len(node.output(), 1));
-        let lazy = is_lazy(graph, output);
+        let lazy = lazy && is_lazy(graph, output);
         let conv = if matches!(node, Node::ConvNorm(_)) { place(len, keep_convs) } else { Place::Image };
         values[output.0] = if lazy { Place::Lazy(at) } else { place(len, kept(output)) };
         convs.push(conv);

@@ -1,0 +1,167 @@
+//! From a gradient of the features to that of all parameters, on the device.
+
+use longtail_ops::gpu::{
+    Driver, GpuVec, View, ViewMut, gpu_axpy, gpu_concat_part_gradient, gpu_max_pool_gradient, gpu_mean_pool_gradient,
+    gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_through, gpu_shortcut_gradient,
+};
+use longtail_ops::{PoolShape, ShortcutShape};
+
+use super::{GpuNetwork, GpuTape, split};
+use crate::error::BackboneError;
+use crate::graph::{ConvNorm, Node, Value};
+use crate::plan::ResidualGradient;
+
+pub(super) fn run<D: Driver>(
+    network: &mut GpuNetwork<D>,
+    params: View<'_, f32>,
+    tape: &GpuTape<D>,
+    dfeatures: View<'_, f32>,
+    mut grad: ViewMut<'_, f32>,
+) -> Result<(), BackboneError> {
+    let output = network.gradient_slot(network.graph.output);
+    let mut start = network.arena.take(output);
+    start.view_mut().part(0..dfeatures.len()).copy_from(&network.driver, dfeatures)?;
+    network.arena.put(output, start);
+    let nodes = std::mem::take(&mut network.graph.nodes);
+    let mut outcome = Ok(());
+    for (at, node) in nodes.iter().enumerate().rev() {
+        outcome = match node {
+            Node::ConvNorm(n) => conv_norm(network, at, n, params, tape, grad.again()),
+            node => linear(network, at, node, tape),
+        };
+        if outcome.is_err() {
+            break;
+        }
+    }
+    network.graph.nodes = nodes;
+    outcome
+}
+
+/// Takes a value's gradient out to write to it.
+fn take<D: Driver>(network: &mut GpuNetwork<D>, value: Value) -> GpuVec<f32, D> {
+    let slot = network.gradient_slot(value);
+    network.arena.take(slot)
+}
+
+fn put<D: Driver>(network: &mut GpuNetwork<D>, value: Value, buffer: GpuVec<f32, D>) {
+    let slot = network.gradient_slot(value);
+    network.arena.put(slot, buffer);
+}
+
+fn conv_norm<D: Driver>(
+    network: &mut GpuNetwork<D>,
+    at: usize,
+    n: &ConvNorm,
+    params: View<'_, f32>,
+    tape: &GpuTape<D>,
+    grad: ViewMut<'_, f32>,
+) -> Result<(), BackboneError> {
+    let batch = tape.batch();
+    let (weight, ..) = split(n, params);
+    let (dweight, dnorm) = grad.part(n.params.clone()).split_at(n.conv.weight_len());
+    let (dgamma, dbeta) = dnorm.split_at(n.conv.out_channels);
+    let len = network.graph.len(n.output, batch);
+    let (conv_len, input_len) = (len, network.graph.len(n.input, batch));
+    let mean = tape.numbers.mean.view().part(n.channels.clone());
+    let inv_std = tape.numbers.inv_std.view().part(n.channels.clone());
+    let scale = tape.numbers.scale.view().part(n.channels.clone());
+    let x = tape_conv(network, tape, at, conv_len);
+
+    // The incoming gradient is shut where the ReLU was, and summed.
+    let mut incoming = take(network, n.output);
+    let shape = n.norm_shape(batch);
+    let y = n.relu.then(|| tape_value(network, tape, n.output, len));
+    let (driver, room) = (&network.driver, &mut network.room);
+    gpu_norm_products(driver, room, &shape, incoming.view_mut().part(0..len), y, x, mean)?;
+    let slope = network.slope.view_mut().part(n.channels.clone());
+    let offset = network.offset.view_mut().part(n.channels.clone());
+    let numbers = (inv_std, scale);
+    gpu_norm_gradient_sums(driver, room, &shape, numbers, tape.batch_stats, (dgamma, dbeta), (slope, offset))?;
+    let rest =
+        [scale, network.slope.view().part(n.channels.clone()), mean, network.offset.view().part(n.channels.clone())];
+    let through = network.through.view_mut().part(0..len);
+    gpu_norm_through(driver, (incoming.view().part(0..len), x), rest, None, None, through)?;
+    put(network, n.output, incoming);
+
+    if let Some(residual) = n.residual {
+        let how = network.plan.backward.residuals[at];
+        if matches!(how, ResidualGradient::Copied | ResidualGradient::Added) {
+            let mut buffer = take(network, residual);
+            let from = network.arena.view(network.gradient_slot(n.output), len);
+            let to = buffer.view_mut().part(0..len);
+            match how {
+                ResidualGradient::Added => gpu_axpy(&network.driver, to, 1.0, from)?,
+                _ => to.copy_from(&network.driver, from)?,
+            }
+            put(network, residual, buffer);
+        }
+    }
+
+    let shape = n.conv_shape(batch);
+    let input = tape_value(network, tape, n.input, input_len);
+    network.driver.conv_weight_gradient(&shape, input, network.through.view().part(0..len), dweight)?;
+    if network.plan.backward.values[n.input.0].is_some() {
+        let mut dinput = take(network, n.input);
+        let (dx, accumulate) = (dinput.view_mut().part(0..input_len), network.plan.backward.accumulate[at][0]);
+        network.driver.conv_input_gradient(&shape, network.through.view().part(0..len), weight, dx, accumulate)?;
+        put(network, n.input, dinput);
+    }
+    Ok(())
+}
+
+/// The nodes' list is away while the pass runs, so lengths come from the caller.
+fn tape_conv<'a, D: Driver>(network: &GpuNetwork<D>, tape: &'a GpuTape<D>, node: usize, len: usize) -> View<'a, f32> {
+    tape.get(network.plan.forward.convs[node], len)
+}
+
+fn tape_value<'a, D: Driver>(network: &GpuNetwork<D>, tape: &'a GpuTape<D>, value: Value, len: usize) -> View<'a, f32> {
+    tape.get(network.plan.forward.values[value.0], len)
+}
+
+fn linear<D: Driver>(
+    network: &mut GpuNetwork<D>,
+    at: usize,
+    node: &Node,
+    tape: &GpuTape<D>,
+) -> Result<(), BackboneError> {
+    let batch = tape.batch();
+    let inputs = match node {
+        Node::Concat { inputs, .. } => &inputs[..],
+        Node::Shortcut { input, .. } | Node::MaxPool { input, .. } | Node::GlobalPool { input, .. } => {
+            std::slice::from_ref(input)
+        }
+        Node::ConvNorm(_) => unreachable!("it has a step of its own"),
+    };
+    let mut first = 0;
+    for (place, &input) in inputs.iter().enumerate() {
+        let add = network.plan.backward.accumulate[at][place];
+        if network.plan.backward.values[input.0].is_none() {
+            continue;
+        }
+        let mut buffer = take(network, input);
+        let from = network.graph.shape(input);
+        let dy_len = network.graph.len(node.output(), batch);
+        let dy = network.arena.view(network.gradient_slot(node.output()), dy_len);
+        let (driver, dx) = (&network.driver, buffer.view_mut().part(0..batch * from.len()));
+        match node {
+            Node::Shortcut { shape, .. } => {
+                gpu_shortcut_gradient(driver, &ShortcutShape { batch, ..*shape }, dy, dx, add)?;
+            }
+            Node::MaxPool { shape, winners, .. } => {
+                let winners = tape.winners.view().part(batch * winners.start..batch * winners.end);
+                gpu_max_pool_gradient(driver, &PoolShape { batch, ..*shape }, dy, winners, dx)?;
+            }
+            Node::GlobalPool { .. } => {
+                gpu_mean_pool_gradient(driver, (batch, from.height * from.width, from.channels), dy, dx)?;
+            }
+            Node::Concat { output, .. } => {
+                let width = network.graph.shape(*output).channels;
+                gpu_concat_part_gradient(driver, dy, from.channels, (first, width), dx, add)?;
+                first += from.channels;
+            }
+            Node::ConvNorm(_) => unreachable!("it has a step of its own"),
+        }
+        put(network, input, buffer);
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What a forward pass leaves on the device for the passes after it.
+
+use std::ops::Range;
+
+use longtail_ops::gpu::{Driver, GpuVec, NormNumbers, View};
+
+use super::{GpuNetwork, Slots};
+use crate::arch::Architecture;
+use crate::error::BackboneError;
+use crate::graph::Value;
+use crate::image::ImageShape;
+use crate::plan::Place;
+
+/// Mean, 1/√(variance + ε), scale and shift of every channel of every batch norm, as used.
+#[derive(Debug)]
+pub(super) struct Numbers<D: Driver> {
+    pub(super) mean: GpuVec<f32, D>,
+    pub(super) inv_std: GpuVec<f32, D>,
+    pub(super) scale: GpuVec<f32, D>,
+    pub(super) shift: GpuVec<f32, D>,
+}
+
+impl<D: Driver> Numbers<D> {
+    pub(super) fn new(driver: &D, channels: usize) -> Result<Self, BackboneError> {
+        let vec = || GpuVec::zeros(driver, channels);
+        Ok(Self { mean: vec()?, inv_std: vec()?, scale: vec()?, shift: vec()? })
+    }
+
+    pub(super) fn part_mut(&mut self, channels: &Range<usize>) -> NormNumbers<'_> {
+        NormNumbers {
+            mean: self.mean.view_mut().part(channels.clone()),
+            inv_std: self.inv_std.view_mut().part(channels.clone()),
+            scale: self.scale.view_mut().part(channels.clone()),
+            shift: self.shift.view_mut().part(channels.clone()),
+        }
+    }
+}
+
+/// The activations of one forward pass on the device.
+#[derive(Debug)]
+pub struct GpuTape<D: Driver> {
+    pub(super) origin: Option<(Architecture, ImageShape)>,
+    batch: usize,
+    pub(super) batch_stats: bool,
+    pub(super) images: GpuVec<f32, D>,
+    pub(super) buffers: Slots<D>,
+    pub(super) numbers: Numbers<D>,
+    pub(super) winners: GpuVec<u8, D>,
+    /// Buffer and length of the features.
+    features: (usize, usize),
+}
+
+impl<D: Driver> GpuTape<D> {
+    /// An empty tape for a network.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new(network: &GpuNetwork<D>) -> Result<Self, BackboneError> {
+        Ok(Self {
+            origin: None,
+            batch: 0,
+            batch_stats: false,
+            images: GpuVec::default(),
+            buffers: Slots::default(),
+            numbers: Numbers::new(&network.driver, network.graph.norm_channels)?,
+            winners: GpuVec::default(),
+            features: (0, 0),
+        })
+    }
+
+    /// The features `(n, d)`; empty before the first forward pass.
+    pub fn features(&self) -> View<'_, f32> {
+        match self.origin {
+            Some(_) => self.buffers.view(self.features.0, self.features.1),
+            None => self.images.view().part(0..0),
+        }
+    }
+
+    /// Images in the batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    pub(super) fn prepare(
+        &mut self,
+        network: &GpuNetwork<D>,
+        images: View<'_, f32>,
+        batch: usize,
+        batch_stats: bool,
+    ) -> Result<(), BackboneError> {
+        let (driver, graph, plan) = (&network.driver, &network.graph, &network.plan);
+        self.origin = None; // until the pass is through
+        self.images.reserve(driver, images.len())?;
+        self.images.view_mut().part(0..images.len()).copy_from(driver, images)?;
+        self.buffers.reserve(driver, &plan.tape, batch)?;
+        self.winners.reserve(driver, batch * graph.winners)?;
+        let Place::Tape(slot) = plan.forward.values[graph.output.0] else {
+            unreachable!("the tape keeps the features")
+        };
+        self.features = (slot, graph.len(graph.output, batch));
+        self.origin = Some((network.architecture, network.image));
+        (self.batch, self.batch_stats) = (batch, batch_stats);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, place: Place, len: usize) -> View<'_, f32> {
+        match place {
+            Place::Image => self.images.view().part(0..len),
+            Place::Tape(slot) => self.buffers.view(slot, len),
+            Place::Arena(_) | Place::Lazy(_) | Place::Nowhere => {
+                unreachable!("what a later pass reads lies on the tape")
+            }
+        }
+    }
+
+    /// A value of the forward pass.
+    pub(super) fn value(&self, network: &GpuNetwork<D>, value: Value) -> View<'_, f32> {
+        self.get(network.plan.forward.values[value.0], network.graph.len(value, self.batch))
+    }
+
+    /// The output of a node's convolution.
+    pub(super) fn conv(&self, network: &GpuNetwork<D>, node: usize) -> View<'_, f32> {
+        let output = network.graph.conv_norm(node).output;
+        self.get(network.plan.forward.convs[node], network.graph.len(output, self.batch))
+    }
+}

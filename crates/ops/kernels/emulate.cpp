@@ -1,0 +1,115 @@
+// Runs the kernels on a CPU, thread by thread, to test their arithmetic where there is no GPU: every thread of a block has a stack of
+// its own and gives way to the next one at a barrier. Slow, and good for nothing else.
+#include <cmath>
+#include <cstdlib>
+#include <csetjmp>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+struct Dim { unsigned x, y, z; };
+static Dim threadIdx, blockIdx, blockDim, gridDim;
+static std::function<void()> body;
+
+// A thread of a block: a stack, and where it gave way. Threads live on from block to block and from kernel to kernel.
+struct Thread {
+    std::vector<char> stack = std::vector<char>(64 * 1024);
+    ucontext_t start;
+    jmp_buf place;
+    bool started = false, done = false;
+};
+static std::deque<Thread> threads;
+static Thread *current;
+static jmp_buf scheduler;
+
+static void give_way() {
+    if (!_setjmp(current->place)) _longjmp(scheduler, 1);
+}
+
+static void __syncthreads() { give_way(); }
+
+#define __global__
+#define __device__
+// One block at a time, so one copy serves all of its threads.
+#define __shared__ static
+
+#include "flat.cu"
+#include "loss.cu"
+#include "norm.cu"
+#include "pool.cu"
+
+static void enter() {
+    for (;;) {
+        body();
+        current->done = true;
+        give_way();
+    }
+}
+
+static void resume(Thread &thread) {
+    current = &thread;
+    if (_setjmp(scheduler)) return;
+    if (thread.started) _longjmp(thread.place, 1);
+    thread.started = true;
+    getcontext(&thread.start);
+    thread.start.uc_stack.ss_sp = thread.stack.data();
+    thread.start.uc_stack.ss_size = thread.stack.size();
+    makecontext(&thread.start, enter, 0);
+    setcontext(&thread.start);
+}
+
+static void run_block() {
+    unsigned count = blockDim.x * blockDim.y;
+    while (threads.size() < count) threads.emplace_back();
+    for (unsigned t = 0; t < count; ++t) threads[t].done = false;
+    for (unsigned left = count; left > 0;) {
+        for (unsigned t = 0; t < count; ++t) {
+            if (threads[t].done) continue;
+            threadIdx = {t % blockDim.x, t / blockDim.x, 0};
+            resume(threads[t]);
+            left -= threads[t].done;
+        }
+    }
+}
+
+// Arguments come as a GPU's launch takes them: an array of pointers to the values.
+template <class... A, size_t... I> static void call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
+    std::tuple<A...> values;
+    (std::memcpy(&std::get<I>(values), arguments[I], sizeof(A)), ...);
+    body = [&] { std::apply(kernel, values); };
+    for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
+        for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) run_block();
+}
+
+template <class... A> static std::function<void(void **)> entry(void (*kernel)(A...), size_t *count) {
+    *count = sizeof...(A);
+    return [kernel](void **arguments) { call(kernel, arguments, std::index_sequence_for<A...>{}); };
+}
+
+// 0: done; 1: no such kernel; 2: another number of arguments.
+extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *block, void **arguments, size_t given) {
+    static std::map<std::string, std::pair<std::function<void(void **)>, size_t>> kernels;
+    if (kernels.empty()) {
+        size_t count;
+#define ADD(kernel) kernels[#kernel].first = entry(kernel, &count), kernels[#kernel].second = count
+        ADD(norm_moments); ADD(norm_statistics); ADD(norm_running); ADD(norm_apply); ADD(norm_products);
+        ADD(norm_gradient_sums); ADD(norm_tangent_sums); ADD(norm_through);
+        ADD(pool_mean); ADD(pool_mean_gradient); ADD(pool_max); ADD(pool_max_gradient); ADD(pool_max_tangent);
+        ADD(shortcut); ADD(shortcut_gradient); ADD(concat_part); ADD(concat_part_gradient);
+        ADD(flat_axpy); ADD(flat_ema); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
+        ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
+    }
+    auto found = kernels.find(name);
+    if (found == kernels.end()) return 1;
+    if (found->second.second != given) return 2;
+    gridDim = {grid[0], grid[1], 1};
+    blockDim = {block[0], block[1], 1};
+    found->second.first(arguments);
+    return 0;
+}

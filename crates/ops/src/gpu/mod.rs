@@ -1,0 +1,194 @@
+//! The kernels on a GPU: memory, launches, and one safe function for each kernel, over any [`Driver`].
+//!
+//! The sources are in `kernels/`. Activations are channels-last as on the CPU; a convolution's weight is `(O, k, k, I/groups)` on
+//! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream, and nothing waits for
+//! it but [`Driver::download`].
+
+#[cfg(feature = "emulate")]
+mod emulated;
+mod error;
+mod flat;
+mod loss;
+mod memory;
+mod norm;
+mod pool;
+
+#[cfg(feature = "emulate")]
+pub use emulated::Emulated;
+pub use error::GpuError;
+pub use flat::{AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_sgd, gpu_virtual_step};
+pub use loss::{GpuCrossEntropy, gpu_cross_entropy, gpu_unit_rows, gpu_unit_rows_tangent};
+pub use memory::{GpuVec, Plain, View, ViewMut};
+pub use norm::{
+    GpuNorm, NormNumbers, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_running,
+    gpu_norm_statistics, gpu_norm_tangent_sums, gpu_norm_through,
+};
+pub use pool::{
+    gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
+    gpu_mean_pool, gpu_mean_pool_gradient, gpu_shortcut, gpu_shortcut_gradient,
+};
+
+use crate::ConvShape;
+
+/// One argument of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Argument {
+    /// An address in device memory; 0 is no address.
+    Address(u64),
+    /// A C `int`.
+    Int(i32),
+    /// A C `long long`.
+    Long(i64),
+    /// A C `float`.
+    Float(f32),
+}
+
+/// What runs kernels: CUDA, or the CPU in its place where only their arithmetic is tested.
+///
+/// All work of one driver happens in the order in which it was asked for.
+#[allow(unsafe_code)]
+pub trait Driver {
+    /// A piece of device memory, freed when it goes.
+    type Memory: std::fmt::Debug;
+
+    /// Most blocks of the kernels whose threads go over all elements: enough to fill a device several times over; threads then
+    /// take several elements.
+    const MOST_BLOCKS: u64 = 4096;
+
+    /// Memory of `bytes` bytes, zeros.
+    ///
+    /// # Errors
+    /// If there is not so much.
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError>;
+
+    /// Where the memory begins.
+    fn address(&self, memory: &Self::Memory) -> u64;
+
+    /// Copies to the device.
+    ///
+    /// # Safety
+    /// `to` is memory of this driver for as many bytes.
+    /// # Errors
+    /// The device's.
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<(), GpuError>;
+
+    /// Waits for everything before, and copies from the device.
+    ///
+    /// # Safety
+    /// As [`Driver::upload`].
+    /// # Errors
+    /// The device's; those of launches before may come here.
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError>;
+
+    /// Copies on the device.
+    ///
+    /// # Safety
+    /// Both are memory of this driver for as many bytes, and they do not overlap.
+    /// # Errors
+    /// The device's.
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError>;
+
+    /// Starts a kernel of `kernels/`: `grid` blocks of `block` threads, along x and y.
+    ///
+    /// # Safety
+    /// The arguments are those that the kernel declares, and what they point to is as large as the kernel takes it to be.
+    /// # Errors
+    /// A kernel that does not exist; the device's.
+    unsafe fn launch(
+        &self,
+        kernel: &'static str,
+        grid: (u32, u32),
+        block: (u32, u32),
+        arguments: &[Argument],
+    ) -> Result<(), GpuError>;
+
+    /// `y ← x ∗ weight`, as [`conv2d`](crate::conv2d) with the weight as `(O, k, k, I/groups)`; added to what is there where
+    /// `accumulate` says so.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv(
+        &self,
+        s: &ConvShape,
+        x: View<'_, f32>,
+        weight: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        accumulate: bool,
+    ) -> Result<(), GpuError>;
+
+    /// The gradient for the input, added to what is there where `accumulate` says so.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv_input_gradient(
+        &self,
+        s: &ConvShape,
+        dy: View<'_, f32>,
+        weight: View<'_, f32>,
+        dx: ViewMut<'_, f32>,
+        accumulate: bool,
+    ) -> Result<(), GpuError>;
+
+    /// The gradient for the weight.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv_weight_gradient(
+        &self,
+        s: &ConvShape,
+        x: View<'_, f32>,
+        dy: View<'_, f32>,
+        dweight: ViewMut<'_, f32>,
+    ) -> Result<(), GpuError>;
+
+    /// `c ← alpha·op(a)·op(b) + beta·c`, all row-major: `op(a)` is `(m, k)`, `op(b)` is `(k, n)`, `c` is `(m, n)`; a transposed
+    /// operand lies as `(k, m)` or `(n, k)`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn gemm(
+        &self,
+        size: (usize, usize, usize),
+        alpha: f32,
+        a: (View<'_, f32>, bool),
+        b: (View<'_, f32>, bool),
+        beta: f32,
+        c: ViewMut<'_, f32>,
+    ) -> Result<(), GpuError>;
+}
+
+/// Threads of a block of the kernels that go over all elements.
+const THREADS: u32 = 256;
+
+/// Starts a kernel whose threads go over `len` elements.
+///
+/// # Safety
+/// As [`Driver::launch`].
+#[allow(unsafe_code)]
+unsafe fn launch_each<D: Driver>(
+    driver: &D,
+    kernel: &'static str,
+    len: usize,
+    arguments: &[Argument],
+) -> Result<(), GpuError> {
+    if len == 0 {
+        return Ok(());
+    }
+    let blocks = (len as u64).div_ceil(u64::from(THREADS)).min(D::MOST_BLOCKS) as u32;
+    // SAFETY: the caller's.
+    unsafe { driver.launch(kernel, (blocks, 1), (THREADS, 1), arguments) }
+}
+
+/// A size as a kernel's `int`.
+fn int(size: usize) -> Argument {
+    Argument::Int(i32::try_from(size).expect("a size of less than 2^31"))
+}
+
+/// A size as a kernel's `long long`.
+fn long(size: usize) -> Argument {
+    Argument::Long(size as i64)
+}
+
+fn check_len(what: &str, name: &str, found: usize, expected: usize) {
+    assert!(found == expected, "{what}: `{name}` has {found} elements, expected {expected}");
+}
