@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
-    BalancedEpoch, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
-    normalize_rows, tukey_rows,
+    BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
+    Tukey, normalize_rows,
 };
 use longtail_ops::philox_normals;
 use longtail_recipe::ClassifierRecipe;
@@ -44,13 +44,14 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
         normalize_rows(rows, dim);
         Ok::<(), ClassifierError>(())
     })?;
-    let base = plain.try_map(|rows, dim| tukey_rows(rows, dim, mpfa.tukey, mpfa.tukey_renorm))?;
     let means = scale_prototypes(&plain.means(), &plain, mpfa.proto_scale, mpfa.proto_clamp)?;
-    let factors = ClassFactors::new(Arc::new(plain), means.clone())?;
+    let plain = Arc::new(plain);
+    let base = BaseRows::new(plain.clone(), Tukey { lambda: mpfa.tukey, keep_norm: mpfa.tukey_renorm })?;
+    let factors = ClassFactors::new(plain, means.clone())?;
     let laws = Calibration::new(mpfa, &base, &means, &factors).laws(&vec![0.4; classes]);
     let model = FeatureModel { base, means, factors };
     let plan = RowPlan::new(&counts, mpfa.tail, mpfa.count, Remainder::Distinct, 0, "speed", 0);
-    let memory = EpochMemory::new(&model, laws.bytes(), plan.len(), BATCH, rayon::current_num_threads());
+    let memory = EpochMemory::new(&model, &laws, plan.len(), BATCH, rayon::current_num_threads());
     let mut epoch = 0u32;
     Ok(Box::new(move || {
         epoch += 1;

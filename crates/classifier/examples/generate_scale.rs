@@ -9,8 +9,8 @@ use std::time::Instant;
 use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
-    BalancedEpoch, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
-    normalize_rows, tukey_rows,
+    BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
+    Tukey, normalize_rows,
 };
 use longtail_ops::philox_normals;
 use longtail_recipe::ClassifierRecipe;
@@ -63,7 +63,7 @@ fn store(counts: &[usize]) -> Result<ClassStore, ClassifierError> {
         }
     }
     normalize_rows(&mut features, DIM);
-    ClassStore::new(&features, &labels, counts.len(), DIM)
+    ClassStore::from_vec(features, &labels, counts.len(), DIM)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,15 +84,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plain = store(&counts)?;
     println!("{set}: {} real rows of {DIM} made in {:.1} s", plain.len(), began.elapsed().as_secs_f64());
     let began = Instant::now();
-    let base = plain.try_map(|rows, dim| tukey_rows(rows, dim, mpfa.tukey, mpfa.tukey_renorm))?;
     let means = scale_prototypes(&plain.means(), &plain, mpfa.proto_scale, mpfa.proto_clamp)?;
-    let factors = ClassFactors::new(Arc::new(plain), means.clone())?;
+    let plain = Arc::new(plain);
+    let base = BaseRows::new(plain.clone(), Tukey { lambda: mpfa.tukey, keep_norm: mpfa.tukey_renorm })?;
+    let factors = ClassFactors::new(plain, means.clone())?;
     let laws = Calibration::new(mpfa, &base, &means, &factors).laws(&vec![0.4; counts.len()]);
     let model = FeatureModel { base, means, factors };
     let plan = RowPlan::new(&counts, mpfa.tail, mpfa.count, Remainder::Distinct, 0, "scale", 0);
     println!("prepared in {:.1} s (once a run)", began.elapsed().as_secs_f64());
     let threads = rayon::current_num_threads();
-    let memory = EpochMemory::new(&model, laws.bytes(), plan.len(), BATCH, threads);
+    let memory = EpochMemory::new(&model, &laws, plan.len(), BATCH, threads);
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!(
         "plan: {} generated rows, workspace {:.0} MiB ({} rows at a time), inputs {:.0} MiB; all rows at once would be {:.0} MiB",

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{assert_close, f32s, f64s, golden, mpfa, recipe, size, tailcalib, u32s};
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{ClassStore, FeatureTransform, covariance, mean, normalize_rows};
@@ -159,7 +161,7 @@ fn tailcalib_means_covariances_and_counts() {
         let settings =
             format!("{{tukey: {}, alpha: {}, neighbors: {}}}", case["tukey"], case["alpha"], case["neighbors"]);
         let recipe = tailcalib(&settings);
-        let (model, laws) = tailcalib_model(&store, &recipe).expect("a model");
+        let (model, laws) = tailcalib_model(Arc::new(store.clone()), &recipe).expect("a model");
         let per_row = recipe.neighbors;
         for row in 0..store.len() {
             let found: Vec<u32> = laws.components(row).map(|c| c.class).collect();

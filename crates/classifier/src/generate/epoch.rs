@@ -1,17 +1,19 @@
 //! One epoch of balanced training rows: real and generated ones, shuffled, drawn block by block as they are needed.
 
 use longtail_ops::{shuffle, stream};
+use rayon::prelude::*;
 
 use super::counts::RowPlan;
-use super::low_rank::{CHUNK_ROWS, FeatureModel, LowRankSampler, SamplerScratch};
-use super::transform::normalize_rows;
+use super::laws::RowLaws;
+use super::low_rank::{FeatureModel, LowRankSampler, SamplerScratch};
+use super::transform::normalize;
 
 /// What generation keeps in memory: fixed, whatever the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochMemory {
     /// Rows that are drawn at a time, a multiple of the batch size.
     pub block_rows: usize,
-    /// Bytes of the block, its noise and the threads' buffers.
+    /// Bytes of the block and the threads' buffers.
     pub workspace_bytes: usize,
     /// Bytes of the inputs: rows, means, factors, laws, and the order of the rows.
     pub resident_bytes: usize,
@@ -19,27 +21,27 @@ pub struct EpochMemory {
     pub materialised_bytes: usize,
 }
 
-/// Most bytes of a block and its noise.
+/// Most bytes of a block.
 const BLOCK_BYTES: usize = 256 << 20;
 /// Most rows of a block.
 const BLOCK_ROWS: usize = 1 << 16;
+/// Fewest values that a task hands out.
+const TASK_VALUES: usize = 1 << 15;
 
 impl EpochMemory {
     /// The plan for generating `generated` rows from `model` in batches of `batch_size` on `threads` threads.
-    pub fn new(model: &FeatureModel, laws_bytes: usize, generated: usize, batch_size: usize, threads: usize) -> Self {
+    pub fn new(model: &FeatureModel, laws: &RowLaws, generated: usize, batch_size: usize, threads: usize) -> Self {
         let dim = model.base.dim();
         let total = generated + model.base.len();
-        let rows = (BLOCK_BYTES / (8 * dim)).min(BLOCK_ROWS).min(total.next_multiple_of(batch_size));
+        let rows = (BLOCK_BYTES / (4 * dim)).min(BLOCK_ROWS).min(total.next_multiple_of(batch_size));
         let block_rows = (rows / batch_size * batch_size).max(batch_size);
-        let max_rank = (0..model.factors.num_classes()).map(|class| model.factors.rank(class)).max().unwrap_or(0);
-        let chunk = CHUNK_ROWS * (max_rank + dim);
         Self {
             block_rows,
-            workspace_bytes: 4 * (2 * block_rows * dim + threads * chunk) + 16 * block_rows,
-            resident_bytes: 8 * model.base.features().len()
+            workspace_bytes: LowRankSampler::workspace_bytes(model, laws.slots(), block_rows, threads),
+            resident_bytes: 4 * model.base.store().features().len()
                 + model.factors.bytes()
                 + 4 * model.means.len()
-                + laws_bytes
+                + laws.bytes()
                 + 4 * (generated + total),
             materialised_bytes: 4 * generated * dim,
         }
@@ -137,21 +139,19 @@ impl<'a> BalancedEpoch<'a> {
             }
         }
         self.place.clear();
-        let (mut next_drawn, mut next_copied) = (0, 0);
+        let mut real_rows = Vec::with_capacity(ids.len() - generated.len());
+        let mut next_drawn = 0;
         for &id in ids {
             if id >= real {
                 self.place.push(next_drawn);
                 next_drawn += 1;
             } else {
-                let at = next_copied as usize * dim;
-                copied[at..at + dim].copy_from_slice(self.model.base.row(id as usize));
-                self.place.push(generated.len() as u32 + next_copied);
-                next_copied += 1;
+                self.place.push((generated.len() + real_rows.len()) as u32);
+                real_rows.push(id);
             }
         }
-        if self.normalize {
-            normalize_rows(&mut self.block, dim);
-        }
+        let copies = copied.par_chunks_exact_mut(dim).zip(&real_rows);
+        copies.for_each(|(to, &row)| self.model.base.read(row as usize, to));
         self.block_start = start;
     }
 
@@ -174,11 +174,15 @@ impl Iterator for BalancedEpoch<'_> {
         }
         let dim = self.model.base.dim();
         let end = (self.next + self.batch_size).min(self.order.len());
-        let mut features = Vec::with_capacity((end - self.next) * dim);
-        for at in self.next - self.block_start..end - self.block_start {
-            let row = self.place[at] as usize;
-            features.extend_from_slice(&self.block[row * dim..(row + 1) * dim]);
-        }
+        let places = &self.place[self.next - self.block_start..end - self.block_start];
+        let mut features = vec![0f32; places.len() * dim];
+        let rows = features.par_chunks_exact_mut(dim).zip(places).with_min_len((TASK_VALUES / dim).max(1));
+        rows.for_each(|(to, &row)| {
+            to.copy_from_slice(&self.block[row as usize * dim..(row as usize + 1) * dim]);
+            if self.normalize {
+                normalize(to);
+            }
+        });
         let labels = self.order[self.next..end].iter().map(|&id| self.label(id)).collect();
         self.next = end;
         Some((features, labels))

@@ -65,13 +65,7 @@ impl Generation {
     /// The memory that generation takes, with the number of rows of an epoch.
     pub fn memory(&self) -> EpochMemory {
         let plan = self.plan_of(0);
-        EpochMemory::new(
-            &self.model,
-            self.laws.bytes(),
-            plan.len(),
-            self.settings.batch_size,
-            rayon::current_num_threads(),
-        )
+        EpochMemory::new(&self.model, &self.laws, plan.len(), self.settings.batch_size, rayon::current_num_threads())
     }
 
     /// Rows that epoch 0 generates for each class, `(K,)`.
@@ -119,7 +113,7 @@ impl Generation {
     fn plan_of(&self, generation: usize) -> RowPlan {
         let GenerationSettings { seed, prefix, tail, count, remainder, .. } = self.settings;
         let purpose = format!("{prefix}/remainder");
-        RowPlan::new(&self.model.base.counts(), tail, count, remainder, seed, &purpose, generation as u64)
+        RowPlan::new(&self.model.base.store().counts(), tail, count, remainder, seed, &purpose, generation as u64)
     }
 
     /// The key of one generation's noise.

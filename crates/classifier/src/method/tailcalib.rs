@@ -1,5 +1,7 @@
 //! `tailcalib` and `tailcalib_x`: balanced features from calibrated Gaussians, then a cosine head.
 
+use std::sync::Arc;
+
 use longtail_recipe::{CountRule, TailCalibRecipe, TailRule};
 use longtail_training::TrainedPart;
 use serde_json::Map;
@@ -61,7 +63,7 @@ impl TailCalib<'_> {
     /// # Errors
     /// A negative feature under Tukey, or LAPACK's failures.
     pub fn model(&self, data: &FitData) -> Result<(FeatureModel, RowLaws), ClassifierError> {
-        tailcalib_model(&unit_rows(&data.train, self.transform())?, self.recipe)
+        tailcalib_model(Arc::new(unit_rows(&data.train, self.transform())?), self.recipe)
     }
 }
 
@@ -110,7 +112,7 @@ impl RowSource for CalibratedRows<'_> {
         let steps = if self.method.every_epoch {
             if let Some(view) = self.data.views.of_epoch(epoch) {
                 let rows = unit_rows(&view?, self.method.transform())?;
-                let (model, laws) = tailcalib_model(&rows, self.method.recipe)?;
+                let (model, laws) = tailcalib_model(Arc::new(rows), self.method.recipe)?;
                 (self.generation.model, self.generation.laws) = (model, laws);
             }
             real / batch
