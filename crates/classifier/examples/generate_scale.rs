@@ -1,7 +1,8 @@
 //! Feature generation at the scale of a published data set, on random features: seconds, processor seconds and peak memory.
 //!
 //! `cargo run --release -p longtail-classifier --example generate_scale -- imagenet_lt` (or `inaturalist2018`, whose counts are
-//! an approximation: 8142 classes from 1000 to 2 images, 437,513 in all). `RAYON_NUM_THREADS` sets the threads.
+//! an approximation: 8142 classes from 1000 to 2 images, 437,513 in all). A number behind it is how many batches of 512 are drawn
+//! instead of a whole epoch. `RAYON_NUM_THREADS` sets the threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,6 +81,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let recipe = longtail_recipe::read_str(RECIPE, "scale.yaml", &[])?;
     let ClassifierRecipe::Mpfa(mpfa) = recipe.classifier("mpfa")? else { return Err("not mpfa".into()) };
+    let steps = std::env::args().nth(2).map(|steps| steps.parse::<usize>()).transpose()?;
     let began = Instant::now();
     let plain = store(&counts)?;
     println!("{set}: {} real rows of {DIM} made in {:.1} s", plain.len(), began.elapsed().as_secs_f64());
@@ -106,15 +108,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (began, used) = (Instant::now(), processor_secs());
     let sampler = LowRankSampler::new(&model, &laws, &plan, [7, 0])?;
     let order = (0, "scale/order", 0);
-    let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, None, order);
+    let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, steps, order);
     let (mut rows, mut check) = (0, 0f64);
     for (features, labels) in batches {
         rows += labels.len();
         check += f64::from(features[0]);
     }
     println!(
-        "one epoch: {rows} rows ({} generated) in {:.1} s, {:.1} processor seconds on {threads} threads; peak {:.0} MiB (check {check:.6})",
+        "{}: {rows} rows (of {} generated and {} real) in {:.1} s, {:.1} processor seconds on {threads} threads; peak {:.0} MiB (check {check:.6})",
+        if steps.is_some() { "part of an epoch" } else { "one epoch" },
         plan.len(),
+        model.base.len(),
         began.elapsed().as_secs_f64(),
         processor_secs() - used,
         status("VmHWM"),

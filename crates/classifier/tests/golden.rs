@@ -62,6 +62,10 @@ struct GivenBatches {
 }
 
 impl RowSource for GivenBatches {
+    fn rows_per_epoch(&self) -> usize {
+        self.labels.len()
+    }
+
     fn batches(&mut self, _epoch: usize, _journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
         let features = self.features.chunks(self.batch_size * self.dim).map(<[f32]>::to_vec);
         Ok(Box::new(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec))))

@@ -249,6 +249,10 @@ fn an_epoch_is_balanced_and_its_block_size_changes_no_bit() {
         assert!(epoch(block_rows, None) == whole, "blocks of {block_rows}");
     }
     assert!(epoch(16, Some(3))[..] == whole[..3], "fewer steps are the first steps");
+    for (skipped, block_rows) in [(1, 48), (4, 48), (12, 1 << 16), (13, 16)] {
+        let batches = BalancedEpoch::new(&model, sampler, &plan, true, 16, block_rows, None, (2, "order", 5));
+        assert!(batches.skip(skipped).collect::<Vec<_>>() == whole[skipped..], "{skipped} batches are skipped");
+    }
     let numbers: Vec<u32> = (0..plan.len() as u32).collect();
     let mut rows = vec![0f32; numbers.len() * 8];
     sampler.fill(&numbers, &mut rows, &mut SamplerScratch::default());

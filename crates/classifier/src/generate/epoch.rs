@@ -169,7 +169,7 @@ impl Iterator for BalancedEpoch<'_> {
         if self.next >= self.order.len() {
             return None;
         }
-        if self.next == 0 || self.next >= self.block_start + self.place.len() {
+        if self.next >= self.block_start + self.place.len() {
             self.load_block(self.next);
         }
         let dim = self.model.base.dim();
@@ -186,5 +186,11 @@ impl Iterator for BalancedEpoch<'_> {
         let labels = self.order[self.next..end].iter().map(|&id| self.label(id)).collect();
         self.next = end;
         Some((features, labels))
+    }
+
+    /// Skips without drawing: where an epoch is gone on with changes no bit.
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.next = self.next.saturating_add(n.saturating_mul(self.batch_size)).min(self.order.len());
+        self.next()
     }
 }

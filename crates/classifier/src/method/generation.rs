@@ -73,6 +73,11 @@ impl Generation {
         self.plan_of(0).per_class().to_vec()
     }
 
+    /// Real and generated rows of epoch 0, and of every other: only which rows get the remainder differs.
+    pub fn rows_per_epoch(&self) -> usize {
+        self.model.base.len() + self.plan_of(0).len()
+    }
+
     /// Of each of `classes` the first `most` rows that epoch 0 generates, class by class: the very rows that a head learns from.
     ///
     /// # Returns

@@ -156,6 +156,10 @@ impl RowSource for CalibratedRows {
         self.alpha.candidates().len()
     }
 
+    fn rows_per_epoch(&self) -> usize {
+        self.generation.rows_per_epoch()
+    }
+
     fn begin_trial(&mut self, trial: usize) -> Result<(), ClassifierError> {
         self.alpha.begin_trial(trial);
         self.recalibrate();
