@@ -1,4 +1,4 @@
-//! Powers and norms of feature rows, the same bits on every path that follows IEEE 754.
+//! Powers, norms and sums of feature rows, the same bits on every path that follows IEEE 754.
 
 use crate::simd::{Kernel, dispatch};
 
@@ -108,31 +108,39 @@ impl Kernel for SumOfSquares<'_> {
     }
 }
 
-/// `y ← a·y + b·x`, or with `a = 0` `y ← b·x`, whatever was in y; each operation rounded on its own.
-pub fn blend(a: f32, y: &mut [f32], b: f32, x: &[f32]) {
-    assert!(y.len() == x.len(), "blend: {} and {} elements", y.len(), x.len());
-    dispatch(Blend { a, y, b, x });
+/// `out = Σ_t w_t·x_t`, in the order of the terms; each operation rounded on its own.
+///
+/// # Shapes
+/// every x: as long as `out`, which is overwritten
+pub fn weighted_sum(terms: &[(f32, &[f32])], out: &mut [f32]) {
+    let len = out.len();
+    assert!(terms.iter().all(|(_, x)| x.len() == len), "weighted_sum: every term has the {len} elements of the sum");
+    dispatch(WeightedSum { terms, out });
 }
 
-struct Blend<'a> {
-    a: f32,
-    y: &'a mut [f32],
-    b: f32,
-    x: &'a [f32],
+struct WeightedSum<'a> {
+    terms: &'a [(f32, &'a [f32])],
+    out: &'a mut [f32],
 }
 
-impl Kernel for Blend<'_> {
+impl Kernel for WeightedSum<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let pairs = self.y.iter_mut().zip(self.x);
-        if self.a == 0.0 {
-            pairs.for_each(|(y, &x)| *y = self.b * x);
-        } else if self.a == 1.0 {
-            pairs.for_each(|(y, &x)| *y += self.b * x);
-        } else {
-            pairs.for_each(|(y, &x)| *y = self.a * *y + self.b * x);
+        let (groups, rest) = self.out.as_chunks_mut::<GROUP>();
+        let behind = groups.len() * GROUP;
+        for (group, at) in groups.iter_mut().zip((0..).step_by(GROUP)) {
+            let mut sums = [0f32; GROUP];
+            for &(weight, x) in self.terms {
+                for (sum, &x) in sums.iter_mut().zip(&x[at..at + GROUP]) {
+                    *sum += weight * x;
+                }
+            }
+            *group = sums;
+        }
+        for (at, out) in rest.iter_mut().enumerate() {
+            *out = self.terms.iter().fold(0.0, |sum, &(weight, x)| sum + weight * x[behind + at]);
         }
     }
 }
@@ -166,8 +174,9 @@ mod tests {
                 let mut values = start.clone();
                 power(0.9, &mut values);
                 let sum = sum_of_squares(&values);
-                blend(0.5, &mut values, 0.25, &start);
-                (values.iter().map(|value| value.to_bits()).collect(), sum.to_bits())
+                let mut mixed = vec![0f32; values.len()];
+                weighted_sum(&[(0.5, &values), (0.3, &start), (-0.7, &start)], &mut mixed);
+                (mixed.iter().map(|value| value.to_bits()).collect(), sum.to_bits())
             })
             .collect();
         crate::set_simd_path(None);
@@ -175,12 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_blends_by_hand() {
+    fn sums_by_hand() {
         assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
-        let mut y = [f32::NAN, 1.0];
-        blend(0.0, &mut y, 2.0, &[1.0, 3.0]);
-        assert_eq!(y, [2.0, 6.0]);
-        blend(1.0, &mut y, 0.5, &[2.0, 2.0]);
-        assert_eq!(y, [3.0, 7.0]);
+        let mut out = [f32::NAN; 35];
+        let (ones, ramp) = ([1.0f32; 35], std::array::from_fn::<f32, 35, _>(|i| i as f32));
+        weighted_sum(&[(2.0, &ones), (0.5, &ramp)], &mut out);
+        assert_eq!(out, std::array::from_fn::<f32, 35, _>(|i| 2.0 + 0.5 * i as f32));
+        weighted_sum(&[], &mut out);
+        assert_eq!(out, [0.0; 35]);
+    }
+
+    #[test]
+    #[should_panic(expected = "every term has the 2 elements of the sum")]
+    fn a_short_term_panics_in_words() {
+        weighted_sum(&[(1.0, &[1.0])], &mut [0.0; 2]);
     }
 }

@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::class_store::ClassStore;
 use super::transform::Tukey;
 use crate::ClassifierError;
 
 /// Rows of a store put through Tukey's power when they are read: all features are held once, for covariances (of the rows as
-/// they are) and for base rows alike.
+/// they are) and for base rows alike. Only where they are few are the raised ones kept too.
 #[derive(Debug, Clone)]
 pub struct BaseRows {
     store: Arc<ClassStore>,
     tukey: Tukey,
+    /// `(N, d)` raised rows, empty where they are not kept.
+    kept: Vec<f32>,
 }
+
+/// Most values that are kept beside the store's: 16 MiB.
+const MOST_KEPT: usize = 1 << 22;
 
 impl BaseRows {
     /// The rows of `store` under `tukey`.
@@ -21,7 +28,10 @@ impl BaseRows {
     /// [`ClassifierError::NegativeFeature`] when λ < 1 meets a negative feature.
     pub fn new(store: Arc<ClassStore>, tukey: Tukey) -> Result<Self, ClassifierError> {
         tukey.check(store.features(), store.dim())?;
-        Ok(Self { store, tukey })
+        let keeps = tukey.lambda != 1.0 && store.features().len() <= MOST_KEPT;
+        let mut kept = if keeps { store.features().to_vec() } else { Vec::new() };
+        kept.par_chunks_exact_mut(store.dim()).for_each(|row| tukey.apply(row));
+        Ok(Self { store, tukey, kept })
     }
 
     /// The rows before the power, with their classes.
@@ -54,17 +64,28 @@ impl BaseRows {
         self.store.labels()
     }
 
-    /// Writes one row, `(d,)`.
-    pub fn read(&self, row: usize, out: &mut [f32]) {
-        out.copy_from_slice(self.store.row(row));
-        self.tukey.apply(out);
+    /// Bytes held, those of the store included.
+    pub fn bytes(&self) -> usize {
+        4 * (self.store.features().len() + self.kept.len())
+    }
+
+    /// One row, `(d,)`; `buffer`, of as many values, may be written.
+    pub fn get<'a>(&'a self, row: usize, buffer: &'a mut [f32]) -> &'a [f32] {
+        if self.tukey.lambda == 1.0 {
+            return self.store.row(row);
+        }
+        let dim = self.dim();
+        if !self.kept.is_empty() {
+            return &self.kept[row * dim..(row + 1) * dim];
+        }
+        buffer.copy_from_slice(self.store.row(row));
+        self.tukey.apply(buffer);
+        buffer
     }
 
     /// One row, `(d,)`.
     pub fn row(&self, row: usize) -> Vec<f32> {
-        let mut out = vec![0f32; self.dim()];
-        self.read(row, &mut out);
-        out
+        self.get(row, &mut vec![0f32; self.dim()]).to_vec()
     }
 
     /// The rows of a class, `(N_k, d)` row-major.
@@ -87,6 +108,16 @@ mod tests {
         let close = |found: Vec<f32>, wanted: [f32; 2]| found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(close(rows.row(0), [0.0, 4.0]) && close(rows.row(1), [2.0, 3.0]));
         assert!(close(rows.class_rows(1), [2.0, 3.0]));
+    }
+
+    #[test]
+    fn kept_rows_are_those_that_are_raised_when_read() {
+        let features: Vec<f32> = (0..12).map(|i| i as f32 * 0.3).collect();
+        let store = Arc::new(ClassStore::new(&features, &[0, 1], 2, 6).expect("valid"));
+        let kept = BaseRows::new(store, Tukey { lambda: 0.7, keep_norm: true }).expect("not negative");
+        let read = BaseRows { kept: Vec::new(), ..kept.clone() };
+        assert_eq!((kept.row(1), kept.class_rows(0)), (read.row(1), read.class_rows(0)));
+        assert_eq!((kept.bytes(), read.bytes()), (96, 48));
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct EpochMemory {
 const BLOCK_BYTES: usize = 256 << 20;
 /// Most rows of a block.
 const BLOCK_ROWS: usize = 1 << 16;
-/// Fewest values that a task hands out.
-const TASK_VALUES: usize = 1 << 15;
+/// Rows of fewer values are normalised in their block.
+const SHORT_ROW: usize = 1 << 10;
 
 impl EpochMemory {
     /// The plan for generating `generated` rows from `model` in batches of `batch_size` on `threads` threads.
@@ -38,7 +38,7 @@ impl EpochMemory {
         Self {
             block_rows,
             workspace_bytes: LowRankSampler::workspace_bytes(model, laws.slots(), block_rows, threads),
-            resident_bytes: 4 * model.base.store().features().len()
+            resident_bytes: model.base.bytes()
                 + model.factors.bytes()
                 + 4 * model.means.len()
                 + laws.bytes()
@@ -64,8 +64,6 @@ pub struct BalancedEpoch<'a> {
     next: usize,
     block_start: usize,
     block: Vec<f32>,
-    /// Where in `block` each row of the current block lies.
-    place: Vec<u32>,
     scratch: SamplerScratch,
 }
 
@@ -101,7 +99,6 @@ impl<'a> BalancedEpoch<'a> {
             next: 0,
             block_start: 0,
             block: Vec::new(),
-            place: Vec::new(),
             scratch: SamplerScratch::default(),
         }
     }
@@ -122,37 +119,36 @@ impl<'a> BalancedEpoch<'a> {
         self.order.len()
     }
 
-    /// Draws the rows of the block that starts at `start`: the generated ones first, in one call, then copies of the real ones.
+    /// Draws the rows of the block that starts at `start`, in their order.
     fn load_block(&mut self, start: usize) {
         let dim = self.model.base.dim();
-        let real = self.model.base.len() as u32;
+        let normalizes = self.normalizes_blocks();
         let ids = &self.order[start..(start + self.block_rows).min(self.order.len())];
-        let generated: Vec<u32> = ids.iter().filter(|&&id| id >= real).map(|&id| id - real).collect();
         self.block.resize(ids.len() * dim, 0.0);
-        let (drawn, copied) = self.block.split_at_mut(generated.len() * dim);
         match self.rows {
-            None => self.sampler.fill(&generated, drawn, &mut self.scratch),
+            None => self.sampler.fill_rows(ids, normalizes, &mut self.block, &mut self.scratch),
             Some(rows) => {
-                for (to, &number) in drawn.chunks_exact_mut(dim).zip(&generated) {
-                    to.copy_from_slice(&rows[number as usize * dim..(number as usize + 1) * dim]);
-                }
+                let real = self.model.base.len();
+                self.block.par_chunks_exact_mut(dim).zip(ids).for_each_init(
+                    || vec![0f32; dim],
+                    |base, (to, &id)| {
+                        to.copy_from_slice(match (id as usize).checked_sub(real) {
+                            Some(number) => &rows[number * dim..(number + 1) * dim],
+                            None => self.model.base.get(id as usize, base),
+                        });
+                        if normalizes {
+                            normalize(to);
+                        }
+                    },
+                );
             }
         }
-        self.place.clear();
-        let mut real_rows = Vec::with_capacity(ids.len() - generated.len());
-        let mut next_drawn = 0;
-        for &id in ids {
-            if id >= real {
-                self.place.push(next_drawn);
-                next_drawn += 1;
-            } else {
-                self.place.push((generated.len() + real_rows.len()) as u32);
-                real_rows.push(id);
-            }
-        }
-        let copies = copied.par_chunks_exact_mut(dim).zip(&real_rows);
-        copies.for_each(|(to, &row)| self.model.base.read(row as usize, to));
         self.block_start = start;
+    }
+
+    /// Short rows are normalised while they are in the cache, long ones as they are handed out: a pass over memory less.
+    fn normalizes_blocks(&self) -> bool {
+        self.normalize && self.model.base.dim() < SHORT_ROW
     }
 
     fn label(&self, id: u32) -> u32 {
@@ -169,20 +165,22 @@ impl Iterator for BalancedEpoch<'_> {
         if self.next >= self.order.len() {
             return None;
         }
-        if self.next >= self.block_start + self.place.len() {
+        let dim = self.model.base.dim();
+        if self.next >= self.block_start + self.block.len() / dim {
             self.load_block(self.next);
         }
-        let dim = self.model.base.dim();
         let end = (self.next + self.batch_size).min(self.order.len());
-        let places = &self.place[self.next - self.block_start..end - self.block_start];
-        let mut features = vec![0f32; places.len() * dim];
-        let rows = features.par_chunks_exact_mut(dim).zip(places).with_min_len((TASK_VALUES / dim).max(1));
-        rows.for_each(|(to, &row)| {
-            to.copy_from_slice(&self.block[row as usize * dim..(row as usize + 1) * dim]);
-            if self.normalize {
+        let rows = &self.block[(self.next - self.block_start) * dim..(end - self.block_start) * dim];
+        let features = if self.normalize && !self.normalizes_blocks() {
+            let mut features = vec![0f32; rows.len()];
+            features.par_chunks_exact_mut(dim).zip(rows.par_chunks_exact(dim)).for_each(|(to, row)| {
+                to.copy_from_slice(row);
                 normalize(to);
-            }
-        });
+            });
+            features
+        } else {
+            rows.to_vec()
+        };
         let labels = self.order[self.next..end].iter().map(|&id| self.label(id)).collect();
         self.next = end;
         Some((features, labels))

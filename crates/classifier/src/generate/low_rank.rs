@@ -8,13 +8,14 @@
 //! All draws of a block that take one class's factor are made together, whatever their slot, so that the class's rows are read
 //! once a block. Tasks share a block by columns, and by rows where there are few columns.
 
-use longtail_ops::{PANEL, Target, blend, philox_normals, split_columns};
+use longtail_ops::{PANEL, Target, philox_normals, split_columns, weighted_sum};
 use rayon::prelude::*;
 
 use super::base_rows::BaseRows;
 use super::counts::RowPlan;
 use super::factors::ClassFactors;
 use super::laws::RowLaws;
+use super::transform::normalize_rows;
 use crate::ClassifierError;
 
 /// What rows are drawn from: base rows, class means (or prototypes), and covariance factors.
@@ -51,6 +52,8 @@ pub struct SamplerScratch {
 const MOST_NORMALS: usize = 1 << 21;
 /// Fewest normals that a task holds at a time, so that a class's rows are not packed for a row or two.
 const FEWEST_NORMALS: usize = 1 << 17;
+/// Fewest values whose means are one task.
+const MEANS_VALUES: usize = 1 << 14;
 /// Fewest rows of a task.
 const PART_ROWS: usize = 1 << 10;
 /// Tasks that each thread should have, for an even end.
@@ -107,7 +110,7 @@ impl<'a> LowRankSampler<'a> {
         let cut = Cut::new(model.base.dim(), rows, threads);
         let max_rank = (0..model.factors.num_classes()).map(|class| model.factors.rank(class)).max().unwrap_or(0);
         let normals = cut.parts * cut.normals(MOST_NORMALS).max(max_rank);
-        let draws = 2 * rows * slots * size_of::<Draw>();
+        let draws = rows * slots * size_of::<Draw>();
         4 * (rows * model.base.dim() + normals + threads * (max_rank * cut.columns + model.base.dim())) + draws
     }
 
@@ -116,44 +119,68 @@ impl<'a> LowRankSampler<'a> {
     /// # Shapes
     /// `out`: `(generated.len(), d)`, overwritten. Not normalised.
     pub fn fill(&self, generated: &[u32], out: &mut [f32], scratch: &mut SamplerScratch) {
+        let real = self.model.base.len() as u32;
+        let ids: Vec<u32> = generated.iter().map(|number| number + real).collect();
+        self.fill_rows(&ids, false, out, scratch);
+    }
+
+    /// Writes rows by their ids: `0..N` are the real rows, `N..` the generated ones. With `normalized`, each gets unit norm.
+    ///
+    /// # Shapes
+    /// `out`: `(ids.len(), d)`, overwritten.
+    pub fn fill_rows(&self, ids: &[u32], normalized: bool, out: &mut [f32], scratch: &mut SamplerScratch) {
         let dim = self.model.base.dim();
-        assert_eq!(out.len(), generated.len() * dim, "out holds one row per number");
-        if generated.is_empty() {
+        assert_eq!(out.len(), ids.len() * dim, "out holds one row per id");
+        if ids.is_empty() {
             return;
         }
-        let cut = Cut::new(dim, generated.len(), rayon::current_num_threads());
+        let cut = Cut::new(dim, ids.len(), rayon::current_num_threads());
         scratch.normals.resize_with(cut.parts.max(scratch.normals.len()), Vec::new);
-        let parts = out.par_chunks_mut(cut.rows * dim).zip(generated.par_chunks(cut.rows));
-        parts.zip(&mut scratch.normals).for_each(|((out, generated), normals)| {
-            self.fill_means(generated, out);
-            self.add_noise(generated, out, cut, normals);
+        let parts = out.par_chunks_mut(cut.rows * dim).zip(ids.par_chunks(cut.rows));
+        parts.zip(&mut scratch.normals).for_each(|((out, ids), normals)| {
+            self.fill_means(ids, out);
+            self.add_noise(ids, out, cut, normals);
+            if normalized {
+                normalize_rows(out, dim);
+            }
         });
     }
 
-    /// Means, and the part of the noise that belongs to no class.
-    fn fill_means(&self, generated: &[u32], out: &mut [f32]) {
+    /// The source of a generated row, and its number; nothing for a real one.
+    fn source(&self, id: u32) -> Option<(usize, u32)> {
+        let number = id.checked_sub(self.model.base.len() as u32)?;
+        Some((self.plan.sources()[number as usize] as usize, number))
+    }
+
+    /// Real rows; means of the others, and the part of their noise that belongs to no class.
+    fn fill_means(&self, ids: &[u32], out: &mut [f32]) {
         let dim = self.model.base.dim();
         let diagonal = self.laws.diagonal_variance.sqrt() as f32;
         let shared = self.laws.shared_variance.sqrt() as f32;
         let own_offset = SLOT_STRIDE * self.laws.slots() as u64;
-        out.par_chunks_mut(dim).zip(generated.par_iter()).for_each_init(
-            || vec![0f32; dim],
-            |noise, (row, &number)| {
-                let source = self.plan.sources()[number as usize] as usize;
-                let weight = self.laws.source_weight(source);
-                self.model.base.read(source, row);
-                row.iter_mut().for_each(|value| *value *= weight);
-                for component in self.laws.components(source).filter(|component| component.mean_weight != 0.0) {
-                    let class = component.class as usize;
-                    blend(1.0, row, component.mean_weight, &self.model.means[class * dim..(class + 1) * dim]);
-                }
+        let rows = out.par_chunks_mut(dim).zip(ids).with_min_len((MEANS_VALUES / dim).max(1));
+        rows.for_each_init(
+            || [vec![0f32; dim], vec![0f32; dim]],
+            |[base, noise], (row, &id)| {
+                let Some((source, number)) = self.source(id) else {
+                    row.copy_from_slice(self.model.base.get(id as usize, base));
+                    return;
+                };
+                let mut terms = Vec::with_capacity(2 + self.laws.slots());
+                terms.push((self.laws.source_weight(source), self.model.base.get(source, base)));
                 if diagonal > 0.0 {
                     philox_normals(self.key, u64::from(number), own_offset, noise);
-                    blend(1.0, row, diagonal, noise);
+                    terms.push((diagonal, noise.as_slice()));
                 }
+                for component in self.laws.components(source).filter(|component| component.mean_weight != 0.0) {
+                    let class = component.class as usize;
+                    terms.push((component.mean_weight, &self.model.means[class * dim..(class + 1) * dim]));
+                }
+                weighted_sum(&terms, row);
                 if shared > 0.0 {
-                    philox_normals(self.key, u64::from(number), own_offset + SLOT_STRIDE, &mut noise[..1]);
-                    let shift = shared * noise[0];
+                    let mut normal = [0f32];
+                    philox_normals(self.key, u64::from(number), own_offset + SLOT_STRIDE, &mut normal);
+                    let shift = shared * normal[0];
                     row.iter_mut().for_each(|value| *value += shift);
                 }
             },
@@ -161,10 +188,10 @@ impl<'a> LowRankSampler<'a> {
     }
 
     /// Adds `n·A_k·e` of every component to every row, class by class, as many at a time as there is room for normals.
-    fn add_noise(&self, generated: &[u32], out: &mut [f32], cut: Cut, normals: &mut Vec<f32>) {
+    fn add_noise(&self, ids: &[u32], out: &mut [f32], cut: Cut, normals: &mut Vec<f32>) {
         let dim = self.model.base.dim();
         let most = cut.normals(self.most_normals);
-        let draws = self.sorted_draws(generated);
+        let draws = self.sorted_draws(ids);
         let mut rest = draws.as_slice();
         while !rest.is_empty() {
             let (mut pieces, mut used) = (Vec::new(), 0);
@@ -186,7 +213,7 @@ impl<'a> LowRankSampler<'a> {
                 normals.resize(used, 0.0);
             }
             let normals = &mut normals[..used];
-            self.fill_normals(&pieces, normals);
+            self.fill_normals(&pieces, cut, normals);
             split_columns(out, dim, cut.columns).into_par_iter().for_each_init(
                 || (Vec::new(), Vec::new()),
                 |(packed, targets), mut strip| {
@@ -201,46 +228,52 @@ impl<'a> LowRankSampler<'a> {
         }
     }
 
-    fn fill_normals(&self, pieces: &[(&[Draw], std::ops::Range<usize>)], mut normals: &mut [f32]) {
+    fn fill_normals(&self, pieces: &[(&[Draw], std::ops::Range<usize>)], cut: Cut, mut normals: &mut [f32]) {
+        let fill = |draw: &Draw, row: &mut [f32]| {
+            philox_normals(self.key, u64::from(draw.number), SLOT_STRIDE * u64::from(draw.slot), row);
+        };
         let mut rows = Vec::new();
-        for (piece, _) in pieces {
-            let rank = self.model.factors.rank(piece[0].class as usize);
-            for draw in *piece {
-                let (row, rest) = normals.split_at_mut(rank);
-                rows.push((draw, row));
-                normals = rest;
+        for (piece, range) in pieces {
+            let (of_piece, rest) = normals.split_at_mut(range.len());
+            let of_draws =
+                piece.iter().zip(of_piece.chunks_exact_mut(self.model.factors.rank(piece[0].class as usize)));
+            normals = rest;
+            if cut.parts > 1 {
+                of_draws.for_each(|(draw, row)| fill(draw, row));
+            } else {
+                rows.extend(of_draws);
             }
         }
-        rows.into_par_iter().with_min_len(16).for_each(|(draw, row)| {
-            philox_normals(self.key, u64::from(draw.number), SLOT_STRIDE * u64::from(draw.slot), row);
-        });
+        rows.into_par_iter().with_min_len(16).for_each(|(draw, row)| fill(draw, row));
     }
 
     /// The noise of all rows' components by class, within a class by row and slot. A counting sort.
-    fn sorted_draws(&self, generated: &[u32]) -> Vec<Draw> {
-        let mut draws = Vec::with_capacity(generated.len() * self.laws.slots());
+    fn sorted_draws(&self, ids: &[u32]) -> Vec<Draw> {
         let mut starts = vec![0u32; self.model.base.num_classes() + 1];
-        for (row, &number) in generated.iter().enumerate() {
-            let source = self.plan.sources()[number as usize] as usize;
-            for slot in 0..self.laws.slots() {
-                let Some(component) = self.laws.component(source, slot).filter(|c| c.noise_weight != 0.0) else {
-                    continue;
-                };
-                let target = Target { row: row as u32, coefficient: component.noise_weight };
-                draws.push(Draw { class: component.class, slot: slot as u32, number, target });
-                starts[component.class as usize + 1] += 1;
-            }
-        }
+        self.each_draw(ids, |draw| starts[draw.class as usize + 1] += 1);
         for class in 1..starts.len() {
             starts[class] += starts[class - 1];
         }
-        let mut sorted = draws.clone();
-        for draw in draws {
+        let nothing = Draw { class: 0, slot: 0, number: 0, target: Target { row: 0, coefficient: 0.0 } };
+        let mut sorted = vec![nothing; starts[starts.len() - 1] as usize];
+        self.each_draw(ids, |draw| {
             let to = &mut starts[draw.class as usize];
             sorted[*to as usize] = draw;
             *to += 1;
-        }
+        });
         sorted
+    }
+
+    fn each_draw(&self, ids: &[u32], mut visit: impl FnMut(Draw)) {
+        for (row, &id) in ids.iter().enumerate() {
+            let Some((source, number)) = self.source(id) else { continue };
+            for slot in 0..self.laws.slots() {
+                if let Some(component) = self.laws.component(source, slot).filter(|c| c.noise_weight != 0.0) {
+                    let target = Target { row: row as u32, coefficient: component.noise_weight };
+                    visit(Draw { class: component.class, slot: slot as u32, number, target });
+                }
+            }
+        }
     }
 }
 

@@ -72,8 +72,8 @@ fn search(
     blocks.enumerate().for_each(|(block, (classes_out, cosines_out))| {
         let start = block * BLOCK_ROWS;
         let count = classes_out.len() / per_row;
-        let mut features = vec![0f32; count * dim];
-        features.chunks_exact_mut(dim).enumerate().for_each(|(row, out)| rows.read(start + row, out));
+        let (mut features, mut buffer) = (Vec::with_capacity(count * dim), vec![0f32; dim]);
+        (start..start + count).for_each(|row| features.extend_from_slice(rows.get(row, &mut buffer)));
         let mut products = vec![0f32; count * classes];
         gemm_single(count, classes, dim, 1.0, &features, (dim, 1), targets, (1, dim), 0.0, &mut products, (classes, 1));
         let mut ranked: Vec<(f32, u32, f32)> = Vec::with_capacity(per_row + 1);
