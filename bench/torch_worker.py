@@ -272,14 +272,14 @@ def mpcl(net, batch, size, classes, layout, features):
 # --- feature generation
 
 
-def generate(classes, largest, smallest, dim, sources, layout):
+def generate(classes, largest, smallest, dim, sources, layout, bend=100, batches=None):
     """The dense way: for every real feature the mean of its nearest classes' covariances, a Cholesky factor, and samples.
-    Of all features that have rows to generate, about `sources` are taken, evenly spaced. Seconds are of 1000 rows."""
+    Of all features that have rows to generate, about `sources` are taken, evenly spaced. Seconds are of 1000 rows.
+    Covariances are made beforehand, and of the classes that are near one of these features only: all of them may not fit."""
     neighbors, ridge = 3, 1e-4
-    counts = [round(largest * (smallest / largest) ** (k / (classes - 1))) for k in range(classes)]
+    counts = [round(largest * (smallest / largest) ** ((k / (classes - 1)) ** (bend / 100))) for k in range(classes)]
     rows = [torch.rand(count, dim) for count in counts]
     means = torch.stack([values.mean(0) for values in rows])
-    covariances = torch.stack([torch.cov(values.T) for values in rows])
     todo = []
     for k, count in enumerate(counts):
         each, rest = divmod(max(counts) - count, count)
@@ -287,12 +287,20 @@ def generate(classes, largest, smallest, dim, sources, layout):
     todo = todo[:: max(len(todo) // sources, 1)]
     jitter = ridge * torch.eye(dim)
 
+    def nearest(feature):
+        return torch.cdist(feature[None], means)[0].topk(neighbors, largest=False).indices
+
+    used = sorted({int(near) for k, place, _ in todo for near in nearest(rows[k][place])})
+    covariances = torch.stack([torch.cov(rows[k].T) for k in used])
+    slot = torch.full((classes,), -1)
+    slot[used] = torch.arange(len(used))
+
     def work():
         for k, place, wanted in todo:
             feature = rows[k][place]
-            near = torch.cdist(feature[None], means)[0].topk(neighbors, largest=False).indices
+            near = nearest(feature)
             mean = (means[near].sum(0) + feature) / (neighbors + 1)
-            factor = torch.linalg.cholesky(covariances[near].mean(0) + jitter)
+            factor = torch.linalg.cholesky(covariances[slot[near]].mean(0) + jitter)
             law = torch.distributions.MultivariateNormal(mean, scale_tril=factor, validate_args=False)
             law.sample((wanted,))
 

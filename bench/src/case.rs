@@ -39,6 +39,11 @@ impl Case {
         let word = self.word(name)?;
         word.parse().with_context(|| format!("`{name}={word}` is not a whole number"))
     }
+
+    /// A number that may be left out.
+    pub fn number_or(&self, name: &str, otherwise: usize) -> Result<usize> {
+        if self.values.contains_key(name) { self.number(name) } else { Ok(otherwise) }
+    }
 }
 
 /// The case is sound, but this build cannot run it.
@@ -71,6 +76,9 @@ mod tests {
         assert_eq!(case.word("net").expect("given"), "resnet32");
         assert_eq!(case.number("batch").expect("given"), 128);
         assert!(case.number("net").is_err());
+        assert_eq!(case.number_or("batch", 7).expect("given"), 128);
+        assert_eq!(case.number_or("size", 7).expect("left out"), 7);
+        assert!(case.number_or("net", 7).is_err());
         assert!(case.number("size").is_err());
         assert!(Case::parse("ours").is_err());
         assert!(Case::parse("ours step batch").is_err());

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
-    BalancedEpoch, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
-    normalize_rows, tukey_rows,
+    BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
+    Tukey, normalize_rows,
 };
 use longtail_ops::philox_normals;
 use longtail_recipe::ClassifierRecipe;
@@ -18,18 +17,21 @@ const BATCH: usize = 128;
 const RECIPE: &str = "recipe: speed\ndata: {dataset: cifar100}\n\
     representations: {ce: {method: {ce: {}}, backbone: {cifar_resnet: 32}}}\nclassifiers: {mpfa: {mpfa: {}}}\n";
 
-/// Rows of each class: exponential from `largest` to `smallest`.
-fn class_counts(classes: usize, largest: usize, smallest: usize) -> Vec<usize> {
+/// Rows of each class: exponential from `largest` to `smallest`, in the class's place to the power of `bend`/100.
+fn class_counts(classes: usize, largest: usize, smallest: usize, bend: usize) -> Vec<usize> {
     let factor = smallest as f64 / largest as f64;
     let place = |class: usize| class as f64 / classes.saturating_sub(1).max(1) as f64;
-    (0..classes).map(|class| (largest as f64 * factor.powf(place(class))).round() as usize).collect()
+    (0..classes)
+        .map(|class| (largest as f64 * factor.powf(place(class).powf(bend as f64 / 100.0))).round() as usize)
+        .collect()
 }
 
 /// Seconds are of 1000 generated rows. The real rows of the epoch and its shuffle are in them; what is computed once from the
 /// real rows (means, factors, neighbours) is not.
 pub fn mpfa(case: &Case) -> Result<Repetition> {
     let (classes, dim) = (case.number("classes")?, case.number("dim")?);
-    let counts = class_counts(classes, case.number("largest")?, case.number("smallest")?);
+    let counts = class_counts(classes, case.number("largest")?, case.number("smallest")?, case.number_or("bend", 100)?);
+    let most = case.number_or("batches", usize::MAX)?;
     let labels: Vec<u32> = counts.iter().enumerate().flat_map(|(class, &n)| vec![class as u32; n]).collect();
     let mut features = vec![0f32; labels.len() * dim];
     philox_normals([1, 2], 0, 0, &mut features);
@@ -40,30 +42,31 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
     }
     let recipe = longtail_recipe::read_str(RECIPE, "speed.yaml", &[])?;
     let ClassifierRecipe::Mpfa(mpfa) = recipe.classifier("mpfa")? else { bail!("the recipe above names mpfa") };
-    let plain = ClassStore::new(&features, &labels, classes, dim)?.try_map(|rows, dim| {
-        normalize_rows(rows, dim);
-        Ok::<(), ClassifierError>(())
-    })?;
-    let base = plain.try_map(|rows, dim| tukey_rows(rows, dim, mpfa.tukey, mpfa.tukey_renorm))?;
+    normalize_rows(&mut features, dim);
+    let plain = ClassStore::from_vec(features, &labels, classes, dim)?;
     let means = scale_prototypes(&plain.means(), &plain, mpfa.proto_scale, mpfa.proto_clamp)?;
-    let factors = ClassFactors::new(Arc::new(plain), means.clone())?;
+    let plain = Arc::new(plain);
+    let base = BaseRows::new(plain.clone(), Tukey { lambda: mpfa.tukey, keep_norm: mpfa.tukey_renorm })?;
+    let factors = ClassFactors::new(plain, means.clone())?;
     let laws = Calibration::new(mpfa, &base, &means, &factors).laws(&vec![0.4; classes]);
     let model = FeatureModel { base, means, factors };
     let plan = RowPlan::new(&counts, mpfa.tail, mpfa.count, Remainder::Distinct, 0, "speed", 0);
-    let memory = EpochMemory::new(&model, laws.bytes(), plan.len(), BATCH, rayon::current_num_threads());
+    let memory = EpochMemory::new(&model, &laws, plan.len(), BATCH, rayon::current_num_threads());
+    // Of the rows handed out, this share is generated: in a whole epoch to the row, in a part of it nearly.
+    let share = plan.len() as f64 / (plan.len() + labels.len()) as f64;
     let mut epoch = 0u32;
     Ok(Box::new(move || {
         epoch += 1;
+        let mut rows = 0;
         let secs = timed(|| {
             let sampler = LowRankSampler::new(&model, &laws, &plan, [epoch, 0])?;
             let order = (0, "speed/order", u64::from(epoch));
-            let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, None, order);
-            let rows: usize =
-                batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
-            anyhow::ensure!(rows >= plan.len(), "{rows} rows of {}", plan.len());
-            Ok(())
+            let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, Some(most), order);
+            rows = batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
+            Ok::<(), anyhow::Error>(())
         })?;
-        Ok(secs * 1000.0 / plan.len() as f64)
+        anyhow::ensure!(rows >= plan.len().min(most.saturating_mul(BATCH)), "{rows} rows of {}", plan.len());
+        Ok(secs * 1000.0 / (rows as f64 * share))
     }))
 }
 
@@ -73,7 +76,8 @@ mod tests {
 
     #[test]
     fn class_counts_fall_from_the_largest_to_the_smallest() {
-        assert_eq!(class_counts(3, 400, 4), [400, 40, 4]);
-        assert_eq!(class_counts(1, 400, 4), [400]);
+        assert_eq!(class_counts(3, 400, 4, 100), [400, 40, 4]);
+        assert_eq!(class_counts(5, 400, 4, 50), [400, 40, 15, 7, 4], "√¼ = ½, √½ and √¾");
+        assert_eq!(class_counts(1, 400, 4, 100), [400]);
     }
 }

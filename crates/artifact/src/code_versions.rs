@@ -8,6 +8,6 @@ pub const REPRESENTATION: u32 = 3;
 /// Stage 2, `features`.
 pub const FEATURES: u32 = 3;
 /// Stage 3, `classifier`.
-pub const CLASSIFIER: u32 = 1;
+pub const CLASSIFIER: u32 = 2;
 /// The tables and plots, `report`.
 pub const REPORT: u32 = 1;

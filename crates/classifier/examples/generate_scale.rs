@@ -1,7 +1,8 @@
 //! Feature generation at the scale of a published data set, on random features: seconds, processor seconds and peak memory.
 //!
 //! `cargo run --release -p longtail-classifier --example generate_scale -- imagenet_lt` (or `inaturalist2018`, whose counts are
-//! an approximation: 8142 classes from 1000 to 2 images, 437,513 in all). `RAYON_NUM_THREADS` sets the threads.
+//! an approximation: 8142 classes from 1000 to 2 images, 437,513 in all). A number behind it is how many batches of 512 are drawn
+//! instead of a whole epoch. `RAYON_NUM_THREADS` sets the threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,8 +10,8 @@ use std::time::Instant;
 use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
-    BalancedEpoch, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
-    normalize_rows, tukey_rows,
+    BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
+    Tukey, normalize_rows,
 };
 use longtail_ops::philox_normals;
 use longtail_recipe::ClassifierRecipe;
@@ -63,7 +64,7 @@ fn store(counts: &[usize]) -> Result<ClassStore, ClassifierError> {
         }
     }
     normalize_rows(&mut features, DIM);
-    ClassStore::new(&features, &labels, counts.len(), DIM)
+    ClassStore::from_vec(features, &labels, counts.len(), DIM)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,19 +81,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let recipe = longtail_recipe::read_str(RECIPE, "scale.yaml", &[])?;
     let ClassifierRecipe::Mpfa(mpfa) = recipe.classifier("mpfa")? else { return Err("not mpfa".into()) };
+    let steps = std::env::args().nth(2).map(|steps| steps.parse::<usize>()).transpose()?;
     let began = Instant::now();
     let plain = store(&counts)?;
     println!("{set}: {} real rows of {DIM} made in {:.1} s", plain.len(), began.elapsed().as_secs_f64());
     let began = Instant::now();
-    let base = plain.try_map(|rows, dim| tukey_rows(rows, dim, mpfa.tukey, mpfa.tukey_renorm))?;
     let means = scale_prototypes(&plain.means(), &plain, mpfa.proto_scale, mpfa.proto_clamp)?;
-    let factors = ClassFactors::new(Arc::new(plain), means.clone())?;
+    let plain = Arc::new(plain);
+    let base = BaseRows::new(plain.clone(), Tukey { lambda: mpfa.tukey, keep_norm: mpfa.tukey_renorm })?;
+    let factors = ClassFactors::new(plain, means.clone())?;
     let laws = Calibration::new(mpfa, &base, &means, &factors).laws(&vec![0.4; counts.len()]);
     let model = FeatureModel { base, means, factors };
     let plan = RowPlan::new(&counts, mpfa.tail, mpfa.count, Remainder::Distinct, 0, "scale", 0);
     println!("prepared in {:.1} s (once a run)", began.elapsed().as_secs_f64());
     let threads = rayon::current_num_threads();
-    let memory = EpochMemory::new(&model, laws.bytes(), plan.len(), BATCH, threads);
+    let memory = EpochMemory::new(&model, &laws, plan.len(), BATCH, threads);
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!(
         "plan: {} generated rows, workspace {:.0} MiB ({} rows at a time), inputs {:.0} MiB; all rows at once would be {:.0} MiB",
@@ -105,15 +108,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (began, used) = (Instant::now(), processor_secs());
     let sampler = LowRankSampler::new(&model, &laws, &plan, [7, 0])?;
     let order = (0, "scale/order", 0);
-    let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, None, order);
+    let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, steps, order);
     let (mut rows, mut check) = (0, 0f64);
     for (features, labels) in batches {
         rows += labels.len();
         check += f64::from(features[0]);
     }
     println!(
-        "one epoch: {rows} rows ({} generated) in {:.1} s, {:.1} processor seconds on {threads} threads; peak {:.0} MiB (check {check:.6})",
+        "{}: {rows} rows (of {} generated and {} real) in {:.1} s, {:.1} processor seconds on {threads} threads; peak {:.0} MiB (check {check:.6})",
+        if steps.is_some() { "part of an epoch" } else { "one epoch" },
         plan.len(),
+        model.base.len(),
         began.elapsed().as_secs_f64(),
         processor_secs() - used,
         status("VmHWM"),

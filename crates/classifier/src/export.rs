@@ -92,12 +92,12 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
 
     let base = &rows.generation.model.base;
     let dim = base.dim();
-    let mut real: Vec<f32> = classes.iter().flat_map(|&class| base.class_rows(class as usize)).copied().collect();
+    let mut real: Vec<f32> = classes.iter().flat_map(|&class| base.class_rows(class as usize)).collect();
     if rows.normalize {
         normalize_rows(&mut real, dim);
     }
     let real_labels: Vec<u32> =
-        classes.iter().flat_map(|&class| std::iter::repeat_n(class, base.count(class as usize))).collect();
+        classes.iter().flat_map(|&class| std::iter::repeat_n(class, base.store().count(class as usize))).collect();
     let floats = |name: &str, values: Vec<f32>| NamedTensor {
         name: name.to_owned(),
         shape: vec![values.len() / dim, dim],

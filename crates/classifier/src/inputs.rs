@@ -90,7 +90,7 @@ impl Inputs {
         let val = read_features(&features.join("val.safetensors"), Some(&expected))?.0;
         let head = read_head(&representation.join("head.safetensors"), &expected)?;
         let prototypes = read_prototypes(&representation.join("prototypes.safetensors"), &expected)?;
-        let store = ClassStore::new(&train.features, &train.labels, num_classes, train.dim)
+        let store = ClassStore::from_vec(train.features, &train.labels, num_classes, train.dim)
             .map_err(|error| error.of_file(&train.path))?;
         let view_path = move |view: usize| features.join(format!("train-view-{view}.safetensors"));
         let test = SealedTest { path: layout.features(variant).join("test.safetensors"), expected: expected.clone() };
@@ -112,7 +112,7 @@ impl Inputs {
                     expected: format!("those of {} images", labels.len()),
                 });
             }
-            ClassStore::new(&set.features, &set.labels, num_classes, set.dim)
+            ClassStore::from_vec(set.features, &set.labels, num_classes, set.dim)
         };
         for view in 0..views {
             load(view)?;

@@ -1,4 +1,4 @@
-//! Where training writes what it measures, and keeps its state between epochs.
+//! Where training writes what it measures, and keeps its state, inside an epoch too.
 
 use longtail_artifact::Interrupted;
 use longtail_training::{StateReader, StateWriter};
@@ -17,14 +17,26 @@ pub trait Journal {
     /// The state of the last checkpoint, once.
     fn resume(&mut self) -> Result<Option<StateReader>, ClassifierError>;
 
-    /// Says how many epochs there will be, `done` of them behind us.
-    fn begin(&mut self, epochs: usize, done: usize);
+    /// Says how many rows training takes in all; `done` is behind us.
+    fn begin(&mut self, rows: u64, done: Progress);
 
-    /// Called after every epoch, `done` epochs done in all: saves if a checkpoint is due or Ctrl-C was pressed.
+    /// Called after every batch and after every epoch: saves if a checkpoint is due or Ctrl-C was pressed. `state` writes into an
+    /// empty writer.
     ///
     /// # Errors
     /// [`ClassifierError::Interrupted`] after Ctrl-C, once the state is saved.
-    fn end_of_epoch(&mut self, done: usize, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError>;
+    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError>;
+}
+
+/// How far training is, over all trials.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whole epochs.
+    pub epochs: usize,
+    /// Batches and ends of epochs.
+    pub steps: u64,
+    /// Rows that were trained on.
+    pub rows: u64,
 }
 
 /// A journal whose epochs are counted on from those of earlier trials.
@@ -46,12 +58,37 @@ impl Journal for Shifted<'_> {
         self.inner.resume()
     }
 
-    fn begin(&mut self, epochs: usize, done: usize) {
-        self.inner.begin(epochs, self.epochs_before + done);
+    fn begin(&mut self, rows: u64, done: Progress) {
+        self.inner.begin(rows, done);
     }
 
-    fn end_of_epoch(&mut self, done: usize, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
-        self.inner.end_of_epoch(self.epochs_before + done, state)
+    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+        self.inner.after(done, state)
+    }
+}
+
+/// A journal that has the numbers already: what an epoch says at its start is not said again when it is gone on with.
+pub(crate) struct WithoutNumbers<'a>(pub &'a mut dyn Journal);
+
+impl Journal for WithoutNumbers<'_> {
+    fn scalar(&mut self, _: usize, _: &str, _: &str, _: f64, _: &str) -> Result<(), ClassifierError> {
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) {
+        self.0.note(line);
+    }
+
+    fn resume(&mut self) -> Result<Option<StateReader>, ClassifierError> {
+        self.0.resume()
+    }
+
+    fn begin(&mut self, rows: u64, done: Progress) {
+        self.0.begin(rows, done);
+    }
+
+    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+        self.0.after(done, state)
     }
 }
 
@@ -68,7 +105,7 @@ pub struct Measurement {
     pub value: f64,
 }
 
-/// Keeps everything in memory; can stop after a number of epochs as if Ctrl-C had been pressed.
+/// Keeps everything in memory; can stop after a number of epochs or steps as if Ctrl-C had been pressed.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     /// All numbers, in order.
@@ -77,6 +114,8 @@ pub struct MemoryJournal {
     pub notes: Vec<String>,
     /// Stop after this many epochs in all.
     pub stop_after: Option<usize>,
+    /// Stop after this many steps in all.
+    pub stop_after_steps: Option<u64>,
     /// The last state saved (on stopping), to hand to another journal.
     pub saved: Option<Vec<longtail_artifact::NamedTensor>>,
 }
@@ -114,10 +153,10 @@ impl Journal for MemoryJournal {
         Ok(self.saved.take().map(|tensors| StateReader::new("memory", tensors)))
     }
 
-    fn begin(&mut self, _epochs: usize, _done: usize) {}
+    fn begin(&mut self, _rows: u64, _done: Progress) {}
 
-    fn end_of_epoch(&mut self, done: usize, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
-        if self.stop_after == Some(done) {
+    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+        if self.stop_after == Some(done.epochs) || self.stop_after_steps == Some(done.steps) {
             let mut writer = StateWriter::default();
             state(&mut writer);
             self.saved = Some(writer.into_tensors());

@@ -37,7 +37,7 @@ pub use data::{FeatureSet, FitData, PrototypeSet, Views};
 pub use error::ClassifierError;
 pub use export::{GenerateArgs, generate as generate_rows};
 pub use inputs::{Inputs, SealedTest};
-pub use journal::{Journal, Measurement, MemoryJournal};
+pub use journal::{Journal, Measurement, MemoryJournal, Progress};
 pub use sampler::{RowSampler, SAMPLES_PER_CLASS};
 pub use scoring::{NearestMean, ScoringHead};
 pub use stage::{StageJournal, run};

@@ -29,6 +29,12 @@ impl RowSampler {
         Self { sampler, batch_size, epochs, seed, purpose }
     }
 
+    /// Rows of an epoch over `store`.
+    pub fn rows(&self, store: &ClassStore) -> usize {
+        let batches = (store.len() / self.batch_size).max(1);
+        (batches * self.batch_size).min(store.len())
+    }
+
     /// The rows of one epoch, batch after batch.
     ///
     /// Every sampler stops after ⌊N/batch⌋ batches, as CB's trainer does. Instance-balanced: a shuffle, each row once.
@@ -40,8 +46,7 @@ impl RowSampler {
     /// methods.md §3.7. CB keeps its cycles from epoch to epoch; here each epoch starts new ones, so that an epoch is a
     /// function of (seed, epoch).
     pub fn epoch(&self, store: &ClassStore, epoch: usize) -> Vec<u32> {
-        let batches = (store.len() / self.batch_size).max(1);
-        let rows = (batches * self.batch_size).min(store.len());
+        let rows = self.rows(store);
         let mut rng = stream(self.seed, self.purpose, epoch as u64, 0);
         match self.sampler {
             Sampler::ClassBalanced => class_aware(store, rows, &mut rng),

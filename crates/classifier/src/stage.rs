@@ -1,4 +1,4 @@
-//! One run of stage 3: inputs, fitting, scoring, outputs; resumable between epochs.
+//! One run of stage 3: inputs, fitting, scoring, outputs; resumable at any batch.
 
 use std::process::ExitCode;
 
@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::ClassifierError;
 use crate::inputs::Inputs;
-use crate::journal::Journal;
+use crate::journal::{Journal, Progress};
 use crate::method::base::{Context, method};
 
-/// Minutes between checkpoints; epochs are short here.
+/// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
 
 /// Runs one method on one variant, from files to files.
@@ -197,30 +197,31 @@ impl Journal for StageJournal {
             return Ok(None);
         };
         self.metrics(Some(checkpoint.metrics_offset))?;
-        self.note(&format!("going on from epoch {}", checkpoint.step));
         Ok(Some(StateReader::new(format!("checkpoint {}", checkpoint.step), checkpoint.tensors)))
     }
 
-    fn begin(&mut self, epochs: usize, done: usize) {
-        let bar = progress(epochs as u64, &self.what, self.quiet);
-        bar.set_position(done as u64);
-        self.clock.saved(done as u64);
+    fn begin(&mut self, rows: u64, done: Progress) {
+        let bar = progress(rows, &self.what, self.quiet);
+        bar.set_message("rows");
+        bar.set_position(done.rows);
+        bar.reset_eta(); // rows of an earlier run say nothing about this one's rate
+        self.clock.saved(done.steps);
         self.bar = Some(bar);
     }
 
-    fn end_of_epoch(&mut self, done: usize, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
         if let Some(bar) = &self.bar {
-            bar.set_position(done as u64);
+            bar.set_position(done.rows);
         }
         let stop = interrupted();
-        if stop || self.clock.is_due(done as u64) {
+        if stop || self.clock.is_due(done.steps) {
             let mut writer = StateWriter::default();
             state(&mut writer);
             let metrics = self.metrics(None)?;
             metrics.flush()?;
             let offset = metrics.offset();
-            self.stage.save_checkpoint(done as u64, &writer.into_tensors(), &json!({}), offset)?;
-            self.clock.saved(done as u64);
+            self.stage.save_checkpoint(done.steps, &writer.into_tensors(), &json!({}), offset)?;
+            self.clock.saved(done.steps);
         }
         if stop { Err(ClassifierError::Interrupted(Interrupted)) } else { Ok(()) }
     }

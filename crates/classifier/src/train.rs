@@ -9,7 +9,7 @@ use longtail_training::{
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
 use crate::generate::FeatureTransform;
-use crate::journal::{Journal, Shifted};
+use crate::journal::{Journal, Progress, Shifted, WithoutNumbers};
 
 /// Batches of one epoch: `(features (n, d), labels (n))`.
 pub type Batches<'a> = Box<dyn Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a>;
@@ -26,7 +26,10 @@ pub trait RowSource {
         Ok(())
     }
 
-    /// The batches of one 0-based epoch; the same whatever was asked for before.
+    /// Rows of one epoch, for the progress bar.
+    fn rows_per_epoch(&self) -> usize;
+
+    /// The batches of one 0-based epoch; the same whatever was asked for before. What is skipped need not be made.
     fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError>;
 
     /// Called after each epoch with the head as it is now.
@@ -39,7 +42,7 @@ pub trait RowSource {
         Ok(())
     }
 
-    /// Writes what `batches` depends on beside the epoch.
+    /// Writes what `batches` depends on beside the epoch; it stays as it is within an epoch.
     fn save(&self, _state: &mut StateWriter) {}
 
     /// Reads it back.
@@ -103,11 +106,10 @@ pub fn train_head(
     let mut best: Option<Best> = None;
     let mut trial_accuracies = Vec::with_capacity(trials);
     let mut trainer = HeadTrainer::new(plan.head.clone(), settings.clone())?;
-    let (mut first_trial, mut first_epoch) = (0, 0);
+    let mut at = Position::default();
     if let Some(mut state) = journal.resume()? {
-        let [trial, epoch] = state.counters::<2>("position")?;
-        (first_trial, first_epoch) = (trial as usize, epoch as usize);
-        source.begin_trial(first_trial)?;
+        at = Position::restore(&mut state)?;
+        source.begin_trial(at.trial)?;
         source.restore(&mut state)?;
         trainer.restore(&mut state)?;
         trial_accuracies = state.vector::<f64>("trial_accuracies")?.into_iter().map(from_nan).collect();
@@ -117,20 +119,39 @@ pub fn train_head(
             let accuracy = trial_accuracies.get(trial as usize).copied().flatten();
             best = Some(Best { trial: trial as usize, accuracy, head: HeadWeights::new(plan.head.shape, values)? });
         }
+        journal.note(&format!("going on from epoch {}, after {} batches of it", at.done.epochs + 1, at.batch));
     } else {
         source.begin_trial(0)?;
     }
-    journal.begin(trials * epochs, first_trial * epochs + first_epoch);
-    for trial in first_trial..trials {
-        if trial > first_trial {
+    journal.begin((trials * epochs * source.rows_per_epoch()) as u64, at.done);
+    let first = at.trial;
+    for trial in first..trials {
+        if trial > first {
             source.begin_trial(trial)?;
             trainer = HeadTrainer::new(plan.head.clone(), settings.clone())?;
+            at = Position { trial, done: at.done, ..Position::default() };
         }
         let journal = &mut Shifted { inner: &mut *journal, epochs_before: trial * epochs };
-        for epoch in if trial == first_trial { first_epoch } else { 0 }..epochs {
-            let lr = schedule.lr(epoch);
-            let loss = trainer.train_epoch(epoch, lr, source.batches(epoch, journal)?)?;
-            journal.scalar(epoch, "train", "loss", loss, "nats")?;
+        while at.epoch < epochs {
+            let (epoch, lr) = (at.epoch, schedule.lr(at.epoch));
+            // The source is in use while its batches are; its state is that of the epoch's start.
+            let mut of_source = StateWriter::default();
+            source.save(&mut of_source);
+            let batches = match at.batch {
+                0 => source.batches(epoch, journal)?,
+                _ => source.batches(epoch, &mut WithoutNumbers(journal))?,
+            };
+            for (features, labels) in batches.skip(at.batch) {
+                if !labels.is_empty() {
+                    at.loss_sum += trainer.step(epoch, lr, &features, &labels)? * labels.len() as f64;
+                }
+                at.count_batch(labels.len());
+                journal.after(at.done, &|state| {
+                    state.clone_from(&of_source);
+                    save(state, &at, &trainer, &trial_accuracies, best.as_ref());
+                })?;
+            }
+            journal.scalar(epoch, "train", "loss", at.loss_sum / at.rows.max(1) as f64, "nats")?;
             journal.scalar(epoch, "train", "lr", lr, "")?;
             source.after_epoch(epoch, trainer.head(), journal)?;
             if let Some(accuracy) = accuracy(trainer.head(), &val, data, plan.groups)? {
@@ -140,15 +161,10 @@ pub fn train_head(
                     }
                 }
             }
-            journal.end_of_epoch(epoch + 1, &|state| {
-                state.counters("position", &[trial as u64, epoch as u64 + 1]);
+            at = at.next_epoch();
+            journal.after(at.done, &|state| {
                 source.save(state);
-                trainer.save(state);
-                state.vector("trial_accuracies", &trial_accuracies.iter().map(|a| to_nan(*a)).collect::<Vec<f64>>());
-                state.counters("best", &[u64::from(best.is_some()), best.as_ref().map_or(0, |b| b.trial as u64)]);
-                if let Some(best) = &best {
-                    state.vector("best_head", &best.head.values);
-                }
+                save(state, &at, &trainer, &trial_accuracies, best.as_ref());
             })?;
         }
         let final_accuracy = accuracy(trainer.head(), &val, data, plan.groups)?.and_then(|accuracy| accuracy.all);
@@ -159,6 +175,64 @@ pub fn train_head(
     }
     let best = best.unwrap_or(Best { trial: 0, accuracy: None, head: plan.head.clone() });
     Ok(TrainResult { head: best.head, trial: best.trial, val_accuracy: best.accuracy, trial_accuracies })
+}
+
+/// Where training is: what is left of an epoch follows from it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    trial: usize,
+    epoch: usize,
+    /// Batches of this epoch that are behind us.
+    batch: usize,
+    /// Rows of this epoch that are behind us.
+    rows: u64,
+    /// Their losses, summed.
+    loss_sum: f64,
+    done: Progress,
+}
+
+impl Position {
+    fn restore(state: &mut StateReader) -> Result<Self, ClassifierError> {
+        let [trial, epoch, batch, rows, epochs, steps, all_rows] = state.counters("position")?;
+        let loss_sum = state.vector_of::<f64>("loss_sum", 1)?[0];
+        let done = Progress { epochs: epochs as usize, steps, rows: all_rows };
+        Ok(Self { trial: trial as usize, epoch: epoch as usize, batch: batch as usize, rows, loss_sum, done })
+    }
+
+    fn save(&self, state: &mut StateWriter) {
+        let [trial, epoch, batch, epochs] = [self.trial, self.epoch, self.batch, self.done.epochs].map(|n| n as u64);
+        state.counters("position", &[trial, epoch, batch, self.rows, epochs, self.done.steps, self.done.rows]);
+        state.vector("loss_sum", &[self.loss_sum]);
+    }
+
+    fn count_batch(&mut self, rows: usize) {
+        self.batch += 1;
+        self.rows += rows as u64;
+        self.done.steps += 1;
+        self.done.rows += rows as u64;
+    }
+
+    fn next_epoch(self) -> Self {
+        let done = Progress { epochs: self.done.epochs + 1, steps: self.done.steps + 1, ..self.done };
+        Self { trial: self.trial, epoch: self.epoch + 1, done, ..Self::default() }
+    }
+}
+
+/// Adds everything but the source's state to a checkpoint.
+fn save(
+    state: &mut StateWriter,
+    at: &Position,
+    trainer: &HeadTrainer,
+    trial_accuracies: &[Option<f64>],
+    best: Option<&Best>,
+) {
+    at.save(state);
+    trainer.save(state);
+    state.vector("trial_accuracies", &trial_accuracies.iter().map(|a| to_nan(*a)).collect::<Vec<f64>>());
+    state.counters("best", &[u64::from(best.is_some()), best.map_or(0, |best| best.trial as u64)]);
+    if let Some(best) = best {
+        state.vector("best_head", &best.head.values);
+    }
 }
 
 fn to_nan(value: Option<f64>) -> f64 {

@@ -6,7 +6,7 @@ use common::{classifier, recipe, toy_data};
 use longtail_classifier::generate::ClassStore;
 use longtail_classifier::method::base::{Context, Fitted, method};
 use longtail_classifier::{ClassifierError, FitData, MemoryJournal, ScoringHead, Views};
-use longtail_training::{HeadWeights, argmax_rows};
+use longtail_training::{HeadWeights, StateReader, argmax_rows};
 
 const COUNTS: [usize; 6] = [120, 60, 30, 15, 8, 4];
 const TRAINING: &str = "{epochs: 4, batch_size: 32, lr: 0.05, schedule: cosine}";
@@ -72,6 +72,30 @@ fn a_run_that_is_stopped_goes_on_to_the_same_bits() {
             let losses = [first.series("train", "loss"), second.series("train", "loss")].concat();
             assert_eq!(losses, straight.series("train", "loss"), "{name}, stopped after {stop_after}");
         }
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_inside_an_epoch_goes_on_to_the_same_bits() {
+    let data = toy_data(&COUNTS, 12);
+    for (name, yaml) in methods() {
+        let mut straight = MemoryJournal::default();
+        let want = fit(&yaml, &data, &mut straight).expect("fits");
+        let mut inside = 0;
+        for steps in [1, 3, 7, 10, 18, 40] {
+            let mut first = MemoryJournal { stop_after_steps: Some(steps), ..MemoryJournal::default() };
+            let Err(error) = fit(&yaml, &data, &mut first) else { break };
+            assert!(matches!(error, ClassifierError::Interrupted(_)), "{name}: {error}");
+            let saved = first.saved.take().expect("saved on stopping");
+            let position = StateReader::new("test", saved.clone()).counters::<7>("position").expect("saved");
+            inside += usize::from(position[2] > 0);
+            let mut second = MemoryJournal::resumed_from(saved);
+            assert_eq!(fit(&yaml, &data, &mut second).expect("fits"), want, "{name}, stopped after {steps} steps");
+            let numbers = [first.measurements, second.measurements].concat();
+            assert_eq!(numbers, straight.measurements, "{name}, stopped after {steps} steps");
+        }
+        let trains = !straight.series("train", "loss").is_empty();
+        assert!(!trains || inside >= 3, "{name}: {inside} stops fell inside an epoch");
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{assert_close, f32s, f64s, golden, mpfa, recipe, size, tailcalib, u32s};
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{ClassStore, FeatureTransform, covariance, mean, normalize_rows};
@@ -60,6 +62,10 @@ struct GivenBatches {
 }
 
 impl RowSource for GivenBatches {
+    fn rows_per_epoch(&self) -> usize {
+        self.labels.len()
+    }
+
     fn batches(&mut self, _epoch: usize, _journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
         let features = self.features.chunks(self.batch_size * self.dim).map(<[f32]>::to_vec);
         Ok(Box::new(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec))))
@@ -159,7 +165,7 @@ fn tailcalib_means_covariances_and_counts() {
         let settings =
             format!("{{tukey: {}, alpha: {}, neighbors: {}}}", case["tukey"], case["alpha"], case["neighbors"]);
         let recipe = tailcalib(&settings);
-        let (model, laws) = tailcalib_model(&store, &recipe).expect("a model");
+        let (model, laws) = tailcalib_model(Arc::new(store.clone()), &recipe).expect("a model");
         let per_row = recipe.neighbors;
         for row in 0..store.len() {
             let found: Vec<u32> = laws.components(row).map(|c| c.class).collect();

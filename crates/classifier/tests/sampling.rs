@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{mpfa, tailcalib, toy_data};
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{
@@ -22,7 +24,7 @@ fn mpfa_model(recipe: &MpfaRecipe, alpha: f64, dim: usize) -> (FeatureModel, Row
 
 /// A plan of `rows` rows, all from one source: the ceil rule on a store is of no use here, so sources are given by counts.
 fn plan_for(model: &FeatureModel) -> RowPlan {
-    RowPlan::new(&model.base.counts(), TailRule::BelowMax, CountRule::Exact, Remainder::Distinct, 9, "plan", 0)
+    RowPlan::new(&model.base.store().counts(), TailRule::BelowMax, CountRule::Exact, Remainder::Distinct, 9, "plan", 0)
 }
 
 /// Empirical mean and covariance of `draws` draws of the law of one generated row.
@@ -96,7 +98,8 @@ fn tailcalib_rows_have_the_moments_of_the_official_code() {
             Ok(())
         })
         .expect("unit rows");
-    let (model, laws) = tailcalib_model(&unit, &tailcalib("{tukey: 0.9, alpha: 0.2, neighbors: 3}")).expect("a model");
+    let (model, laws) =
+        tailcalib_model(Arc::new(unit), &tailcalib("{tukey: 0.9, alpha: 0.2, neighbors: 3}")).expect("a model");
     assert_distribution("tailcalib", &model, &laws, 20_000);
 }
 
@@ -104,8 +107,8 @@ fn tailcalib_rows_have_the_moments_of_the_official_code() {
 fn alpha_zero_is_the_own_class_and_alpha_one_the_neighbours() {
     let recipe = mpfa("{beta: 0.0}");
     let (model, laws) = mpfa_model(&recipe, 0.0, 8);
-    let row = model.base.start(2);
-    assert_eq!(mean(&model, &laws, row), model.base.row(row).iter().map(|&v| f64::from(v)).collect::<Vec<f64>>());
+    let row = model.base.store().start(2);
+    assert_eq!(mean(&model, &laws, row), model.base.row(row).into_iter().map(f64::from).collect::<Vec<f64>>());
     let own = model.factors.covariance(2);
     common::assert_close("own covariance", &covariance(&model, &laws, row), &own, 1e-12);
     assert_distribution("alpha 0", &model, &laws, 4_000);
@@ -132,7 +135,7 @@ fn a_class_of_two_rows_has_noise_along_one_line() {
     let mut longest = 0f64;
     for (row, &number) in out.chunks(8).zip(&generated) {
         let base = model.base.row(plan.sources()[number as usize] as usize);
-        let noise: Vec<f64> = row.iter().zip(base).map(|(&y, &z)| f64::from(y) - f64::from(z)).collect();
+        let noise: Vec<f64> = row.iter().zip(base).map(|(&y, z)| f64::from(y) - f64::from(z)).collect();
         let along: f64 = noise.iter().zip(&line).map(|(a, b)| a * b).sum::<f64>() / squared;
         let rest: f64 = noise.iter().zip(&line).map(|(n, l)| (n - along * l).powi(2)).sum::<f64>().sqrt();
         assert!(rest < 1e-6, "noise leaves the line by {rest}");
@@ -187,7 +190,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
-fn chunks_blocks_and_threads_change_no_bit() {
+fn normals_at_a_time_blocks_and_threads_change_no_bit() {
     for dim in [8, 24, 70] {
         let (model, laws) = mpfa_model(&mpfa("{}"), 0.4, dim);
         let plan = plan_for(&model);
@@ -196,10 +199,10 @@ fn chunks_blocks_and_threads_change_no_bit() {
         let sampler = LowRankSampler::new(&model, &laws, &plan, key).expect("sizes fit");
         let mut whole = vec![0f32; numbers.len() * dim];
         sampler.fill(&numbers, &mut whole, &mut SamplerScratch::default());
-        for chunk_rows in [8, 16, 40] {
+        for most_normals in [1, 100, 3000] {
             let mut out = vec![0f32; whole.len()];
-            sampler.with_chunk_rows(chunk_rows).fill(&numbers, &mut out, &mut SamplerScratch::default());
-            assert_eq!(bits(&out), bits(&whole), "d {dim}: chunks of {chunk_rows}");
+            sampler.with_most_normals(most_normals).fill(&numbers, &mut out, &mut SamplerScratch::default());
+            assert_eq!(bits(&out), bits(&whole), "d {dim}: {most_normals} normals at a time");
         }
         let mut scratch = SamplerScratch::default();
         for block in [1, 7, 50] {
@@ -246,6 +249,10 @@ fn an_epoch_is_balanced_and_its_block_size_changes_no_bit() {
         assert!(epoch(block_rows, None) == whole, "blocks of {block_rows}");
     }
     assert!(epoch(16, Some(3))[..] == whole[..3], "fewer steps are the first steps");
+    for (skipped, block_rows) in [(1, 48), (4, 48), (12, 1 << 16), (13, 16)] {
+        let batches = BalancedEpoch::new(&model, sampler, &plan, true, 16, block_rows, None, (2, "order", 5));
+        assert!(batches.skip(skipped).collect::<Vec<_>>() == whole[skipped..], "{skipped} batches are skipped");
+    }
     let numbers: Vec<u32> = (0..plan.len() as u32).collect();
     let mut rows = vec![0f32; numbers.len() * 8];
     sampler.fill(&numbers, &mut rows, &mut SamplerScratch::default());

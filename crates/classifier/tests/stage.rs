@@ -98,40 +98,57 @@ fn every_method_writes_its_files_and_a_second_run_does_nothing() {
     assert!(summary["chosen"]["tau"].is_number() && summary["test_accuracy"]["all"].is_number(), "{summary}");
 }
 
+/// Kills and restarts `method` until it ends or has been started 40 times, then lets it end: the bits of a straight run.
+fn killed_run_ends_like_a_straight_one(method: &str, more: &[&str], wait: u64) {
+    let straight = RunFolder::new();
+    succeed(&straight, method, more);
+    let run = RunFolder::new();
+    let (mut kills, mut with_checkpoint) = (0, 0);
+    for attempt in 0..40u64 {
+        let mut child = command(&run, method, more)
+            .env("LONGTAIL_CHECKPOINT_EVERY_STEPS", "3")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        // Past the first checkpoints, at another moment each time.
+        std::thread::sleep(Duration::from_millis(25 + (attempt * 37 + wait) % 60));
+        match child.try_wait().expect("a child") {
+            Some(status) => {
+                assert_eq!(status.code(), Some(0), "{method}");
+                break;
+            }
+            None => {
+                child.kill().expect("alive");
+                child.wait().expect("a child");
+                kills += 1;
+                let checkpoints = std::fs::read_dir(run.classifier(method).join("checkpoints"));
+                with_checkpoint += usize::from(checkpoints.is_ok_and(|mut files| {
+                    files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "safetensors")))
+                }));
+            }
+        }
+    }
+    let said = succeed(&run, method, more);
+    assert!(with_checkpoint > 0, "{method}: of {kills} kills none came after a checkpoint");
+    assert!(said.contains("going on from epoch") || said.contains("up to date"), "{method}: {said}");
+    assert_eq!(hashes(&run.classifier(method)), hashes(&straight.classifier(method)), "{method}");
+    assert_eq!(metrics(&run.classifier(method)), metrics(&straight.classifier(method)), "{method}");
+}
+
 #[test]
 fn a_killed_run_ends_with_the_bits_of_a_straight_one() {
     for (index, method) in ["crt", "tailcalib_x", "mpfa"].into_iter().enumerate() {
-        let straight = RunFolder::new();
         let more = ["--set", &format!("classifiers.{method}.{method}.training.epochs=150")];
-        succeed(&straight, method, &more);
-        let run = RunFolder::new();
-        let mut kills = 0;
-        for attempt in 0..40u64 {
-            let mut child = command(&run, method, &more)
-                .env("LONGTAIL_CHECKPOINT_EVERY_STEPS", "1")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the binary starts");
-            // Past the first checkpoints, at another moment each time.
-            std::thread::sleep(Duration::from_millis(25 + (attempt * 37 + index as u64 * 11) % 60));
-            match child.try_wait().expect("a child") {
-                Some(status) => {
-                    assert_eq!(status.code(), Some(0), "{method}");
-                    break;
-                }
-                None => {
-                    child.kill().expect("alive");
-                    child.wait().expect("a child");
-                    kills += 1;
-                }
-            }
-        }
-        succeed(&run, method, &more);
-        assert!(kills > 0, "{method} was too quick to be killed");
-        assert_eq!(hashes(&run.classifier(method)), hashes(&straight.classifier(method)), "{method}");
-        assert_eq!(metrics(&run.classifier(method)), metrics(&straight.classifier(method)), "{method}");
+        killed_run_ends_like_a_straight_one(method, &more, index as u64 * 11);
     }
+}
+
+#[test]
+fn a_run_killed_inside_its_only_epoch_ends_with_the_bits_of_a_straight_one() {
+    // One row a batch and one epoch: every checkpoint lies inside it.
+    let more = |name: &str, value: u32| format!("classifiers.mpfa.mpfa.training.{name}={value}");
+    killed_run_ends_like_a_straight_one("mpfa", &["--set", &more("epochs", 1), "--set", &more("batch_size", 1)], 7);
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod optim;
 mod philox;
 mod pixels;
 mod pool;
+mod power;
+mod product;
 mod random;
 mod real;
 mod resample;
@@ -51,6 +53,8 @@ pub use pool::{
     PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward,
     max_pool_tangent,
 };
+pub use power::{power, sum_of_squares, weighted_sum};
+pub use product::{ColumnsMut, PANEL, Target, split_columns};
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;

@@ -2,6 +2,7 @@
 
 use longtail_recipe::{BetaMode, MpfaRecipe, NeighborRule, NeighborWeights, ProtoScale};
 
+use super::base_rows::BaseRows;
 use super::class_store::ClassStore;
 use super::factors::ClassFactors;
 use super::laws::{Component, RowLaws};
@@ -94,7 +95,7 @@ impl Calibration {
     ///
     /// # Source
     /// mpcl_mpfa.md §3 steps 4 and 6, §5 rows 19 to 23 and 38.
-    pub fn new(recipe: &MpfaRecipe, tukeyed: &ClassStore, prototypes: &[f32], factors: &ClassFactors) -> Self {
+    pub fn new(recipe: &MpfaRecipe, tukeyed: &BaseRows, prototypes: &[f32], factors: &ClassFactors) -> Self {
         let neighbors = match recipe.neighbor_rule {
             NeighborRule::L2All => nearest(tukeyed, prototypes, recipe.neighbors),
             _ => most_similar(tukeyed, prototypes, recipe.neighbors),

@@ -23,6 +23,19 @@ impl ClassStore {
     /// [`ClassifierError::EmptyClass`] for a class without a row; [`ClassifierError::Shape`] when sizes disagree;
     /// [`ClassifierError::Label`] for a label out of range.
     pub fn new(features: &[f32], labels: &[u32], num_classes: usize, dim: usize) -> Result<Self, ClassifierError> {
+        Self::from_vec(features.to_vec(), labels, num_classes, dim)
+    }
+
+    /// [`new`](Self::new) of a dump that is given away: its rows change places where they lie, so that they are held once.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from_vec(
+        mut features: Vec<f32>,
+        labels: &[u32],
+        num_classes: usize,
+        dim: usize,
+    ) -> Result<Self, ClassifierError> {
         if dim == 0 || features.len() != labels.len() * dim {
             return Err(ClassifierError::Shape {
                 what: "features".to_owned(),
@@ -46,15 +59,25 @@ impl ClassStore {
             offsets.push(offsets[offsets.len() - 1] + count);
         }
         let mut next = offsets[..num_classes].to_vec();
-        let mut sorted = vec![0f32; features.len()];
         let mut sorted_labels = vec![0u32; labels.len()];
-        for (row, &label) in labels.iter().enumerate() {
+        let mut destination = Vec::with_capacity(labels.len());
+        for &label in labels {
             let to = next[label as usize];
             next[label as usize] += 1;
-            sorted[to * dim..(to + 1) * dim].copy_from_slice(&features[row * dim..(row + 1) * dim]);
             sorted_labels[to] = label;
+            destination.push(to as u32);
         }
-        Ok(Self { dim, features: sorted, offsets, labels: sorted_labels })
+        // Every exchange brings one row home, so that each row moves once.
+        for row in 0..labels.len() {
+            while destination[row] as usize != row {
+                let to = destination[row] as usize;
+                let (low, high) = (row.min(to), row.max(to));
+                let (front, back) = features.split_at_mut(high * dim);
+                front[low * dim..(low + 1) * dim].swap_with_slice(&mut back[..dim]);
+                destination.swap(row, to);
+            }
+        }
+        Ok(Self { dim, features, offsets, labels: sorted_labels })
     }
 
     /// Rows N.

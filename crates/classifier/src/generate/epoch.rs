@@ -1,17 +1,19 @@
 //! One epoch of balanced training rows: real and generated ones, shuffled, drawn block by block as they are needed.
 
 use longtail_ops::{shuffle, stream};
+use rayon::prelude::*;
 
 use super::counts::RowPlan;
-use super::low_rank::{CHUNK_ROWS, FeatureModel, LowRankSampler, SamplerScratch};
-use super::transform::normalize_rows;
+use super::laws::RowLaws;
+use super::low_rank::{FeatureModel, LowRankSampler, SamplerScratch};
+use super::transform::normalize;
 
 /// What generation keeps in memory: fixed, whatever the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochMemory {
     /// Rows that are drawn at a time, a multiple of the batch size.
     pub block_rows: usize,
-    /// Bytes of the block, its noise and the threads' buffers.
+    /// Bytes of the block and the threads' buffers.
     pub workspace_bytes: usize,
     /// Bytes of the inputs: rows, means, factors, laws, and the order of the rows.
     pub resident_bytes: usize,
@@ -19,27 +21,27 @@ pub struct EpochMemory {
     pub materialised_bytes: usize,
 }
 
-/// Most bytes of a block and its noise.
+/// Most bytes of a block.
 const BLOCK_BYTES: usize = 256 << 20;
 /// Most rows of a block.
 const BLOCK_ROWS: usize = 1 << 16;
+/// Rows of fewer values are normalised in their block.
+const SHORT_ROW: usize = 1 << 10;
 
 impl EpochMemory {
     /// The plan for generating `generated` rows from `model` in batches of `batch_size` on `threads` threads.
-    pub fn new(model: &FeatureModel, laws_bytes: usize, generated: usize, batch_size: usize, threads: usize) -> Self {
+    pub fn new(model: &FeatureModel, laws: &RowLaws, generated: usize, batch_size: usize, threads: usize) -> Self {
         let dim = model.base.dim();
         let total = generated + model.base.len();
-        let rows = (BLOCK_BYTES / (8 * dim)).min(BLOCK_ROWS).min(total.next_multiple_of(batch_size));
+        let rows = (BLOCK_BYTES / (4 * dim)).min(BLOCK_ROWS).min(total.next_multiple_of(batch_size));
         let block_rows = (rows / batch_size * batch_size).max(batch_size);
-        let max_rank = (0..model.factors.num_classes()).map(|class| model.factors.rank(class)).max().unwrap_or(0);
-        let chunk = CHUNK_ROWS * (max_rank + dim);
         Self {
             block_rows,
-            workspace_bytes: 4 * (2 * block_rows * dim + threads * chunk) + 16 * block_rows,
-            resident_bytes: 8 * model.base.features().len()
+            workspace_bytes: LowRankSampler::workspace_bytes(model, laws.slots(), block_rows, threads),
+            resident_bytes: model.base.bytes()
                 + model.factors.bytes()
                 + 4 * model.means.len()
-                + laws_bytes
+                + laws.bytes()
                 + 4 * (generated + total),
             materialised_bytes: 4 * generated * dim,
         }
@@ -62,8 +64,6 @@ pub struct BalancedEpoch<'a> {
     next: usize,
     block_start: usize,
     block: Vec<f32>,
-    /// Where in `block` each row of the current block lies.
-    place: Vec<u32>,
     scratch: SamplerScratch,
 }
 
@@ -99,7 +99,6 @@ impl<'a> BalancedEpoch<'a> {
             next: 0,
             block_start: 0,
             block: Vec::new(),
-            place: Vec::new(),
             scratch: SamplerScratch::default(),
         }
     }
@@ -120,39 +119,36 @@ impl<'a> BalancedEpoch<'a> {
         self.order.len()
     }
 
-    /// Draws the rows of the block that starts at `start`: the generated ones first, in one call, then copies of the real ones.
+    /// Draws the rows of the block that starts at `start`, in their order.
     fn load_block(&mut self, start: usize) {
         let dim = self.model.base.dim();
-        let real = self.model.base.len() as u32;
+        let normalizes = self.normalizes_blocks();
         let ids = &self.order[start..(start + self.block_rows).min(self.order.len())];
-        let generated: Vec<u32> = ids.iter().filter(|&&id| id >= real).map(|&id| id - real).collect();
         self.block.resize(ids.len() * dim, 0.0);
-        let (drawn, copied) = self.block.split_at_mut(generated.len() * dim);
         match self.rows {
-            None => self.sampler.fill(&generated, drawn, &mut self.scratch),
+            None => self.sampler.fill_rows(ids, normalizes, &mut self.block, &mut self.scratch),
             Some(rows) => {
-                for (to, &number) in drawn.chunks_exact_mut(dim).zip(&generated) {
-                    to.copy_from_slice(&rows[number as usize * dim..(number as usize + 1) * dim]);
-                }
+                let real = self.model.base.len();
+                self.block.par_chunks_exact_mut(dim).zip(ids).for_each_init(
+                    || vec![0f32; dim],
+                    |base, (to, &id)| {
+                        to.copy_from_slice(match (id as usize).checked_sub(real) {
+                            Some(number) => &rows[number * dim..(number + 1) * dim],
+                            None => self.model.base.get(id as usize, base),
+                        });
+                        if normalizes {
+                            normalize(to);
+                        }
+                    },
+                );
             }
-        }
-        self.place.clear();
-        let (mut next_drawn, mut next_copied) = (0, 0);
-        for &id in ids {
-            if id >= real {
-                self.place.push(next_drawn);
-                next_drawn += 1;
-            } else {
-                let at = next_copied as usize * dim;
-                copied[at..at + dim].copy_from_slice(self.model.base.row(id as usize));
-                self.place.push(generated.len() as u32 + next_copied);
-                next_copied += 1;
-            }
-        }
-        if self.normalize {
-            normalize_rows(&mut self.block, dim);
         }
         self.block_start = start;
+    }
+
+    /// Short rows are normalised while they are in the cache, long ones as they are handed out: a pass over memory less.
+    fn normalizes_blocks(&self) -> bool {
+        self.normalize && self.model.base.dim() < SHORT_ROW
     }
 
     fn label(&self, id: u32) -> u32 {
@@ -169,18 +165,30 @@ impl Iterator for BalancedEpoch<'_> {
         if self.next >= self.order.len() {
             return None;
         }
-        if self.next == 0 || self.next >= self.block_start + self.place.len() {
+        let dim = self.model.base.dim();
+        if self.next >= self.block_start + self.block.len() / dim {
             self.load_block(self.next);
         }
-        let dim = self.model.base.dim();
         let end = (self.next + self.batch_size).min(self.order.len());
-        let mut features = Vec::with_capacity((end - self.next) * dim);
-        for at in self.next - self.block_start..end - self.block_start {
-            let row = self.place[at] as usize;
-            features.extend_from_slice(&self.block[row * dim..(row + 1) * dim]);
-        }
+        let rows = &self.block[(self.next - self.block_start) * dim..(end - self.block_start) * dim];
+        let features = if self.normalize && !self.normalizes_blocks() {
+            let mut features = vec![0f32; rows.len()];
+            features.par_chunks_exact_mut(dim).zip(rows.par_chunks_exact(dim)).for_each(|(to, row)| {
+                to.copy_from_slice(row);
+                normalize(to);
+            });
+            features
+        } else {
+            rows.to_vec()
+        };
         let labels = self.order[self.next..end].iter().map(|&id| self.label(id)).collect();
         self.next = end;
         Some((features, labels))
+    }
+
+    /// Skips without drawing: where an epoch is gone on with changes no bit.
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.next = self.next.saturating_add(n.saturating_mul(self.batch_size)).min(self.order.len());
+        self.next()
     }
 }

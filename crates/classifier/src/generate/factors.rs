@@ -1,8 +1,9 @@
 //! A factor of each class's covariance: `Σ_k = F_kᵀ·F_k`, without a d×d matrix where the class has fewer rows than that.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use longtail_ops::gemm_single;
+use longtail_ops::{ColumnsMut, PANEL, Target};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -99,27 +100,49 @@ impl ClassFactors {
         self.rows.counts()
     }
 
-    /// `out = weight ⊙ (E·F_k)`: draws from N(0, Σ_k), one a row.
+    /// `y[t, columns] += c_t·(e_t·F_k)[columns]` for every target t with its normals e_t: adds draws from N(0, c²·Σ_k).
     ///
-    /// Rows come out the same whatever other rows are in the call.
+    /// Rows come out the same whatever other rows are in the call, and columns whatever other columns are in the strip.
     ///
     /// # Shapes
-    /// - `normals`: `(n, rank)` standard normals  - `out`: `(n, d)`, overwritten  - n a multiple of [`ROW_MULTIPLE`]
-    pub fn draw(&self, class: usize, normals: &[f32], n: usize, out: &mut [f32]) {
+    /// - `normals`: `(targets.len(), rank)` standard normals  - `packed`: a buffer, kept between calls
+    pub fn add_draws(
+        &self,
+        class: usize,
+        targets: &[Target],
+        normals: &[f32],
+        strip: &mut ColumnsMut<'_>,
+        packed: &mut Vec<f32>,
+    ) {
+        let rank = self.rank(class);
+        let len = strip.packed_len(rank);
+        if packed.len() < len {
+            packed.resize(len, 0.0);
+        }
+        self.pack(class, strip.columns(), packed);
+        strip.add_product(targets, normals, rank, packed);
+    }
+
+    /// F_k's columns as a product reads them, centred and scaled on the way: there is no centred copy of a class.
+    fn pack(&self, class: usize, columns: Range<usize>, packed: &mut [f32]) {
         let (dim, rank) = (self.dim(), self.rank(class));
-        debug_assert!(n.is_multiple_of(ROW_MULTIPLE), "callers pad to a multiple, so that gemm takes one path");
-        let right: &[f32] = match &self.factors[class] {
-            Factor::Rows { .. } => self.rows.class_rows(class),
-            Factor::Triangle(r) => r,
+        let center = &self.centers[class * dim..(class + 1) * dim];
+        let (source, scale) = match &self.factors[class] {
+            Factor::Rows { scale } => (self.rows.class_rows(class), Some(*scale)),
+            Factor::Triangle(r) => (r.as_slice(), None),
         };
-        gemm_single(n, dim, rank, 1.0, normals, (rank, 1), right, (dim, 1), 0.0, out, (dim, 1));
-        if let Factor::Rows { scale } = self.factors[class] {
-            // E·(Z − 1·cᵀ) = E·Z − (E·1)·cᵀ: no centred copy of the class.
-            let center = &self.centers[class * dim..(class + 1) * dim];
-            for (row, normals) in out.chunks_exact_mut(dim).zip(normals.chunks_exact(rank)) {
-                let sum = normals.iter().map(|&e| f64::from(e)).sum::<f64>() as f32;
-                for (value, &c) in row.iter_mut().zip(center) {
-                    *value = (*value - sum * c) * scale;
+        for (term, row) in source.chunks_exact(dim).enumerate() {
+            for (panel, start) in columns.clone().step_by(PANEL).enumerate() {
+                let end = columns.end.min(start + PANEL);
+                let at = ColumnsMut::packed_at(rank, panel, term);
+                let to = &mut packed[at..at + end - start];
+                match scale {
+                    None => to.copy_from_slice(&row[start..end]),
+                    Some(scale) => {
+                        for ((to, &z), &c) in to.iter_mut().zip(&row[start..end]).zip(&center[start..end]) {
+                            *to = (z - c) * scale;
+                        }
+                    }
                 }
             }
         }
@@ -155,9 +178,6 @@ impl ClassFactors {
     }
 }
 
-/// [`ClassFactors::draw`] takes this many rows at a time: short products would go another way through gemm, with other bits.
-pub const ROW_MULTIPLE: usize = 8;
-
 /// N − 1, and 1 for a class of one row.
 pub fn degrees_of_freedom(count: usize) -> f64 {
     count.saturating_sub(1).max(1) as f64
@@ -182,7 +202,21 @@ fn factor_class(rows: &ClassStore, class: usize, center: &[f32]) -> Result<Facto
 
 #[cfg(test)]
 mod tests {
+    use longtail_ops::split_columns;
+
     use super::*;
+
+    /// Draws of `normals`, `(n, rank)`, as `(n, d)`.
+    fn draw(factors: &ClassFactors, class: usize, normals: &[f32]) -> Vec<f32> {
+        let rows = normals.len() / factors.rank(class);
+        let targets: Vec<Target> = (0..rows as u32).map(|row| Target { row, coefficient: 1.0 }).collect();
+        let mut out = vec![0f32; rows * factors.dim()];
+        let mut packed = Vec::new();
+        for mut strip in split_columns(&mut out, factors.dim(), PANEL) {
+            factors.add_draws(class, &targets, normals, &mut strip, &mut packed);
+        }
+        out
+    }
 
     #[test]
     fn two_rows_have_one_noise_direction() {
@@ -191,12 +225,8 @@ mod tests {
         let factors = ClassFactors::new(Arc::new(store), vec![0.5, 0.5, 0.0]).expect("factors");
         assert_eq!(factors.rank(0), 2);
         assert!((factors.trace(0) - 1.0).abs() < 1e-12);
-        let mut normals = vec![0f32; ROW_MULTIPLE * 2];
-        normals[..2].copy_from_slice(&[3.0, 1.0]);
-        let mut out = vec![9f32; ROW_MULTIPLE * 3];
-        factors.draw(0, &normals, ROW_MULTIPLE, &mut out);
-        assert_eq!(&out[..3], &[1.0, -1.0, 0.0], "(3 − 1)/2 along (1, −1, 0)");
-        assert_eq!(&out[3..], &[0.0; 21]);
+        let out = draw(&factors, 0, &[3.0, 1.0, 0.0, 0.0]);
+        assert_eq!(out, [1.0, -1.0, 0.0, 0.0, 0.0, 0.0], "(3 − 1)/2 along (1, −1, 0)");
     }
 
     #[test]
@@ -207,10 +237,7 @@ mod tests {
         let factors = ClassFactors::new(Arc::new(store.clone()), centers.clone()).expect("factors");
         assert_eq!(factors.rank(0), 2);
         // rows of R come out when E is the identity
-        let mut normals = vec![0f32; ROW_MULTIPLE * 2];
-        (normals[0], normals[3]) = (1.0, 1.0);
-        let mut r = vec![0f32; ROW_MULTIPLE * 2];
-        factors.draw(0, &normals, ROW_MULTIPLE, &mut r);
+        let r = draw(&factors, 0, &[1.0, 0.0, 0.0, 1.0]);
         for a in 0..2 {
             for b in 0..2 {
                 let got: f32 = (0..2).map(|row| r[row * 2 + a] * r[row * 2 + b]).sum();

@@ -1,9 +1,10 @@
 //! Balanced features: class statistics, the law of each generated row, and exact sampling from it.
 //!
-//! [`ClassStore`] holds the rows by class; [`ClassFactors`] the covariances as factors; a generator ([`mpfa_laws`](calibration),
+//! [`ClassStore`] holds the rows by class, [`BaseRows`] reads them through Tukey's power; [`ClassFactors`] the covariances as factors; a generator ([`mpfa_laws`](calibration),
 //! [`tailcalib_laws`](tailcalib)) writes one [`RowLaws`] entry per source row; [`LowRankSampler`] draws from it;
 //! [`BalancedEpoch`] hands real and generated rows out in shuffled batches without ever holding all of them.
 
+mod base_rows;
 pub mod calibration;
 mod class_store;
 mod counts;
@@ -16,12 +17,13 @@ mod neighbors;
 pub mod tailcalib;
 mod transform;
 
+pub use base_rows::BaseRows;
 pub use class_store::ClassStore;
 pub use counts::{Remainder, RowPlan, is_tail};
 pub use epoch::{BalancedEpoch, EpochMemory};
-pub use factors::{ClassFactors, ROW_MULTIPLE, degrees_of_freedom};
+pub use factors::{ClassFactors, degrees_of_freedom};
 pub use laws::{Component, NO_CLASS, RowLaws};
-pub use low_rank::{CHUNK_ROWS, FeatureModel, LowRankSampler, SamplerScratch};
+pub use low_rank::{FeatureModel, LowRankSampler, SamplerScratch};
 pub use moments::{covariance, mean};
 pub use neighbors::{Neighbors, most_similar, nearest};
-pub use transform::{FeatureTransform, norm, normalize, normalize_rows, tukey_rows};
+pub use transform::{FeatureTransform, Tukey, norm, normalize, normalize_rows, tukey_rows};

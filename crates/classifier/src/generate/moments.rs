@@ -8,7 +8,7 @@ use super::low_rank::FeatureModel;
 pub fn mean(model: &FeatureModel, laws: &RowLaws, row: usize) -> Vec<f64> {
     let dim = model.base.dim();
     let weight = f64::from(laws.source_weight(row));
-    let mut out: Vec<f64> = model.base.row(row).iter().map(|&x| weight * f64::from(x)).collect();
+    let mut out: Vec<f64> = model.base.row(row).into_iter().map(|x| weight * f64::from(x)).collect();
     for component in laws.components(row) {
         let class = component.class as usize;
         for (total, &c) in out.iter_mut().zip(&model.means[class * dim..(class + 1) * dim]) {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use longtail_recipe::TailCalibRecipe;
 
+use super::base_rows::BaseRows;
 use super::class_store::ClassStore;
 use super::factors::ClassFactors;
 use super::laws::{Component, RowLaws};
 use super::low_rank::FeatureModel;
 use super::neighbors::nearest;
-use super::transform::tukey_rows;
+use super::transform::Tukey;
 use crate::ClassifierError;
 
 /// The variance that the official code adds to the diagonal so that its Cholesky succeeds; part of its distribution.
@@ -29,12 +30,12 @@ pub const DIAGONAL_VARIANCE: f64 = 1e-4;
 /// TailCalib's `generate_points` and `calibrate_distribution`; here 1/max(N_k − 1, 1) where the official code divides by zero,
 /// and low-rank sampling where it takes one Cholesky per row.
 pub fn tailcalib_model(
-    unit_rows: &ClassStore,
+    unit_rows: Arc<ClassStore>,
     recipe: &TailCalibRecipe,
 ) -> Result<(FeatureModel, RowLaws), ClassifierError> {
     let means = unit_rows.means();
-    let factors = ClassFactors::new(Arc::new(unit_rows.clone()), means.clone())?;
-    let base = unit_rows.try_map(|rows, dim| tukey_rows(rows, dim, recipe.tukey, false))?;
+    let factors = ClassFactors::new(unit_rows.clone(), means.clone())?;
+    let base = BaseRows::new(unit_rows, Tukey { lambda: recipe.tukey, keep_norm: false })?;
     let neighbors = nearest(&base, &means, recipe.neighbors.min(base.num_classes()));
     let mut laws = RowLaws::new(base.len(), neighbors.per_row());
     laws.diagonal_variance = DIAGONAL_VARIANCE;

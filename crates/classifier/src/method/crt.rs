@@ -58,6 +58,10 @@ pub(super) struct SampledRows<'a> {
 }
 
 impl RowSource for SampledRows<'_> {
+    fn rows_per_epoch(&self) -> usize {
+        self.sampler.rows(self.store)
+    }
+
     fn batches(&mut self, epoch: usize, _journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
         Ok(Box::new(self.sampler.batches(self.store, epoch)))
     }

@@ -65,18 +65,17 @@ impl Generation {
     /// The memory that generation takes, with the number of rows of an epoch.
     pub fn memory(&self) -> EpochMemory {
         let plan = self.plan_of(0);
-        EpochMemory::new(
-            &self.model,
-            self.laws.bytes(),
-            plan.len(),
-            self.settings.batch_size,
-            rayon::current_num_threads(),
-        )
+        EpochMemory::new(&self.model, &self.laws, plan.len(), self.settings.batch_size, rayon::current_num_threads())
     }
 
     /// Rows that epoch 0 generates for each class, `(K,)`.
     pub fn rows_per_class(&self) -> Vec<usize> {
         self.plan_of(0).per_class().to_vec()
+    }
+
+    /// Real and generated rows of epoch 0, and of every other: only which rows get the remainder differs.
+    pub fn rows_per_epoch(&self) -> usize {
+        self.model.base.len() + self.plan_of(0).len()
     }
 
     /// Of each of `classes` the first `most` rows that epoch 0 generates, class by class: the very rows that a head learns from.
@@ -119,7 +118,7 @@ impl Generation {
     fn plan_of(&self, generation: usize) -> RowPlan {
         let GenerationSettings { seed, prefix, tail, count, remainder, .. } = self.settings;
         let purpose = format!("{prefix}/remainder");
-        RowPlan::new(&self.model.base.counts(), tail, count, remainder, seed, &purpose, generation as u64)
+        RowPlan::new(&self.model.base.store().counts(), tail, count, remainder, seed, &purpose, generation as u64)
     }
 
     /// The key of one generation's noise.

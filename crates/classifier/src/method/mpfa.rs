@@ -12,7 +12,7 @@ use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
 use crate::generate::calibration::{Calibration, scale_prototypes};
-use crate::generate::{ClassFactors, FeatureModel, FeatureTransform, Remainder};
+use crate::generate::{BaseRows, ClassFactors, FeatureModel, FeatureTransform, Remainder, Tukey, tukey_rows};
 use crate::journal::Journal;
 use crate::scoring::ScoringHead;
 use crate::train::{Batches, RowSource, TrainPlan, prepare, train_head};
@@ -47,24 +47,27 @@ impl Mpfa<'_> {
             transform.first(rows, dim);
             Ok(())
         })?;
-        let tukeyed = plain.try_map(|rows, dim| transform.power(rows, dim))?;
         let raw = match recipe.prototypes {
             MpfaPrototypes::Empirical => data.prototypes.empirical.clone(),
             MpfaPrototypes::ClassMean => plain.means(),
             _ => data.prototypes.meta.clone(),
         };
         let prototypes = scale_prototypes(&raw, &plain, recipe.proto_scale, recipe.proto_clamp)?;
-        let noise_rows = match recipe.cov_space {
-            CovSpace::Tukey => tukeyed.clone(),
-            _ => plain,
+        let (noise_rows, tukey) = match recipe.cov_space {
+            CovSpace::Tukey => {
+                let rows = plain.try_map(|rows, dim| tukey_rows(rows, dim, transform.second()))?;
+                (Arc::new(rows), Tukey::IDENTITY)
+            }
+            _ => (Arc::new(plain), transform.second()),
         };
         let centers = match recipe.cov_center {
             CovCenter::Mean => noise_rows.means(),
             _ => prototypes.clone(),
         };
-        let factors = ClassFactors::new(Arc::new(noise_rows), centers)?;
-        let calibration = Calibration::new(recipe, &tukeyed, &prototypes, &factors);
-        Ok((FeatureModel { base: tukeyed, means: prototypes, factors }, calibration))
+        let base = BaseRows::new(noise_rows.clone(), tukey)?;
+        let factors = ClassFactors::new(noise_rows, centers)?;
+        let calibration = Calibration::new(recipe, &base, &prototypes, &factors);
+        Ok((FeatureModel { base, means: prototypes, factors }, calibration))
     }
 }
 
@@ -151,6 +154,10 @@ impl CalibratedRows {
 impl RowSource for CalibratedRows {
     fn trials(&self) -> usize {
         self.alpha.candidates().len()
+    }
+
+    fn rows_per_epoch(&self) -> usize {
+        self.generation.rows_per_epoch()
     }
 
     fn begin_trial(&mut self, trial: usize) -> Result<(), ClassifierError> {

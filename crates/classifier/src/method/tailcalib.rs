@@ -1,5 +1,7 @@
 //! `tailcalib` and `tailcalib_x`: balanced features from calibrated Gaussians, then a cosine head.
 
+use std::sync::Arc;
+
 use longtail_recipe::{CountRule, TailCalibRecipe, TailRule};
 use longtail_training::TrainedPart;
 use serde_json::Map;
@@ -61,7 +63,7 @@ impl TailCalib<'_> {
     /// # Errors
     /// A negative feature under Tukey, or LAPACK's failures.
     pub fn model(&self, data: &FitData) -> Result<(FeatureModel, RowLaws), ClassifierError> {
-        tailcalib_model(&unit_rows(&data.train, self.transform())?, self.recipe)
+        tailcalib_model(Arc::new(unit_rows(&data.train, self.transform())?), self.recipe)
     }
 }
 
@@ -103,21 +105,34 @@ struct CalibratedRows<'a> {
     settings: GenerationSettings,
 }
 
-impl RowSource for CalibratedRows<'_> {
-    fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
+impl CalibratedRows<'_> {
+    /// Batches of an epoch.
+    fn steps(&self) -> usize {
         let batch = self.settings.batch_size;
-        let real = self.data.train.len();
         let steps = if self.method.every_epoch {
-            if let Some(view) = self.data.views.of_epoch(epoch) {
-                let rows = unit_rows(&view?, self.method.transform())?;
-                let (model, laws) = tailcalib_model(&rows, self.method.recipe)?;
-                (self.generation.model, self.generation.laws) = (model, laws);
-            }
-            real / batch
+            self.data.train.len() / batch
         } else {
             // every class has N_1 rows once balanced
             self.data.num_classes() * self.data.train.counts().into_iter().max().unwrap_or(0) / batch
         };
-        Ok(Box::new(self.generation.epoch(epoch, Some(steps.max(1)), journal)?))
+        steps.max(1)
+    }
+}
+
+impl RowSource for CalibratedRows<'_> {
+    fn rows_per_epoch(&self) -> usize {
+        (self.steps() * self.settings.batch_size).min(self.generation.rows_per_epoch())
+    }
+
+    fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
+        if self.method.every_epoch
+            && let Some(view) = self.data.views.of_epoch(epoch)
+        {
+            let rows = unit_rows(&view?, self.method.transform())?;
+            let (model, laws) = tailcalib_model(Arc::new(rows), self.method.recipe)?;
+            (self.generation.model, self.generation.laws) = (model, laws);
+        }
+        let steps = self.steps();
+        Ok(Box::new(self.generation.epoch(epoch, Some(steps), journal)?))
     }
 }

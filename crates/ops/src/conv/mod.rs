@@ -19,7 +19,7 @@ mod tally;
 mod winograd;
 
 pub use backward::{InputGradient, conv2d_backward};
-pub(crate) use direct::DirectKernels;
+pub(crate) use direct::{DirectKernels, vector};
 pub use forward::conv2d_fused;
 pub use operand::{NormRest, Operand, ThroughNorm};
 pub use shape::ConvShape;

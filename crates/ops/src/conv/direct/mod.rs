@@ -13,7 +13,7 @@ mod gradient;
 mod kernels;
 mod pass;
 mod tile;
-pub(in crate::conv) mod vector;
+pub(crate) mod vector;
 
 pub(super) use correlation::Correlation;
 pub(super) use gradient::{FilledStrip, WeightGradient};

@@ -9,7 +9,7 @@ use crate::Real;
 /// they must be inlined into a function that is compiled for them. Pointers must be valid for
 /// `LANES` elements; no alignment is asked.
 #[allow(unsafe_code)]
-pub(in crate::conv) trait Vector<T>: Copy {
+pub(crate) trait Vector<T>: Copy {
     /// Elements of a register.
     const LANES: usize;
     unsafe fn splat(value: T) -> Self;
@@ -22,7 +22,7 @@ pub(in crate::conv) trait Vector<T>: Copy {
 
 /// Four elements that the compiler puts where it likes: the path for every processor.
 #[derive(Clone, Copy)]
-pub(in crate::conv) struct Four<T>([T; 4]);
+pub(crate) struct Four<T>([T; 4]);
 
 #[allow(unsafe_code)]
 impl<T: Real> Vector<T> for Four<T> {
