@@ -139,6 +139,13 @@ fn a_small_resnet_in_every_mode() {
 }
 
 #[test]
+fn convolutions_by_patches() {
+    let Some(driver) = emulated() else { return };
+    let mode = NormMode::Batch { track: true };
+    Point::new(Architecture::CifarResNet { depth: 8 }, SMALL, 2, mode).compare(driver.by_patches());
+}
+
+#[test]
 fn two_heads_side_by_side() {
     let Some(driver) = emulated() else { return };
     let mode = NormMode::Batch { track: true };

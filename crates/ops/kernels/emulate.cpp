@@ -39,10 +39,7 @@ static void __syncthreads() { give_way(); }
 // One block at a time, so one copy serves all of its threads.
 #define __shared__ static
 
-#include "flat.cu"
-#include "loss.cu"
-#include "norm.cu"
-#include "pool.cu"
+#include "all.cu"
 
 static void enter() {
     for (;;) {
@@ -102,6 +99,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD(norm_gradient_sums); ADD(norm_tangent_sums); ADD(norm_through);
         ADD(pool_mean); ADD(pool_mean_gradient); ADD(pool_max); ADD(pool_max_gradient); ADD(pool_max_tangent);
         ADD(shortcut); ADD(shortcut_gradient); ADD(concat_part); ADD(concat_part_gradient);
+        ADD(patches); ADD(patches_gradient);
         ADD(flat_axpy); ADD(flat_ema); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
         ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
     }

@@ -1,8 +1,8 @@
 //! From a gradient of the features to that of all parameters, on the device.
 
 use longtail_ops::gpu::{
-    Driver, GpuVec, View, ViewMut, gpu_axpy, gpu_concat_part_gradient, gpu_max_pool_gradient, gpu_mean_pool_gradient,
-    gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_through, gpu_shortcut_gradient,
+    ConvPass, Driver, GpuVec, View, ViewMut, gpu_axpy, gpu_concat_part_gradient, gpu_max_pool_gradient,
+    gpu_mean_pool_gradient, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_through, gpu_shortcut_gradient,
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
@@ -99,11 +99,15 @@ fn conv_norm<D: Driver>(
 
     let shape = n.conv_shape(batch);
     let input = tape_value(network, tape, n.input, input_len);
-    network.driver.conv_weight_gradient(&shape, input, network.through.view().part(0..len), dweight)?;
+    let GpuNetwork { driver, convs, through, .. } = network;
+    let dy = through.view().part(0..len);
+    convs.run(driver, &shape, ConvPass::WeightGradient { x: input, dy, dweight })?;
     if network.plan.backward.values[n.input.0].is_some() {
         let mut dinput = take(network, n.input);
         let (dx, accumulate) = (dinput.view_mut().part(0..input_len), network.plan.backward.accumulate[at][0]);
-        network.driver.conv_input_gradient(&shape, network.through.view().part(0..len), weight, dx, accumulate)?;
+        let GpuNetwork { driver, convs, through, .. } = network;
+        let dy = through.view().part(0..len);
+        convs.run(driver, &shape, ConvPass::InputGradient { dy, weight, dx, accumulate })?;
         put(network, n.input, dinput);
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! From images to features on the device.
 
 use longtail_ops::gpu::{
-    Driver, GpuNorm, GpuVec, View, ViewMut, gpu_concat_part, gpu_max_pool, gpu_mean_pool, gpu_norm_apply,
-    gpu_norm_running, gpu_norm_statistics, gpu_shortcut,
+    ConvPass, Driver, GpuConv, GpuNorm, GpuVec, View, ViewMut, gpu_concat_part, gpu_max_pool, gpu_mean_pool,
+    gpu_norm_apply, gpu_norm_running, gpu_norm_statistics, gpu_shortcut,
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
@@ -30,11 +30,11 @@ impl<D: Driver> Pass<'_, D> {
         memory: &mut Memory<'_, D>,
         numbers: &mut Numbers<D>,
         winners: &mut GpuVec<u8, D>,
-        room: &mut GpuNorm<D>,
+        (room, convs): (&mut GpuNorm<D>, &mut GpuConv<D>),
     ) -> Result<(), BackboneError> {
         for (at, node) in self.graph.nodes.iter().enumerate() {
             if let Node::ConvNorm(n) = node {
-                self.convolve(at, n, mode, running.again(), memory, numbers, room)?;
+                self.convolve(at, n, mode, running.again(), memory, numbers, (room, convs))?;
             }
             self.store(at, node, memory, numbers, winners)?;
         }
@@ -49,13 +49,14 @@ impl<D: Driver> Pass<'_, D> {
         running: ViewMut<'_, f32>,
         memory: &mut Memory<'_, D>,
         numbers: &mut Numbers<D>,
-        room: &mut GpuNorm<D>,
+        (room, convs): (&mut GpuNorm<D>, &mut GpuConv<D>),
     ) -> Result<(), BackboneError> {
         let (driver, len) = (self.driver, self.graph.len(n.output, self.batch));
         let (weight, gamma, beta) = split(n, self.params);
         let mut conv = memory.take(self.plan.convs[at]);
         let x = memory.get(self.plan.values[n.input.0], self.graph.len(n.input, self.batch));
-        driver.conv(&n.conv_shape(self.batch), x, weight, conv.view_mut().part(0..len), false)?;
+        let y = conv.view_mut().part(0..len);
+        convs.run(driver, &n.conv_shape(self.batch), ConvPass::Forward { x, weight, y, accumulate: false })?;
         let (running_mean, running_var) = running.part(n.running.clone()).split_at(n.conv.out_channels);
         let numbers = numbers.part_mut(&n.channels);
         let epsilon = NORM_EPSILON as f32;

@@ -1,8 +1,8 @@
 //! The derivative of the features along a direction of the parameters, on the device.
 
 use longtail_ops::gpu::{
-    Driver, View, gpu_concat_part, gpu_max_pool_tangent, gpu_mean_pool, gpu_norm_products, gpu_norm_tangent_sums,
-    gpu_norm_through, gpu_shortcut,
+    ConvPass, Driver, View, gpu_concat_part, gpu_max_pool_tangent, gpu_mean_pool, gpu_norm_products,
+    gpu_norm_tangent_sums, gpu_norm_through, gpu_shortcut,
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
@@ -95,10 +95,14 @@ fn convolve<D: Driver>(
     let (weight_dot, gamma_dot, beta_dot) = split(n, direction);
     let (len, shape) = (network.graph.len(n.output, batch), n.conv_shape(batch));
     let mut conv = memory.take(place);
-    network.driver.conv(&shape, tape.value(network, n.input), weight_dot, conv.view_mut().part(0..len), false)?;
+    let (x, y) = (tape.value(network, n.input), conv.view_mut().part(0..len));
+    let primal = ConvPass::Forward { x, weight: weight_dot, y, accumulate: false };
+    network.convs.run(&network.driver, &shape, primal)?;
     if n.input != IMAGE {
         let x_dot = memory.get(network.plan.tangent.values[n.input.0], network.graph.len(n.input, batch));
-        network.driver.conv(&shape, x_dot, weight, conv.view_mut().part(0..len), true)?;
+        let y = conv.view_mut().part(0..len);
+        let tangent = ConvPass::Forward { x: x_dot, weight, y, accumulate: true };
+        network.convs.run(&network.driver, &shape, tangent)?;
     }
     let (x, norm) = (tape.conv(network, at), n.norm_shape(batch));
     let mean = tape.numbers.mean.view().part(n.channels.clone());

@@ -10,7 +10,7 @@ mod jvp;
 mod layout;
 mod tape;
 
-use longtail_ops::gpu::{Driver, GpuNorm, GpuVec, View, ViewMut};
+use longtail_ops::gpu::{Driver, GpuConv, GpuNorm, GpuVec, View, ViewMut};
 
 use crate::arch::Architecture;
 use crate::engine::NormMode;
@@ -35,6 +35,7 @@ pub struct GpuNetwork<D: Driver> {
     /// A convolution's gradient, between its batch norm and itself.
     through: GpuVec<f32, D>,
     room: GpuNorm<D>,
+    convs: GpuConv<D>,
     /// Slope and offset of a batch norm's gradient or tangent, of all channels.
     slope: GpuVec<f32, D>,
     offset: GpuVec<f32, D>,
@@ -142,6 +143,7 @@ impl<D: Driver> GpuNetwork<D> {
             arena: Slots::default(),
             through: GpuVec::default(),
             room: GpuNorm::default(),
+            convs: GpuConv::default(),
             slope,
             offset,
             numbers,
@@ -192,7 +194,7 @@ impl<D: Driver> GpuNetwork<D> {
         let mut memory = Memory { images, tape: Some(buffers), arena: &mut self.arena };
         let pass =
             forward::Pass { driver: &self.driver, graph: &self.graph, plan: &self.plan.forward, params, batch: n };
-        pass.run(mode, running, &mut memory, numbers, winners, &mut self.room)
+        pass.run(mode, running, &mut memory, numbers, winners, (&mut self.room, &mut self.convs))
     }
 
     /// Features under running statistics, without a tape.
@@ -215,7 +217,14 @@ impl<D: Driver> GpuNetwork<D> {
         self.winners.reserve(&self.driver, n * self.graph.winners)?;
         let mut memory = Memory { images, tape: None, arena: &mut self.arena };
         let pass = forward::Pass { driver: &self.driver, graph: &self.graph, plan: &self.plan.infer, params, batch: n };
-        pass.run(NormMode::Running, running, &mut memory, &mut self.numbers, &mut self.winners, &mut self.room)?;
+        pass.run(
+            NormMode::Running,
+            running,
+            &mut memory,
+            &mut self.numbers,
+            &mut self.winners,
+            (&mut self.room, &mut self.convs),
+        )?;
         let made = memory.get(self.plan.infer.values[self.graph.output.0], features.len());
         Ok(features.copy_from(&self.driver, made)?)
     }

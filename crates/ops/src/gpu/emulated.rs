@@ -1,5 +1,5 @@
-//! The CPU in a GPU's place, for tests: the same kernels, compiled by the system's C++ compiler and run thread by thread; convolutions
-//! and products are this crate's own.
+//! The CPU in a GPU's place, for tests: the same kernels, compiled by the system's C++ compiler and run thread by thread; products, and
+//! convolutions where a test wants them, are the CPU's own.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
@@ -7,6 +7,8 @@ use std::process::Command;
 
 use libloading::{Library, Symbol};
 
+use super::conv::ConvPass;
+use super::gemm::{self, GemmSize, Matrix, MatrixMut};
 use super::memory::{View, ViewMut};
 use super::{Argument, Driver, GpuError};
 use crate::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
@@ -17,6 +19,7 @@ type Emulate = unsafe extern "C" fn(*const c_char, *const u32, *const u32, *mut 
 #[derive(Debug)]
 pub struct Emulated {
     library: Library,
+    own_convolutions: bool,
 }
 
 impl Emulated {
@@ -39,7 +42,13 @@ impl Emulated {
         }
         // SAFETY: the library was just made from this crate's source and runs nothing when it is loaded.
         let library = unsafe { Library::new(&library) }.map_err(|error| error.to_string())?;
-        Ok(Self { library })
+        Ok(Self { library, own_convolutions: true })
+    }
+
+    /// Convolutions by patches and products, not by this crate's own.
+    pub fn by_patches(mut self) -> Self {
+        self.own_convolutions = false;
+        self
     }
 }
 
@@ -140,70 +149,56 @@ impl Driver for Emulated {
         }
     }
 
-    fn conv(
-        &self,
-        s: &ConvShape,
-        x: View<'_, f32>,
-        weight: View<'_, f32>,
-        y: ViewMut<'_, f32>,
-        accumulate: bool,
-    ) -> Result<(), GpuError> {
-        let (weight, y) = (turned(s, values(weight), true), values_mut(y));
-        let before = accumulate.then(|| y.to_vec());
-        conv2d(s, values(x), &weight, y, &mut Workspace::new());
-        if let Some(before) = before {
-            y.iter_mut().zip(before).for_each(|(y, before)| *y += before);
-        }
-        Ok(())
-    }
-
-    fn conv_input_gradient(
-        &self,
-        s: &ConvShape,
-        dy: View<'_, f32>,
-        weight: View<'_, f32>,
-        dx: ViewMut<'_, f32>,
-        accumulate: bool,
-    ) -> Result<(), GpuError> {
-        let weight = turned(s, values(weight), true);
-        conv2d_backward_input(s, values(dy), &weight, values_mut(dx), accumulate, &mut Workspace::new());
-        Ok(())
-    }
-
-    fn conv_weight_gradient(
-        &self,
-        s: &ConvShape,
-        x: View<'_, f32>,
-        dy: View<'_, f32>,
-        dweight: ViewMut<'_, f32>,
-    ) -> Result<(), GpuError> {
-        let mut turned_gradient = vec![0.0; dweight.len()];
-        conv2d_backward_weight(s, values(x), values(dy), &mut turned_gradient, &mut Workspace::new());
-        values_mut(dweight).copy_from_slice(&turned(s, &turned_gradient, false));
-        Ok(())
-    }
-
     fn gemm(
         &self,
-        (m, n, k): (usize, usize, usize),
+        size: GemmSize,
         alpha: f32,
-        (a, a_turned): (View<'_, f32>, bool),
-        (b, b_turned): (View<'_, f32>, bool),
+        a: Matrix<'_>,
+        b: Matrix<'_>,
         beta: f32,
-        c: ViewMut<'_, f32>,
+        c: MatrixMut<'_>,
     ) -> Result<(), GpuError> {
-        let (a, b, c) = (values(a), values(b), values_mut(c));
-        assert!(a.len() == m * k && b.len() == k * n && c.len() == m * n, "gemm: sizes that fit");
-        for i in 0..m {
-            for j in 0..n {
-                let at = |p: usize| if a_turned { a[p * m + i] } else { a[i * k + p] };
-                let bt = |p: usize| if b_turned { b[j * k + p] } else { b[p * n + j] };
-                let sum: f64 = (0..k).map(|p| f64::from(at(p)) * f64::from(bt(p))).sum();
-                let before = if beta == 0.0 { 0.0 } else { beta * c[i * n + j] };
-                c[i * n + j] = alpha * sum as f32 + before;
+        gemm::check(size, &a, &b, &c);
+        let (row, next, c) = (c.row, c.next, values_mut(c.view));
+        let at = |matrix: &Matrix<'_>, which: usize, i: usize, j: usize| {
+            let (i, j) = if matrix.turned { (j, i) } else { (i, j) };
+            f64::from(values(matrix.view)[which * matrix.next + i * matrix.row + j])
+        };
+        for which in 0..size.batch {
+            for i in 0..size.m {
+                for j in 0..size.n {
+                    let sum: f64 = (0..size.k).map(|p| at(&a, which, i, p) * at(&b, which, p, j)).sum();
+                    let c = &mut c[which * next + i * row + j];
+                    *c = alpha * sum as f32 + if beta == 0.0 { 0.0 } else { beta * *c };
+                }
             }
         }
         Ok(())
+    }
+
+    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+        if !self.own_convolutions {
+            return Ok(false);
+        }
+        let mut ws = Workspace::new();
+        match pass {
+            ConvPass::Forward { x, weight, y, accumulate } => {
+                let (weight, y) = (turned(s, values(weight), true), values_mut(y));
+                let before = accumulate.then(|| y.to_vec());
+                conv2d(s, values(x), &weight, y, &mut ws);
+                y.iter_mut().zip(before.unwrap_or_default()).for_each(|(y, before)| *y += before);
+            }
+            ConvPass::InputGradient { dy, weight, dx, accumulate } => {
+                let weight = turned(s, values(weight), true);
+                conv2d_backward_input(s, values(dy), &weight, values_mut(dx), accumulate, &mut ws);
+            }
+            ConvPass::WeightGradient { x, dy, dweight } => {
+                let mut pytorch = vec![0.0; dweight.len()];
+                conv2d_backward_weight(s, values(x), values(dy), &mut pytorch, &mut ws);
+                values_mut(dweight).copy_from_slice(&turned(s, &pytorch, false));
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -4,19 +4,23 @@
 //! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream, and nothing waits for
 //! it but [`Driver::download`].
 
+mod conv;
 #[cfg(feature = "emulate")]
 mod emulated;
 mod error;
 mod flat;
+mod gemm;
 mod loss;
 mod memory;
 mod norm;
 mod pool;
 
+pub use conv::{ConvPass, GpuConv};
 #[cfg(feature = "emulate")]
 pub use emulated::Emulated;
 pub use error::GpuError;
 pub use flat::{AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_sgd, gpu_virtual_step};
+pub use gemm::{GemmSize, Matrix, MatrixMut};
 pub use loss::{GpuCrossEntropy, gpu_cross_entropy, gpu_unit_rows, gpu_unit_rows_tangent};
 pub use memory::{GpuVec, Plain, View, ViewMut};
 pub use norm::{
@@ -102,59 +106,28 @@ pub trait Driver {
         arguments: &[Argument],
     ) -> Result<(), GpuError>;
 
-    /// `y ← x ∗ weight`, as [`conv2d`](crate::conv2d) with the weight as `(O, k, k, I/groups)`; added to what is there where
-    /// `accumulate` says so.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv(
-        &self,
-        s: &ConvShape,
-        x: View<'_, f32>,
-        weight: View<'_, f32>,
-        y: ViewMut<'_, f32>,
-        accumulate: bool,
-    ) -> Result<(), GpuError>;
-
-    /// The gradient for the input, added to what is there where `accumulate` says so.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv_input_gradient(
-        &self,
-        s: &ConvShape,
-        dy: View<'_, f32>,
-        weight: View<'_, f32>,
-        dx: ViewMut<'_, f32>,
-        accumulate: bool,
-    ) -> Result<(), GpuError>;
-
-    /// The gradient for the weight.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv_weight_gradient(
-        &self,
-        s: &ConvShape,
-        x: View<'_, f32>,
-        dy: View<'_, f32>,
-        dweight: ViewMut<'_, f32>,
-    ) -> Result<(), GpuError>;
-
-    /// `c ← alpha·op(a)·op(b) + beta·c`, all row-major: `op(a)` is `(m, k)`, `op(b)` is `(k, n)`, `c` is `(m, n)`; a transposed
-    /// operand lies as `(k, m)` or `(n, k)`.
+    /// `c ← alpha·op(a)·op(b) + beta·c`, `batch` times.
     ///
     /// # Errors
     /// The device's.
     fn gemm(
         &self,
-        size: (usize, usize, usize),
+        size: GemmSize,
         alpha: f32,
-        a: (View<'_, f32>, bool),
-        b: (View<'_, f32>, bool),
+        a: Matrix<'_>,
+        b: Matrix<'_>,
         beta: f32,
-        c: ViewMut<'_, f32>,
+        c: MatrixMut<'_>,
     ) -> Result<(), GpuError>;
+
+    /// A convolution's pass by a library, if there is one that can: true if it was done.
+    ///
+    /// # Errors
+    /// The device's.
+    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+        let _ = (s, pass);
+        Ok(false)
+    }
 }
 
 /// Threads of a block of the kernels that go over all elements.

@@ -1,0 +1,6 @@
+// Every kernel, as one file for the device.
+#include "conv.cu"
+#include "flat.cu"
+#include "loss.cu"
+#include "norm.cu"
+#include "pool.cu"

@@ -1,0 +1,211 @@
+//! Convolutions on a device: by a library where there is one, else as a matrix product of patches.
+
+use super::gemm::{GemmSize, Matrix, MatrixMut};
+use super::memory::{GpuVec, View, ViewMut};
+use super::{Argument, Driver, GpuError, check_len, int, launch_each};
+use crate::ConvShape;
+
+/// Most elements of a matrix of patches: 256 MiB. Larger batches go in parts.
+const MOST_COLUMNS: usize = 1 << 26;
+
+/// One pass of a convolution. Weights are `(O, k, k, I/groups)`.
+#[derive(Debug)]
+pub enum ConvPass<'a> {
+    /// `y ← x ∗ weight`, or added to `y`.
+    Forward {
+        /// `(N, H, W, I)`
+        x: View<'a, f32>,
+        /// The weight.
+        weight: View<'a, f32>,
+        /// `(N, H', W', O)`
+        y: ViewMut<'a, f32>,
+        /// Whether it is added.
+        accumulate: bool,
+    },
+    /// The gradient for the input, or added to `dx`.
+    InputGradient {
+        /// `(N, H', W', O)`
+        dy: View<'a, f32>,
+        /// The weight.
+        weight: View<'a, f32>,
+        /// `(N, H, W, I)`
+        dx: ViewMut<'a, f32>,
+        /// Whether it is added.
+        accumulate: bool,
+    },
+    /// The gradient for the weight.
+    WeightGradient {
+        /// `(N, H, W, I)`
+        x: View<'a, f32>,
+        /// `(N, H', W', O)`
+        dy: View<'a, f32>,
+        /// As the weight.
+        dweight: ViewMut<'a, f32>,
+    },
+}
+
+impl ConvPass<'_> {
+    /// Panics where lengths do not fit.
+    fn check(&self, s: &ConvShape) {
+        s.check();
+        let (input, weight, output) = match self {
+            Self::Forward { x, weight, y, .. } => (x.len(), weight.len(), y.len()),
+            Self::InputGradient { dy, weight, dx, .. } => (dx.len(), weight.len(), dy.len()),
+            Self::WeightGradient { x, dy, dweight } => (x.len(), dweight.len(), dy.len()),
+        };
+        check_len("conv", "the input", input, s.input_len());
+        check_len("conv", "the weight", weight, s.weight_len());
+        check_len("conv", "the output", output, s.output_len());
+    }
+
+    /// The same, for a shorter time.
+    fn again(&mut self) -> ConvPass<'_> {
+        match self {
+            Self::Forward { x, weight, y, accumulate } => {
+                ConvPass::Forward { x: *x, weight: *weight, y: y.again(), accumulate: *accumulate }
+            }
+            Self::InputGradient { dy, weight, dx, accumulate } => {
+                ConvPass::InputGradient { dy: *dy, weight: *weight, dx: dx.again(), accumulate: *accumulate }
+            }
+            Self::WeightGradient { x, dy, dweight } => {
+                ConvPass::WeightGradient { x: *x, dy: *dy, dweight: dweight.again() }
+            }
+        }
+    }
+}
+
+/// Runs convolutions; holds the patches.
+#[derive(Debug)]
+pub struct GpuConv<D: Driver> {
+    columns: GpuVec<f32, D>,
+}
+
+impl<D: Driver> Default for GpuConv<D> {
+    fn default() -> Self {
+        Self { columns: GpuVec::default() }
+    }
+}
+
+impl<D: Driver> GpuConv<D> {
+    /// One pass.
+    ///
+    /// # Errors
+    /// The device's.
+    ///
+    /// # Panics
+    /// If lengths do not fit, or the shape is not possible.
+    pub fn run(&mut self, driver: &D, s: &ConvShape, mut pass: ConvPass<'_>) -> Result<(), GpuError> {
+        pass.check(s);
+        if driver.library_conv(s, pass.again())? { Ok(()) } else { self.by_patches(driver, s, pass) }
+    }
+
+    fn by_patches(&mut self, driver: &D, s: &ConvShape, mut pass: ConvPass<'_>) -> Result<(), GpuError> {
+        let (pixels, row) = (s.out_height() * s.out_width(), s.groups * s.patch_len());
+        let images = (MOST_COLUMNS / (pixels * row)).clamp(1, s.batch.max(1));
+        let (x_len, y_len) = (s.height * s.width * s.in_channels, pixels * s.out_channels);
+        for first in (0..s.batch).step_by(images) {
+            let count = images.min(s.batch - first);
+            let part = ConvShape { batch: count, ..*s };
+            let (of_x, of_y) = (first * x_len..(first + count) * x_len, first * y_len..(first + count) * y_len);
+            self.columns.reserve(driver, count * pixels * row)?;
+            match pass.again() {
+                ConvPass::Forward { x, weight, y, accumulate } => {
+                    self.fill(driver, &part, x.part(of_x))?;
+                    self.forward(driver, &part, weight, y.part(of_y), accumulate)?;
+                }
+                ConvPass::InputGradient { dy, weight, dx, accumulate } => {
+                    self.spread(driver, &part, dy.part(of_y), weight)?;
+                    self.gather(driver, &part, dx.part(of_x), accumulate)?;
+                }
+                ConvPass::WeightGradient { x, dy, dweight } => {
+                    self.fill(driver, &part, x.part(of_x))?;
+                    self.weight_gradient(driver, &part, dy.part(of_y), dweight, first > 0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sizes(s: &ConvShape) -> [Argument; 11] {
+        let (height, width) = (s.out_height(), s.out_width());
+        [s.batch, s.height, s.width, s.in_channels, s.kernel, s.stride, s.padding, s.dilation, s.groups, height, width]
+            .map(int)
+    }
+
+    fn columns_len(s: &ConvShape) -> usize {
+        s.batch * s.out_height() * s.out_width() * s.groups * s.patch_len()
+    }
+
+    /// Patches of `x`.
+    #[allow(unsafe_code)]
+    fn fill(&mut self, driver: &D, s: &ConvShape, x: View<'_, f32>) -> Result<(), GpuError> {
+        let arguments = [&[x.argument()][..], &Self::sizes(s), &[self.columns.view_mut().argument()]].concat();
+        // SAFETY: `x` is a batch of this shape, and the columns were made long enough.
+        unsafe { launch_each(driver, "patches", Self::columns_len(s), &arguments) }
+    }
+
+    /// The adjoint of `fill`.
+    #[allow(unsafe_code)]
+    fn gather(&self, driver: &D, s: &ConvShape, dx: ViewMut<'_, f32>, accumulate: bool) -> Result<(), GpuError> {
+        let last = [Argument::Int(i32::from(accumulate)), dx.argument()];
+        let arguments = [&[self.columns.view().argument()][..], &Self::sizes(s), &last].concat();
+        // SAFETY: as above.
+        unsafe { launch_each(driver, "patches_gradient", s.input_len(), &arguments) }
+    }
+
+    /// The patches as matrices, one a group.
+    fn matrix<'a>(columns: View<'a, f32>, s: &ConvShape) -> Matrix<'a> {
+        Matrix { view: columns, row: s.groups * s.patch_len(), next: s.patch_len(), turned: false }
+    }
+
+    /// A weight as matrices, one a group: its outputs are the rows.
+    fn weights<'a>(weight: View<'a, f32>, s: &ConvShape) -> Matrix<'a> {
+        let outputs = s.out_channels / s.groups;
+        Matrix { view: weight, row: s.patch_len(), next: outputs * s.patch_len(), turned: false }
+    }
+
+    /// Outputs as matrices, one a group.
+    fn outputs<'a>(y: View<'a, f32>, s: &ConvShape) -> Matrix<'a> {
+        Matrix { view: y, row: s.out_channels, next: s.out_channels / s.groups, turned: false }
+    }
+
+    fn rows(s: &ConvShape) -> usize {
+        s.batch * s.out_height() * s.out_width()
+    }
+
+    fn forward(
+        &self,
+        driver: &D,
+        s: &ConvShape,
+        weight: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        accumulate: bool,
+    ) -> Result<(), GpuError> {
+        let outputs = s.out_channels / s.groups;
+        let size = GemmSize { m: Self::rows(s), n: outputs, k: s.patch_len(), batch: s.groups };
+        let c = MatrixMut { view: y, row: s.out_channels, next: outputs };
+        let beta = f32::from(u8::from(accumulate));
+        driver.gemm(size, 1.0, Self::matrix(self.columns.view(), s), Self::weights(weight, s).turned(), beta, c)
+    }
+
+    fn spread(&mut self, driver: &D, s: &ConvShape, dy: View<'_, f32>, weight: View<'_, f32>) -> Result<(), GpuError> {
+        let size = GemmSize { m: Self::rows(s), n: s.patch_len(), k: s.out_channels / s.groups, batch: s.groups };
+        let c = MatrixMut { view: self.columns.view_mut(), row: s.groups * s.patch_len(), next: s.patch_len() };
+        driver.gemm(size, 1.0, Self::outputs(dy, s), Self::weights(weight, s), 0.0, c)
+    }
+
+    fn weight_gradient(
+        &self,
+        driver: &D,
+        s: &ConvShape,
+        dy: View<'_, f32>,
+        dweight: ViewMut<'_, f32>,
+        accumulate: bool,
+    ) -> Result<(), GpuError> {
+        let outputs = s.out_channels / s.groups;
+        let size = GemmSize { m: outputs, n: s.patch_len(), k: Self::rows(s), batch: s.groups };
+        let c = MatrixMut { view: dweight, row: s.patch_len(), next: outputs * s.patch_len() };
+        let beta = f32::from(u8::from(accumulate));
+        driver.gemm(size, 1.0, Self::outputs(dy, s).turned(), Self::matrix(self.columns.view(), s), beta, c)
+    }
+}
