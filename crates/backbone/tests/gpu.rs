@@ -128,6 +128,29 @@ impl Point {
     }
 }
 
+/// The GPU of this machine, without TF32.
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<longtail_ops::gpu::Cuda> {
+    use longtail_ops::gpu::{Cuda, CudaSettings};
+    Cuda::open(0, CudaSettings { tf32: false }).map_err(|why| println!("skipped: {why}")).ok()
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn on_a_real_gpu() {
+    for (architecture, image, n) in [
+        (Architecture::CifarResNet { depth: 8 }, SMALL, 3),
+        (Architecture::CifarResNet { depth: 32 }, ImageShape { height: 32, width: 32, channels: 3 }, 64),
+        (Architecture::CifarResNetTwoHeaded { depth: 14 }, SMALL, 16),
+        (Architecture::ResNeXt50, ImageShape { height: 64, width: 64, channels: 3 }, 8),
+    ] {
+        for mode in [NormMode::Batch { track: true }, NormMode::Running] {
+            let Some(driver) = cuda() else { return };
+            Point::new(architecture, image, n, mode).compare(driver);
+        }
+    }
+}
+
 const SMALL: ImageShape = ImageShape { height: 9, width: 8, channels: 3 };
 
 #[test]

@@ -2,7 +2,7 @@
 
 /// Everything that a convolution's sizes depend on. Kernels are square, and so are stride, padding
 /// and dilation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images.
     pub batch: usize,

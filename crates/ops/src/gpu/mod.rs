@@ -5,6 +5,8 @@
 //! it but [`Driver::download`].
 
 mod conv;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "emulate")]
 mod emulated;
 mod error;
@@ -16,6 +18,8 @@ mod norm;
 mod pool;
 
 pub use conv::{ConvPass, GpuConv};
+#[cfg(feature = "cuda")]
+pub use cuda::{Cuda, CudaSettings};
 #[cfg(feature = "emulate")]
 pub use emulated::Emulated;
 pub use error::GpuError;
