@@ -65,7 +65,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     let file = pack::pack_file(&listed, chosen.as_deref());
     if file.is_dir() {
         return Err(anyhow::anyhow!("the pack is to be a file, and `{}` is a folder", file.display()))
-            .hint(format!("name a file in it: --out {}", file.join("photos.pack").display()));
+            .hint(&format!("name a file in it: --out {}", file.join("photos.pack").display()));
     }
     let source = listed.into_files(photo.image_side);
     let images = source.train.len() + source.test.len();
