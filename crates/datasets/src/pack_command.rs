@@ -63,6 +63,10 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
     let file = pack::pack_file(&listed, chosen.as_deref());
+    if file.is_dir() {
+        return Err(anyhow::anyhow!("the pack is to be a file, and `{}` is a folder", file.display()))
+            .hint(&format!("name a file in it: --out {}", file.join("photos.pack").display()));
+    }
     let source = listed.into_files(photo.image_side);
     let images = source.train.len() + source.test.len();
     let short = arguments.short.unwrap_or(photo.resize_short as u32);

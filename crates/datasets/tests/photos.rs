@@ -219,6 +219,19 @@ fn lists_that_contradict_each_other_are_refused() {
     assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: the label is 9, and the training list ends at 3"));
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 1\n")).expect("writing");
     assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: label 1 is the folder `n00000000`, and was `"));
+    // An image to learn from is none to be tested on.
+    std::fs::write(list("val"), &val).expect("writing");
+    let test = std::fs::read_to_string(list("test")).expect("a list");
+    for (other, line) in [("train", first), ("val", val.lines().next().expect("a line"))] {
+        std::fs::write(list("test"), format!("{line}\n{test}")).expect("writing");
+        let message = error(Dataset::ImagenetLt, &root).0;
+        let expected = format!("is in another list too: line 1 of `{}`", list(other).display());
+        assert!(message.contains("ImageNet_LT_test.txt`:1: ") && message.contains(&expected), "{message}");
+    }
+    let (path, label) = test.lines().next().and_then(|line| line.rsplit_once(' ')).expect("a line");
+    let flat = format!("val/{} {label}", path.rsplit('/').next().expect("a file"));
+    std::fs::write(list("test"), format!("{test}{flat}\n")).expect("writing");
+    assert!(error(Dataset::ImagenetLt, &root).0.contains("is there already: line 1 of"), "the same image in two forms");
 }
 
 fn source(folder: &Path, recipe: &DataRecipe) -> DataSource {

@@ -68,7 +68,7 @@ pub fn read_coco(path: &Path) -> Result<Listing, DatasetError> {
     if listing.is_empty() {
         return Err(listing.error_of_all("lists no image".to_owned()));
     }
-    listing.check_distinct(None)?;
+    listing.check_distinct(&[])?;
     Ok(listing)
 }
 

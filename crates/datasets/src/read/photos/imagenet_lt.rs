@@ -49,9 +49,11 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
         return Err(fetch::incomplete(&IMAGENET_LT, missing.clone(), &folder));
     }
     let (train, val, listed_test) = (read_list(&train)?, read_list(&val)?, read_list(&test)?);
-    train.check_distinct(Some(&val))?;
+    train.check_distinct(&[&val, &listed_test])?;
+    val.check_distinct(&[&listed_test])?;
     let num_classes = classes::count(&train, &[&val, &listed_test])?;
     let class_names = classes::names(num_classes, &[&train, &val, &listed_test], wnid)?;
+    rewritten(&listed_test, &class_names, Form::Nested).check_distinct(&[])?; // one image in both forms
     let flat = rewritten(&listed_test, &class_names, Form::Flat);
     let hash = hash_of(&[("train", &train), ("val", &val), ("test", &flat)]);
 

@@ -40,7 +40,7 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
         return Err(fetch::incomplete(&INATURALIST2018, missing.clone(), &folder));
     }
     let (train, test) = (read(&train)?, read(&test)?);
-    train.check_distinct(Some(&test))?;
+    train.check_distinct(&[&test])?;
     let num_classes = classes::count(&train, &[&test])?;
     let class_names = classes::names(num_classes, &[&train, &test], class_folder)?;
     let hash = hash_of(&[("train", &train), ("test", &test)]);

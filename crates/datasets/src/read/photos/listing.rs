@@ -77,8 +77,11 @@ impl Listing {
         DatasetError::List { file: self.origin.path().to_owned(), line: None, problem }
     }
 
-    /// Refuses an image that stands here twice, or here and in `other`.
-    pub fn check_distinct(&self, other: Option<&Listing>) -> Result<(), DatasetError> {
+    /// Refuses an image that stands here twice, or here and in one of `others`.
+    ///
+    /// # Errors
+    /// Names the second of the two lines.
+    pub fn check_distinct(&self, others: &[&Listing]) -> Result<(), DatasetError> {
         let mut seen: HashMap<&str, usize> = HashMap::with_capacity(self.len());
         for (index, path) in self.paths.iter().enumerate() {
             if let Some(first) = seen.insert(path, index) {
@@ -86,14 +89,13 @@ impl Listing {
                 return Err(self.error(index, format!("`{}` is there already: {place}", shortened(path))));
             }
         }
-        let Some(other) = other else { return Ok(()) };
-        match other.paths.iter().enumerate().find(|(_, path)| seen.contains_key(path)) {
-            None => Ok(()),
-            Some((index, path)) => {
+        for other in others {
+            if let Some((index, path)) = other.paths.iter().enumerate().find(|(_, path)| seen.contains_key(path)) {
                 let place = self.origin.place(self.numbers[seen[path]]);
-                Err(other.error(index, format!("`{}` is in another list too: {place}", shortened(path))))
+                return Err(other.error(index, format!("`{}` is in another list too: {place}", shortened(path))));
             }
         }
+        Ok(())
     }
 }
 
@@ -131,7 +133,7 @@ pub fn parse_list(path: &Path, bytes: &[u8]) -> Result<Listing, DatasetError> {
     if listing.is_empty() {
         return Err(listing.error_of_all("lists no image".to_owned()));
     }
-    listing.check_distinct(None)?;
+    listing.check_distinct(&[])?;
     Ok(listing)
 }
 
@@ -211,7 +213,7 @@ mod tests {
     #[test]
     fn an_image_of_two_lists_is_refused() {
         let (train, val) = (parse("a 0\nb 1\n").expect("good"), parse("c 0\n\nb 1\n").expect("good"));
-        let error = train.check_distinct(Some(&val)).expect_err("b twice").to_string();
+        let error = train.check_distinct(&[&val]).expect_err("b twice").to_string();
         assert_eq!(error, "`l.txt`:3: `b` is in another list too: line 2 of `l.txt`");
     }
 }
