@@ -1,7 +1,7 @@
 // Softmax cross-entropy, and rows on the unit sphere.
 #include "common.cuh"
 
-// A row a block of 128 threads. Loss of each row (without its weight) and the gradient of factor * sum of weight * loss for its
+// A row a block of 128 threads. Loss of each row, by the class weights but without the row's own, and the gradient of factor * sum of weight * loss for its
 // logits, which may be null. `offsets` (classes), `class_weights` (classes) and `row_weights` (rows) may be null; a label below zero
 // leaves its row out. Targets are (1 - smoothing) * one-hot + smoothing / classes.
 KERNEL cross_entropy(const float *logits, const int *labels, const float *offsets, const float *class_weights,
@@ -22,13 +22,13 @@ KERNEL cross_entropy(const float *logits, const int *labels, const float *offset
         float weight = class_weights ? class_weights[c] : 1.0f;
         float target = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / classes;
         exponentials += expf(value - largest);
-        if (target > 0) spread += target * (value - largest);
+        if (target > 0) spread += weight * target * (value - largest);
         mass += weight * target;
     }
     exponentials = block_sum(shared, exponentials);
     spread = block_sum(shared, spread);
     mass = block_sum(shared, mass);
-    if (threadIdx.x == 0) losses[row] = label < 0 ? 0.0f : logf(exponentials) - spread;
+    if (threadIdx.x == 0) losses[row] = label < 0 ? 0.0f : mass * logf(exponentials) - spread;
     if (!dlogits) return;
     float scale = label < 0 ? 0.0f : factor * (row_weights ? row_weights[row] : 1.0f);
     for (int c = threadIdx.x; c < classes; c += blockDim.x) {
@@ -52,9 +52,9 @@ KERNEL unit_rows(const float *x, int dim, float least, float *unit, float *norms
     for (int i = threadIdx.x; i < dim; i += blockDim.x) unit[(i64)blockIdx.x * dim + i] = from[i] / norm;
 }
 
-// out = (I - u u^T) v / norm, row by row, added to what is there where `accumulate` says so: the derivative of unit_rows along v, and its
-// own adjoint.
-KERNEL unit_rows_tangent(const float *v, const float *unit, const float *norms, int dim, int accumulate, float *out) {
+// out = factor * (I - u u^T) v / norm, row by row, added to what is there where `accumulate` says so: the derivative of unit_rows along v, and
+// its own adjoint.
+KERNEL unit_rows_tangent(const float *v, const float *unit, const float *norms, int dim, float factor, int accumulate, float *out) {
     __shared__ double shared[128];
     i64 start = (i64)blockIdx.x * dim;
     double along = 0;
@@ -62,7 +62,7 @@ KERNEL unit_rows_tangent(const float *v, const float *unit, const float *norms, 
     along = block_sum(shared, along);
     float norm = norms[blockIdx.x];
     for (int i = threadIdx.x; i < dim; i += blockDim.x) {
-        float value = (v[start + i] - (float)along * unit[start + i]) / norm;
+        float value = factor * ((v[start + i] - (float)along * unit[start + i]) / norm);
         out[start + i] = accumulate ? out[start + i] + value : value;
     }
 }

@@ -29,6 +29,17 @@ pub enum RepresentationError {
         /// Its value.
         value: String,
     },
+    /// What the CPU can and the GPU cannot yet.
+    #[error("{what} does not run on a GPU: {why}")]
+    NotOnDevice {
+        /// Which setting, as it stands in the recipe.
+        what: String,
+        /// The reason.
+        why: &'static str,
+    },
+    /// From the GPU.
+    #[error(transparent)]
+    Gpu(#[from] longtail_ops::gpu::GpuError),
     /// From the losses, heads, optimisers or checkpoints.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -53,6 +64,7 @@ impl RepresentationError {
     /// What the user can do about it, where this crate knows.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
             Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
             Self::Training(TrainingError::NonFinite { .. }) => {
                 "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"

@@ -10,6 +10,7 @@
 mod data;
 mod error;
 pub mod feature_direction;
+pub mod gpu;
 mod memory;
 pub mod meta_gradient;
 pub mod meta_network;

@@ -28,13 +28,30 @@ fn turned(index: &ParamIndex, values: &[f32], to_device: bool) -> Vec<f32> {
 }
 
 impl<D: Driver> GpuNetwork<D> {
+    /// A vector laid out as [`GpuNetwork::params`], in the device's order of axes.
+    ///
+    /// # Errors
+    /// Another length.
+    pub fn to_device_order(&self, values: &[f32]) -> Result<Vec<f32>, BackboneError> {
+        self.check_len("params", values.len(), self.graph.params.len())?;
+        Ok(turned(&self.graph.params, values, true))
+    }
+
+    /// The way back.
+    ///
+    /// # Errors
+    /// Another length.
+    pub fn from_device_order(&self, values: &[f32]) -> Result<Vec<f32>, BackboneError> {
+        self.check_len("params", values.len(), self.graph.params.len())?;
+        Ok(turned(&self.graph.params, values, false))
+    }
+
     /// A vector laid out as [`GpuNetwork::params`] (parameters, a gradient, momentum), on the device.
     ///
     /// # Errors
     /// Another length; the device's.
     pub fn upload_params(&self, values: &[f32]) -> Result<GpuVec<f32, D>, BackboneError> {
-        self.check_len("params", values.len(), self.graph.params.len())?;
-        Ok(GpuVec::of(&self.driver, &turned(&self.graph.params, values, true))?)
+        Ok(GpuVec::of(&self.driver, &self.to_device_order(values)?)?)
     }
 
     /// The way back.
@@ -42,7 +59,6 @@ impl<D: Driver> GpuNetwork<D> {
     /// # Errors
     /// As above.
     pub fn download_params(&self, values: &GpuVec<f32, D>) -> Result<Vec<f32>, BackboneError> {
-        self.check_len("params", values.len(), self.graph.params.len())?;
-        Ok(turned(&self.graph.params, &values.to_vec(&self.driver)?, false))
+        self.from_device_order(&values.to_vec(&self.driver)?)
     }
 }

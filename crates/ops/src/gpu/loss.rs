@@ -23,7 +23,7 @@ pub struct GpuCrossEntropy<'a> {
     pub factor: f32,
 }
 
-/// The loss of each row, unweighted, and the gradient of `factor·Σ weights·loss` for the logits.
+/// The loss of each row, by the class weights but without its own, and the gradient of `factor·Σ weights·loss` for the logits.
 ///
 /// # Shapes
 /// - `logits`, `dlogits`: `(rows, classes)`  - `losses`: `(rows)`
@@ -97,7 +97,7 @@ pub fn gpu_unit_rows<D: Driver>(
     unsafe { driver.launch("unit_rows", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
-/// `out = (I − uuᵀ)·v/‖x‖`, or added to it: how unit rows move along `v`, and the adjoint of that.
+/// `out = factor·(I − uuᵀ)·v/‖x‖`, or added to it: how unit rows move along `v`, and the adjoint of that.
 ///
 /// # Shapes
 /// - `v`, `unit`, `out`: `(rows, dim)`  - `norms`: `(rows)`
@@ -114,6 +114,7 @@ pub fn gpu_unit_rows_tangent<D: Driver>(
     unit: View<'_, f32>,
     norms: View<'_, f32>,
     dim: usize,
+    factor: f32,
     accumulate: bool,
     out: ViewMut<'_, f32>,
 ) -> Result<(), GpuError> {
@@ -129,6 +130,7 @@ pub fn gpu_unit_rows_tangent<D: Driver>(
         unit.argument(),
         norms.argument(),
         int(dim),
+        Argument::Float(factor),
         Argument::Int(i32::from(accumulate)),
         out.argument(),
     ];

@@ -4,6 +4,7 @@
 //! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream, and nothing waits for
 //! it but [`Driver::download`].
 
+mod contrast;
 mod conv;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -16,7 +17,11 @@ mod loss;
 mod memory;
 mod norm;
 mod pool;
+mod rows;
 
+pub use contrast::{
+    AngleBound, gpu_bound_angle, gpu_bound_angle_gradient, gpu_contrast_direction, gpu_prototype_update,
+};
 pub use conv::{ConvPass, GpuConv};
 #[cfg(feature = "cuda")]
 pub use cuda::{Cuda, CudaSettings};
@@ -34,6 +39,10 @@ pub use norm::{
 pub use pool::{
     gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
     gpu_mean_pool, gpu_mean_pool_gradient, gpu_shortcut, gpu_shortcut_gradient,
+};
+pub use rows::{
+    Places, Total, gpu_bias, gpu_column_sums, gpu_dots, gpu_gather, gpu_relu_gradient, gpu_scale, gpu_shrink_step,
+    gpu_total,
 };
 
 use crate::ConvShape;
@@ -131,6 +140,64 @@ pub trait Driver {
     fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
         let _ = (s, pass);
         Ok(false)
+    }
+}
+
+/// One driver for several owners.
+#[allow(unsafe_code)]
+impl<D: Driver> Driver for std::rc::Rc<D> {
+    type Memory = D::Memory;
+
+    const MOST_BLOCKS: u64 = D::MOST_BLOCKS;
+
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError> {
+        D::allocate(self, bytes)
+    }
+
+    fn address(&self, memory: &Self::Memory) -> u64 {
+        D::address(self, memory)
+    }
+
+    unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::upload(self, bytes, to) }
+    }
+
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::download(self, from, bytes) }
+    }
+
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::copy(self, from, to, bytes) }
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: &'static str,
+        grid: (u32, u32),
+        block: (u32, u32),
+        arguments: &[Argument],
+    ) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::launch(self, kernel, grid, block, arguments) }
+    }
+
+    fn gemm(
+        &self,
+        size: GemmSize,
+        alpha: f32,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        beta: f32,
+        c: MatrixMut<'_>,
+    ) -> Result<(), GpuError> {
+        D::gemm(self, size, alpha, a, b, beta, c)
+    }
+
+    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+        D::library_conv(self, s, pass)
     }
 }
 

@@ -35,6 +35,13 @@ pub trait MetaBatches<T> {
     fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError>;
 }
 
+/// The same batches for several owners.
+impl<T, M: MetaBatches<T> + ?Sized> MetaBatches<T> for std::rc::Rc<M> {
+    fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
+        M::batch(self, index)
+    }
+}
+
 /// Where in training a step stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepAt {

@@ -6,4 +6,5 @@ mod mpcl;
 
 pub use base::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt, build};
 pub use ce::Ce;
+pub(crate) use mpcl::LOSS_BEFORE_EVERY;
 pub use mpcl::{MetaStep, Mpcl, MpclSettings, Phase};

@@ -22,6 +22,7 @@ use crate::prototypes::Prototypes;
 
 use theta_optimizer::ThetaOptimizer;
 
+pub(crate) use diagnostics::LOSS_BEFORE_EVERY;
 pub use meta_step::MetaStep;
 pub use settings::{MpclSettings, Phase};
 

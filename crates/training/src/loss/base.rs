@@ -106,6 +106,21 @@ impl ClassificationLoss {
         Ok(cross_entropy(&spec, logits, labels.len(), num_classes, &mut losses, dlogits)?.wide())
     }
 
+    /// `w`, (K,), where classes are weighted.
+    pub fn class_weights(&self) -> Option<&[f64]> {
+        self.class_weights.as_deref()
+    }
+
+    /// `o`, (K,), where logits are shifted.
+    pub fn logit_offsets(&self) -> Option<&[f64]> {
+        self.logit_offsets.as_deref()
+    }
+
+    /// ε.
+    pub fn smoothing(&self) -> f64 {
+        self.smoothing
+    }
+
     /// `Σ_i w_{y_i}`, what the mean divides by: the mean over a batch is that of its parts, weighted by this. Labels that the loss
     /// would refuse weigh nothing.
     pub fn weight_of(&self, labels: &[u32]) -> f64 {

@@ -24,7 +24,7 @@ const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
 
 /// All kernels of `kernels/`.
-const KERNELS: [&str; 27] = [
+const KERNELS: [&str; 39] = [
     "concat_part",
     "concat_part_gradient",
     "cross_entropy",
@@ -52,6 +52,18 @@ const KERNELS: [&str; 27] = [
     "shortcut_gradient",
     "unit_rows",
     "unit_rows_tangent",
+    "contrast_direction",
+    "bound_angle",
+    "bound_angle_gradient",
+    "prototype_update",
+    "rows_bias",
+    "rows_relu_gradient",
+    "rows_column_sums",
+    "rows_gather",
+    "rows_dots",
+    "rows_total",
+    "rows_scale",
+    "rows_shrink_step",
 ];
 
 /// How numbers are worked out.

@@ -8,7 +8,7 @@ use crate::prototype_loss::prototype_loss;
 use crate::unit_features::{UnitRows, row_cosines};
 
 /// L_meta before the virtual step costs a forward, so it is measured on every that many updates of Θ.
-pub(super) const LOSS_BEFORE_EVERY: u64 = 50;
+pub(crate) const LOSS_BEFORE_EVERY: u64 = 50;
 
 /// Names the step's losses, the agreement of c' with c, and the pull of L_PC on the features to `meter`.
 pub(super) fn log_losses<T: Scalar>(

@@ -1,0 +1,300 @@
+//! Stage 1's steps on a GPU, over any driver: the same two methods, with weights, momentum, prototypes and Θ on the device.
+//!
+//! A step waits for nothing: what it measured is fetched many steps later ([`reports`]). The model, optimiser and method of the host stay
+//! the home of the state: [`GpuTrainer::load`] takes it from them, [`GpuTrainer::store`] brings it back, so that checkpoints and
+//! files are those of the CPU. What the CPU can and this cannot is refused by [`GpuTrainer::new`].
+
+mod buffer;
+mod loss;
+mod meta_network;
+mod meta_step;
+mod prototypes;
+mod reports;
+mod state;
+mod step;
+
+use std::rc::Rc;
+
+use longtail_backbone::NormMode;
+use longtail_backbone::gpu::{GpuNetwork, GpuTape};
+use longtail_ops::gpu::{Driver, GpuVec, SgdNumbers};
+use longtail_recipe::{Jvp, MetaBn};
+use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSettings, argmax_rows};
+
+use crate::RepresentationError;
+use crate::method::{LabelledImages, MetaBatches, Method, MpclSettings, StepAt};
+use crate::model::Model;
+use crate::prototypes::PrototypeSettings;
+
+use buffer::Buffer;
+use loss::{DeviceLoss, LossRoom};
+use meta_step::Meta;
+use prototypes::DevicePrototypes;
+use reports::Reports;
+
+/// What training on a device takes the place of: steps, and the accuracy of the model as it is.
+pub trait DeviceTrainer {
+    /// One step; as [`Method::step`](crate::method::Method::step), but that what it measured may come to the meter with a later one.
+    ///
+    /// # Errors
+    /// A loss that was not finite, of this step or one of the steps before; sizes that do not fit; the device's.
+    fn step(
+        &mut self,
+        batch: &LabelledImages<f32>,
+        at: &StepAt,
+        meter: &mut EpochMeter,
+    ) -> Result<(), RepresentationError>;
+
+    /// Waits for all steps, and hands to the meter what they measured.
+    ///
+    /// # Errors
+    /// As [`DeviceTrainer::step`].
+    fn finish(&mut self, meter: &mut EpochMeter) -> Result<(), RepresentationError>;
+
+    /// Brings the state back to the host.
+    ///
+    /// # Errors
+    /// The device's.
+    fn store(
+        &mut self,
+        model: &mut Model<f32>,
+        optimizer: &mut Sgd<f32>,
+        method: &mut dyn Method<f32>,
+    ) -> Result<(), RepresentationError>;
+
+    /// Takes the state from the host.
+    ///
+    /// # Errors
+    /// The device's.
+    fn load(
+        &mut self,
+        model: &Model<f32>,
+        optimizer: &Sgd<f32>,
+        method: &dyn Method<f32>,
+    ) -> Result<(), RepresentationError>;
+
+    /// The class of each image under running statistics.
+    ///
+    /// # Shapes
+    /// - `images`: (n, H, W, C)  - returns (n)
+    /// # Errors
+    /// The device's.
+    fn predict(&mut self, images: &[f32], n: usize) -> Result<Vec<u32>, RepresentationError>;
+}
+
+/// What is trained, and how: the settings of the host's method.
+pub struct DevicePlan {
+    /// L_CE.
+    pub loss: ClassificationLoss,
+    /// How prototypes are averaged.
+    pub prototypes: PrototypeSettings,
+    /// None for `ce`.
+    pub mpcl: Option<MpclSettings>,
+    /// The meta batches, where there is a meta-network.
+    pub meta: Option<Rc<dyn MetaBatches<f32>>>,
+    /// Of the optimiser.
+    pub sgd: SgdSettings,
+    /// Which weights decay; none = all.
+    pub decays: Option<Vec<std::ops::Range<usize>>>,
+}
+
+/// Weights and what moves with them.
+struct DeviceWeights<D: Driver> {
+    /// Backbone (in the device's order of axes), then head.
+    values: GpuVec<f32, D>,
+    momentum: GpuVec<f32, D>,
+    gradient: GpuVec<f32, D>,
+    running: GpuVec<f32, D>,
+    decays: GpuVec<u8, D>,
+    /// α_lr, one element.
+    rate: GpuVec<f32, D>,
+    /// How many belong to the backbone.
+    backbone: usize,
+    sgd: SgdSettings,
+}
+
+/// What a step of the network's optimiser goes by.
+fn sgd_numbers<'a, D: Driver>(
+    sgd: &SgdSettings,
+    rate: &'a GpuVec<f32, D>,
+    decays: &'a GpuVec<u8, D>,
+) -> SgdNumbers<'a> {
+    SgdNumbers {
+        rate: rate.view(),
+        momentum: sgd.momentum as f32,
+        nesterov: sgd.nesterov,
+        weight_decay: sgd.weight_decay as f32,
+        decays: decays.view(),
+    }
+}
+
+/// A batch on the device.
+struct DeviceBatch<D: Driver> {
+    images: Buffer<f32, D>,
+    labels: Buffer<i32, D>,
+    /// The labels as places among the seen classes, −1 for the others.
+    targets: Buffer<i32, D>,
+    /// What a loss summed over it is multiplied with to be a mean, where it has been worked out.
+    factor: f32,
+}
+
+impl<D: Driver> Default for DeviceBatch<D> {
+    fn default() -> Self {
+        Self { images: Buffer::default(), labels: Buffer::default(), targets: Buffer::default(), factor: 0.0 }
+    }
+}
+
+impl<D: Driver> DeviceBatch<D> {
+    fn write(&mut self, driver: &D, batch: &LabelledImages<f32>, classes: usize) -> Result<(), RepresentationError> {
+        longtail_training::TrainingError::check_labels(&batch.labels, classes)?;
+        self.images.write(driver, &batch.images)?;
+        let labels: Vec<i32> = batch.labels.iter().map(|&label| label as i32).collect();
+        Ok(self.labels.write(driver, &labels)?)
+    }
+}
+
+/// [`DeviceTrainer`] over a driver.
+pub struct GpuTrainer<D: Driver + Clone> {
+    driver: D,
+    network: GpuNetwork<D>,
+    head: HeadShape,
+    loss: DeviceLoss<D>,
+    mpcl: Option<Rc<MpclSettings>>,
+    weights: DeviceWeights<D>,
+    prototypes: DevicePrototypes<D>,
+    meta: Option<Meta<D>>,
+    batch: DeviceBatch<D>,
+    tape: GpuTape<D>,
+    dfeatures: Buffer<f32, D>,
+    features: Buffer<f32, D>,
+    cosines: Buffer<f32, D>,
+    room: LossRoom<D>,
+    reports: Reports<D>,
+}
+
+/// A setting that only the CPU knows.
+fn not_on_device(what: impl Into<String>, why: &'static str) -> RepresentationError {
+    RepresentationError::NotOnDevice { what: what.into(), why }
+}
+
+impl<D: Driver + Clone> GpuTrainer<D> {
+    /// For a model as it is now.
+    ///
+    /// # Errors
+    /// A setting that does not run on a device; no memory.
+    pub fn new(driver: D, model: &Model<f32>, plan: DevicePlan) -> Result<Self, RepresentationError> {
+        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays } = plan;
+        if let Some(settings) = &mpcl
+            && settings.use_meta
+            && settings.jvp == Jvp::Central
+        {
+            return Err(not_on_device("`jvp: central`", "the device has the exact derivative, `jvp: forward`"));
+        }
+        let network = GpuNetwork::new(driver.clone(), &model.network.architecture(), model.network.image())?;
+        let len = model.weights.len();
+        let decay = decay_mask(&network, model.backbone_len(), len, decays.as_deref())?;
+        let weights = DeviceWeights {
+            values: GpuVec::zeros(&driver, len)?,
+            momentum: GpuVec::zeros(&driver, len)?,
+            gradient: GpuVec::zeros(&driver, len)?,
+            running: GpuVec::zeros(&driver, model.running.len())?,
+            decays: GpuVec::of(&driver, &decay)?,
+            rate: GpuVec::zeros(&driver, 1)?,
+            backbone: model.backbone_len(),
+            sgd,
+        };
+        let meta = match (&mpcl, meta) {
+            (Some(settings), Some(batches)) if settings.use_meta => {
+                Some(Meta::new(&driver, &network, settings, batches, len)?)
+            }
+            (Some(settings), None) if settings.use_meta => return Err(RepresentationError::NoMetaSet),
+            _ => None,
+        };
+        Ok(Self {
+            tape: GpuTape::new(&network)?,
+            loss: DeviceLoss::new(&driver, &loss)?,
+            prototypes: DevicePrototypes::new(&driver, prototypes, network.feature_dim())?,
+            reports: Reports::new(&driver)?,
+            head: model.head,
+            mpcl: mpcl.map(Rc::new),
+            weights,
+            meta,
+            cosines: Buffer::default(),
+            batch: DeviceBatch::default(),
+            dfeatures: Buffer::default(),
+            features: Buffer::default(),
+            room: LossRoom::default(),
+            network,
+            driver,
+        })
+    }
+}
+
+/// Of each weight in the device's order, whether it decays.
+fn decay_mask<D: Driver>(
+    network: &GpuNetwork<D>,
+    backbone: usize,
+    len: usize,
+    decays: Option<&[std::ops::Range<usize>]>,
+) -> Result<Vec<u8>, RepresentationError> {
+    let mut mask = vec![f32::from(u8::from(decays.is_none())); len];
+    for range in decays.unwrap_or_default() {
+        mask[range.clone()].fill(1.0);
+    }
+    let turned = network.to_device_order(&mask[..backbone])?;
+    Ok(turned.iter().chain(&mask[backbone..]).map(|&decays| decays as u8).collect())
+}
+
+/// Batch norm's mode in the virtual and the meta forward.
+fn meta_norm_mode(settings: &MpclSettings) -> NormMode {
+    match settings.meta_bn {
+        MetaBn::Running => NormMode::Running,
+        _ => NormMode::Batch { track: false },
+    }
+}
+
+impl<D: Driver + Clone> DeviceTrainer for GpuTrainer<D> {
+    fn step(
+        &mut self,
+        batch: &LabelledImages<f32>,
+        at: &StepAt,
+        meter: &mut EpochMeter,
+    ) -> Result<(), RepresentationError> {
+        self.take_step(batch, at, meter)
+    }
+
+    fn finish(&mut self, meter: &mut EpochMeter) -> Result<(), RepresentationError> {
+        self.reports.fetch(&self.driver, meter)
+    }
+
+    fn store(
+        &mut self,
+        model: &mut Model<f32>,
+        optimizer: &mut Sgd<f32>,
+        method: &mut dyn Method<f32>,
+    ) -> Result<(), RepresentationError> {
+        self.bring_back(model, optimizer, method)
+    }
+
+    fn load(
+        &mut self,
+        model: &Model<f32>,
+        optimizer: &Sgd<f32>,
+        method: &dyn Method<f32>,
+    ) -> Result<(), RepresentationError> {
+        self.take_over(model, optimizer, method)
+    }
+
+    fn predict(&mut self, images: &[f32], n: usize) -> Result<Vec<u32>, RepresentationError> {
+        let Self { driver, network, weights, batch, features, room, head, .. } = self;
+        batch.images.write(driver, images)?;
+        let (backbone, head_weights) = (
+            weights.values.view().part(0..weights.backbone),
+            weights.values.view().part(weights.backbone..weights.values.len()),
+        );
+        let to = features.room(driver, n * head.feature_dim)?;
+        network.infer(backbone, weights.running.view_mut(), batch.images.view(), n, to)?;
+        let logits = loss::logits(driver, head, head_weights, features.view(), room)?.to_vec(driver)?;
+        Ok(argmax_rows(&logits, head.num_classes))
+    }
+}

@@ -1,0 +1,283 @@
+//! Stage 1's steps on a device against the CPU's in f64: on an emulated device everywhere a C++ compiler is. The device's f32 may be a
+//! few times as far off as the CPU's own.
+
+mod common;
+
+use std::rc::Rc;
+
+use common::{BATCH, CHANNELS, CLASSES, META_BATCH, SIDE, images, settings};
+use longtail_backbone::{Architecture, ImageShape};
+use longtail_ops::gpu::{Driver, Emulated};
+use longtail_ops::{normal, stream};
+use longtail_recipe::{Ema, EmaMomentum, EmaOrder, Jvp, MetaBn, MetaOptimizer, MetaScale, ProtoSpace, VirtualStep};
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer, GpuTrainer};
+use longtail_representation::method::{Ce, LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
+use longtail_representation::passes::MicroBatch;
+use longtail_representation::prototypes::PrototypeSettings;
+use longtail_representation::{Model, RepresentationError};
+use longtail_training::{ClassificationLoss, EpochMeter, HeadForm, Scalar, Sgd, SgdSettings};
+
+const COUNTS: [u32; CLASSES] = [30, 20, 9, 5, 2];
+const STEPS: usize = 4;
+/// Class 4 comes with the last step but one.
+const LABELS: [[u32; BATCH]; STEPS] = [[0, 1, 1, 3, 0, 3], [2, 0, 1, 1, 0, 4], [4, 2, 3, 0, 1, 0], [0, 0, 3, 1, 2, 4]];
+
+/// The meta batches of every type, by their number.
+struct MetaImages;
+
+impl<T: Scalar> MetaBatches<T> for MetaImages {
+    fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
+        Ok(of_type(&images(50 + index, META_BATCH)))
+    }
+}
+
+fn of_type<T: Scalar>(batch: &LabelledImages<f64>) -> LabelledImages<T> {
+    // By way of f32, so that all types see the same images.
+    LabelledImages {
+        images: batch.images.iter().map(|&v| T::of(f64::from(v as f32))).collect(),
+        labels: batch.labels.clone(),
+    }
+}
+
+fn batches<T: Scalar>() -> Vec<LabelledImages<T>> {
+    (0..STEPS)
+        .map(|step| {
+            let mut batch = of_type(&images(20 + step as u64, BATCH));
+            batch.labels = LABELS[step].to_vec();
+            batch
+        })
+        .collect()
+}
+
+/// A method with its settings.
+#[derive(Clone)]
+struct Case {
+    form: HeadForm,
+    loss: ClassificationLoss,
+    nesterov: bool,
+    decays: bool,
+    ema: Ema,
+    mpcl: Option<MpclSettings>,
+}
+
+fn ema() -> Ema {
+    longtail_recipe::read_str(
+        "
+data: {dataset: fashion_mnist}
+representations: {r: {method: {ce: {}}, backbone: {cifar_resnet: 8}}}
+classifiers: {joint: {joint: {}}}
+",
+        "gpu",
+        &[],
+    )
+    .ok()
+    .and_then(|recipe| match &recipe.representation("r").ok()?.method {
+        longtail_recipe::RepresentationMethod::Ce(ce) => Some(ce.ema.clone()),
+        _ => None,
+    })
+    .expect("the recipe is valid")
+}
+
+impl Case {
+    fn ce(form: HeadForm) -> Self {
+        let loss = ClassificationLoss::cross_entropy();
+        Self { form, loss, nesterov: false, decays: false, ema: ema(), mpcl: None }
+    }
+
+    /// From the second step on, over prototypes of the first.
+    fn mpcl(mut settings: MpclSettings) -> Self {
+        settings.first_epoch = 1;
+        Self { loss: settings.loss.clone(), mpcl: Some(settings), ..Self::ce(HeadForm::Linear) }
+    }
+
+    fn method<T: Scalar>(&self) -> Box<dyn Method<T>> {
+        match &self.mpcl {
+            None => Box::new(Ce::new(&self.ema, 64, self.loss.clone(), &COUNTS, MicroBatch::WHOLE)),
+            Some(settings) => {
+                let mut mpcl = Mpcl::new(settings.clone(), Some(Box::new(MetaImages)), 3).expect("meta images");
+                let mut rng = stream(9, "gpu test", 0, 0);
+                let theta = mpcl.theta().iter().map(|_| T::of(f64::from(0.3 * normal(&mut rng) as f32))).collect();
+                mpcl.set_theta(theta).expect("as long as before");
+                Box::new(mpcl)
+            }
+        }
+    }
+
+    fn model<T: Scalar>(&self) -> (Model<T>, Sgd<T>) {
+        let image = ImageShape { height: SIDE, width: SIDE, channels: CHANNELS };
+        let architecture = Architecture::CifarResNet { depth: 8 };
+        let mut model = Model::<T>::new(&architecture, image, self.form, CLASSES, 7).expect("8 is 6·1 + 2");
+        model.weights.iter_mut().for_each(|w| *w = T::of(f64::from(w.wide() as f32)));
+        let sgd = SgdSettings { momentum: 0.9, nesterov: self.nesterov, weight_decay: 5e-2 };
+        let optimizer = Sgd::new(sgd, model.weights.len(), self.decays());
+        (model, optimizer)
+    }
+
+    fn decays(&self) -> Option<Vec<std::ops::Range<usize>>> {
+        self.decays.then(|| vec![0..7, 40..1000])
+    }
+
+    fn on_cpu<T: Scalar>(&self) -> Results {
+        let ((mut model, mut optimizer), mut method, mut meter) =
+            (self.model::<T>(), self.method(), EpochMeter::default());
+        for (step, batch) in batches().iter().enumerate() {
+            method.step(&mut model, &mut optimizer, batch, &at(step), &mut meter).expect("a step");
+        }
+        Results::of(&model, &optimizer, method.as_ref(), &meter)
+    }
+
+    fn on_gpu<D: Driver + Clone>(&self, driver: D) -> Results {
+        let ((mut model, mut optimizer), mut method, mut meter) =
+            (self.model::<f32>(), self.method(), EpochMeter::default());
+        let prototypes = match &self.mpcl {
+            Some(settings) => settings.prototypes.clone(),
+            None => PrototypeSettings::from_recipe(&self.ema, &COUNTS),
+        };
+        let plan = || DevicePlan {
+            loss: self.loss.clone(),
+            prototypes: prototypes.clone(),
+            mpcl: self.mpcl.clone(),
+            meta: Some(Rc::new(MetaImages)),
+            sgd: optimizer.settings(),
+            decays: self.decays(),
+        };
+        let mut trainer = GpuTrainer::new(driver.clone(), &model, plan()).expect("it runs on a device");
+        let mut fresh = GpuTrainer::new(driver, &model, plan()).expect("it runs on a device");
+        trainer.load(&model, &optimizer, method.as_ref()).expect("sizes fit");
+        for (step, batch) in batches().iter().enumerate() {
+            trainer.step(batch, &at(step), &mut meter).expect("a step");
+            if step == 1 {
+                // Away and back, as a checkpoint does it, and on another device.
+                trainer.finish(&mut meter).expect("finite");
+                trainer.store(&mut model, &mut optimizer, method.as_mut()).expect("the same sizes");
+                fresh.load(&model, &optimizer, method.as_ref()).expect("sizes fit");
+                std::mem::swap(&mut trainer, &mut fresh);
+            }
+        }
+        trainer.finish(&mut meter).expect("finite");
+        trainer.store(&mut model, &mut optimizer, method.as_mut()).expect("the same sizes");
+        let results = Results::of(&model, &optimizer, method.as_ref(), &meter);
+        let all = of_type::<f32>(&images(90, 9));
+        let found = trainer.predict(&all.images, 9).expect("sizes fit");
+        let mut features = vec![0.0; 9 * 64];
+        let weights = model.backbone_weights().to_vec();
+        model.network.infer(&weights, &model.running, &all.images, 9, &mut features).expect("sizes fit");
+        let logits = model.head_file().expect("a head").logits(&features).expect("sizes fit");
+        assert_eq!(found, longtail_training::argmax_rows(&logits, CLASSES));
+        results
+    }
+
+    fn compare(&self, name: &str) {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let driver = match Emulated::compile(folder) {
+            Ok(driver) => Rc::new(driver),
+            Err(why) => return println!("skipped: {why}"),
+        };
+        let (exact, cpu, gpu) = (self.on_cpu::<f64>(), self.on_cpu::<f32>(), self.on_gpu(driver));
+        for ((what, exact), ((_, cpu), (_, gpu))) in exact.values.iter().zip(cpu.values.iter().zip(&gpu.values)) {
+            let (cpu, gpu) = (relative(cpu, exact), relative(gpu, exact));
+            assert!(gpu <= 6.0 * cpu + 2e-6, "{name}: {what}: {gpu:e} off, the CPU's f32 {cpu:e}");
+        }
+        let names = |results: &Results| {
+            results.meter.means().map(|(name, unit, _)| format!("{name} {unit}")).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&gpu), names(&exact), "{name}");
+        for (what, _, exact) in exact.meter.means() {
+            let of = |results: &Results| results.meter.mean(what).expect("the same names");
+            let (off, cpu) = ((of(&gpu) - exact).abs(), (of(&cpu) - exact).abs());
+            assert!(off <= 6.0 * cpu + 2e-5 * exact.abs().max(0.1), "{name}: {what}: {} for {exact}", of(&gpu));
+        }
+    }
+}
+
+fn at(step: usize) -> StepAt {
+    StepAt { epoch: step, step: step as u64, epoch_fraction: 0.0, lr: 0.1, relative_lr: 0.7 }
+}
+
+struct Results {
+    values: Vec<(&'static str, Vec<f64>)>,
+    meter: EpochMeter,
+}
+
+impl Results {
+    fn of<T: Scalar>(model: &Model<T>, optimizer: &Sgd<T>, method: &dyn Method<T>, meter: &EpochMeter) -> Self {
+        let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<f64>>();
+        let export = method.prototypes().expect("prototypes");
+        let values = vec![
+            ("weights", wide(&model.weights)),
+            ("head", wide(model.head_weights())),
+            ("running", wide(&model.running)),
+            ("momentum", wide(optimizer.buffer())),
+            ("prototypes", wide(&export.empirical)),
+            ("meta-prototypes", wide(&export.meta)),
+            ("seen", export.seen.iter().map(|&seen| f64::from(seen)).collect()),
+        ];
+        Self { values, meter: meter.clone() }
+    }
+}
+
+/// Largest difference over the largest number.
+fn relative(found: &[f64], exact: &[f64]) -> f64 {
+    let largest = exact.iter().fold(0f64, |most, v| most.max(v.abs()));
+    let difference = found.iter().zip(exact).fold(0f64, |most, (a, b)| most.max((a - b).abs()));
+    difference / largest.max(1e-30)
+}
+
+#[test]
+fn cross_entropy_with_every_head_and_loss() {
+    Case::ce(HeadForm::Linear).compare("linear");
+    let loss = ClassificationLoss::class_balanced(&COUNTS, 0.99).expect("positive").with_smoothing(0.1);
+    let mut ema = ema();
+    (ema.space, ema.order, ema.debias, ema.momentum) =
+        (ProtoSpace::Raw, EmaOrder::BatchMean, true, EmaMomentum::PerClass(2.0));
+    let cosine = Case { loss, nesterov: true, decays: true, ema, ..Case::ce(HeadForm::Cosine { scale: 16.0 }) };
+    cosine.compare("cosine, weighted, smoothed, Nesterov");
+    let loss = ClassificationLoss::balanced_softmax(&COUNTS).expect("positive");
+    Case { loss, ..Case::ce(HeadForm::Linear) }.compare("balanced softmax");
+}
+
+#[test]
+fn contrast_with_empirical_prototypes() {
+    let empirical = MpclSettings { use_meta: false, lambda_ramp_epochs: 4, ..settings(true, 180.0) };
+    Case::mpcl(empirical).compare("empirical");
+}
+
+#[test]
+fn the_bi_level_step_in_its_forms() {
+    Case::mpcl(settings(true, 15.0)).compare("residual, bounded");
+    let raw = PrototypeSettings { on_sphere: false, debias: true, ..settings(true, 15.0).prototypes };
+    let literal = MpclSettings {
+        prototypes: raw,
+        theta_optimizer: MetaOptimizer::Sgd,
+        follow_schedule: true,
+        proximity: 0.3,
+        scale: MetaScale::Unit,
+        virtual_step: VirtualStep::Nesterov,
+        meta_bn: MetaBn::Running,
+        meta_loss: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
+        ..settings(false, 180.0)
+    };
+    Case { nesterov: true, ..Case::mpcl(literal) }.compare("literal, raw, running");
+    let momentum = MpclSettings { virtual_step: VirtualStep::Momentum, meta_every: 2, ..settings(true, 180.0) };
+    Case { form: HeadForm::Cosine { scale: 8.0 }, ..Case::mpcl(momentum) }.compare("momentum, cosine head");
+}
+
+#[test]
+fn what_does_not_run_on_a_device_is_said() {
+    let Ok(driver) = Emulated::compile(std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))) else {
+        return println!("skipped: no C++ compiler");
+    };
+    let case = Case::mpcl(MpclSettings { jvp: Jvp::Central, ..settings(true, 180.0) });
+    let (model, optimizer) = case.model::<f32>();
+    let plan = DevicePlan {
+        loss: case.loss.clone(),
+        prototypes: settings(true, 180.0).prototypes,
+        mpcl: case.mpcl.clone(),
+        meta: Some(Rc::new(MetaImages)),
+        sgd: optimizer.settings(),
+        decays: None,
+    };
+    let error = GpuTrainer::new(Rc::new(driver), &model, plan).err().expect("an error");
+    assert!(error.to_string().contains("`jvp: central` does not run on a GPU"), "{error}");
+    assert!(error.hint().is_some());
+}
