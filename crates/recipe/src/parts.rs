@@ -72,6 +72,9 @@ impl Recipe {
         let mut settings = value_of(representation);
         remove(&mut settings, "checkpoint_minutes");
         remove(&mut settings, "activation_checkpointing");
+        if representation.cuda_precision == CudaPrecision::F32 {
+            remove(&mut settings, "cuda_precision"); // what there was before there was a choice
+        }
         if let RepresentationMethod::Mpcl(mpcl) = &representation.method
             && mpcl.prototypes == Prototypes::Empirical
         {

@@ -76,7 +76,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let mut observer =
         Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
     let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
-    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, options, &mut observer);
+    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, None, options, &mut observer);
     if let Err(RepresentationError::Interrupted { step }) = outcome {
         observer.say(&format!("checkpoint written after step {step}"));
         return Err(Interrupted.into());

@@ -1,12 +1,14 @@
 //! Stage 1 as a whole: from a recipe, images and a split to the files of one variant.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
-use longtail_recipe::{Recipe, RepresentationRecipe};
+use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
 use longtail_training::{HeadForm, ShotBounds};
 
+use crate::gpu::{DevicePlan, DeviceTrainer};
 use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
 use crate::model::{Model, architecture};
@@ -25,15 +27,16 @@ pub enum Outcome {
     },
 }
 
-/// Everything that training `variant` of `recipe` needs, at its start.
+/// Everything that training `variant` of `recipe` needs, at its start, on the CPU or on the device that `open` opens.
 ///
 /// # Errors
-/// If there is no such variant, data and method do not fit, or this build does not know a setting.
+/// If there is no such variant, data and method do not fit, this build does not know a setting, or the GPU cannot be used.
 pub fn assemble(
     recipe: &Recipe,
     variant: &str,
     source: &Arc<ImageSet>,
     split: &Split,
+    open: Option<&OpenDevice<'_>>,
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
     let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
@@ -41,10 +44,19 @@ pub fn assemble(
     let form = HeadForm::try_from(part.head)?;
     let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
     model.network.set_checkpointing(part.activation_checkpointing);
-    let meta = data.meta.map(|loader| Box::new(loader) as Box<dyn MetaBatches<f32>>);
-    let method = build(part, model.head.feature_dim, &split.class_counts, meta, recipe.seed)?;
+    let meta = data.meta.map(|loader| Rc::new(loader) as Rc<dyn MetaBatches<f32>>);
+    let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches<f32>>);
+    let method = build(part, model.head.feature_dim, &split.class_counts, shared, recipe.seed)?;
+    let device = match open {
+        None => None,
+        Some(open) => {
+            let plan = DevicePlan::new(part, &model, &split.class_counts, meta)?;
+            Some(open(&model, plan, part.cuda_precision)?)
+        }
+    };
     Ok(Training {
         optimizer: Training::optimizer(part, &model)?,
+        device,
         schedule: Training::schedule(part)?,
         model,
         method,
@@ -54,6 +66,34 @@ pub fn assemble(
         bounds: ShotBounds::from(recipe.data.shot_groups),
         epochs: part.epochs,
         checkpoint_minutes: part.checkpoint_minutes,
+    })
+}
+
+/// Opens the device that a model is trained on.
+pub type OpenDevice<'a> =
+    dyn Fn(&Model<f32>, DevicePlan, CudaPrecision) -> Result<Box<dyn DeviceTrainer>, RepresentationError> + 'a;
+
+/// An [`OpenDevice`] of the GPU of that number.
+///
+/// # Errors
+/// No such GPU; one that is too old; a build without CUDA.
+#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+pub fn open_gpu(
+    ordinal: usize,
+    model: &Model<f32>,
+    plan: DevicePlan,
+    precision: CudaPrecision,
+) -> Result<Box<dyn DeviceTrainer>, RepresentationError> {
+    #[cfg(feature = "cuda")]
+    {
+        use longtail_ops::gpu::{Cuda, CudaSettings};
+        let driver = Cuda::open(ordinal, CudaSettings { tf32: precision == CudaPrecision::Tf32 })?;
+        Ok(Box::new(crate::gpu::GpuTrainer::new(Rc::new(driver), model, plan)?))
+    }
+    #[cfg(not(feature = "cuda"))]
+    Err(RepresentationError::NotOnDevice {
+        what: "training".to_owned(),
+        why: "this build has no CUDA; `--features cudnn` builds it in",
     })
 }
 
@@ -68,6 +108,7 @@ pub fn run(
     split: &Split,
     folder: &std::path::Path,
     spec: &StageSpec,
+    open: Option<&OpenDevice<'_>>,
     options: BeginOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RepresentationError> {
@@ -75,8 +116,10 @@ pub fn run(
         Begin::UpToDate => return Ok(Outcome::UpToDate),
         Begin::Run(stage) => stage,
     };
-    let mut training = assemble(recipe, variant, source, split)?;
-    state_memory(recipe.representation(variant)?, &training, observer);
+    let mut training = assemble(recipe, variant, source, split, open)?;
+    if open.is_none() {
+        state_memory(recipe.representation(variant)?, &training, observer);
+    }
     training.run(&mut stage, observer)?;
     let normalize = &recipe.data.normalize;
     let normalize = serde_json::json!({"mean": normalize.mean, "std": normalize.std});

@@ -8,10 +8,11 @@ use longtail_training::{
 };
 
 use crate::RepresentationError;
+use crate::gpu::DeviceTrainer;
 use crate::method::{LabelledImages, Method, StepAt};
 use crate::model::Model;
 use crate::stability;
-use crate::validation::validate;
+use crate::validation::{validate, validate_with};
 
 /// Steps between two looks at whether the run is still in the stable region.
 const WATCH_EVERY: u64 = 50;
@@ -38,6 +39,8 @@ pub struct Training {
     pub epochs: usize,
     /// Minutes between checkpoints.
     pub checkpoint_minutes: f64,
+    /// Takes the steps in the host's place; model, optimiser and method are then as they were at the last checkpoint or at the end.
+    pub device: Option<Box<dyn DeviceTrainer>>,
 }
 
 /// Where training stands; with the meter, model and method, the whole state.
@@ -93,6 +96,9 @@ impl Training {
     /// [`RepresentationError::Interrupted`] when the observer asked to stop (a checkpoint is then written).
     pub fn run(&mut self, run: &mut StageRun, observer: &mut dyn Observer) -> Result<(), RepresentationError> {
         let (mut at, offset) = self.resume(run, observer)?;
+        if let Some(device) = &mut self.device {
+            device.load(&self.model, &self.optimizer, self.method.as_ref())?;
+        }
         let mut metrics = run.metrics(offset)?;
         observer.start(self.total_steps(), at.step);
         let mut clock = CheckpointClock::start(self.checkpoint_minutes);
@@ -104,12 +110,17 @@ impl Training {
                 // order = f(seed, epoch), not of threads
                 let batch = LabelledImages::from(batch?);
                 let here = self.step_at(&at, lr);
-                self.method.step(&mut self.model, &mut self.optimizer, &batch, &here, &mut at.meter)?;
+                match &mut self.device {
+                    Some(device) => device.step(&batch, &here, &mut at.meter)?,
+                    None => {
+                        self.method.step(&mut self.model, &mut self.optimizer, &batch, &here, &mut at.meter)?;
+                    }
+                }
                 speed.add(batch.labels.len());
                 (at.batch, at.step) = (at.batch + 1, at.step + 1);
                 let stop = observer.stop_after(at.step);
                 if stop || clock.is_due(at.step) {
-                    self.save(run, &at, &mut metrics)?; // atomic; when it falls changes no bit
+                    self.save(run, &mut at, &mut metrics)?; // atomic; when it falls changes no bit
                     clock.saved(at.step);
                 }
                 if stop {
@@ -119,13 +130,21 @@ impl Training {
                     warned = warn(&at, observer);
                 }
             }
-            self.finish_epoch(&at, lr, &speed, &mut metrics, observer)?;
+            self.finish_epoch(&mut at, lr, &speed, &mut metrics, observer)?;
             if !warned {
                 warn(&at, observer);
             }
             at = Position { epoch: at.epoch + 1, step: at.step, ..Position::default() };
         }
-        Ok(())
+        self.bring_back()
+    }
+
+    /// The state of the device, where there is one, back on the host.
+    fn bring_back(&mut self) -> Result<(), RepresentationError> {
+        match &mut self.device {
+            Some(device) => device.store(&mut self.model, &mut self.optimizer, self.method.as_mut()),
+            None => Ok(()),
+        }
     }
 
     fn step_at(&self, at: &Position, lr: f64) -> StepAt {
@@ -141,14 +160,23 @@ impl Training {
     /// Validation accuracy and the epoch's means, into `metrics.jsonl` and one line.
     fn finish_epoch(
         &mut self,
-        at: &Position,
+        at: &mut Position,
         lr: f64,
         speed: &StepClock,
         metrics: &mut MetricsWriter,
         observer: &mut dyn Observer,
     ) -> Result<(), RepresentationError> {
+        if let Some(device) = &mut self.device {
+            device.finish(&mut at.meter)?; // waits for it: the speed is that of work done
+        }
         let images_per_sec = speed.images_per_sec();
-        let accuracy = validate(&mut self.model, &self.validation, &self.class_counts, self.bounds)?;
+        let accuracy = match &mut self.device {
+            Some(device) => {
+                let classes = |images: &[f32], n: usize| device.predict(images, n);
+                validate_with(classes, &self.validation, &self.class_counts, self.bounds)?
+            }
+            None => validate(&mut self.model, &self.validation, &self.class_counts, self.bounds)?,
+        };
         let mut scalar = |name: &str, value: f64, unit: &str| {
             let (split, name) = name.split_once('/').unwrap_or(("train", name));
             metrics.scalar(at.step, at.epoch, split, name, value, unit)
@@ -189,7 +217,16 @@ impl Training {
         Ok((at, Some(checkpoint.metrics_offset)))
     }
 
-    fn save(&self, run: &StageRun, at: &Position, metrics: &mut MetricsWriter) -> Result<(), RepresentationError> {
+    fn save(
+        &mut self,
+        run: &StageRun,
+        at: &mut Position,
+        metrics: &mut MetricsWriter,
+    ) -> Result<(), RepresentationError> {
+        if let Some(device) = &mut self.device {
+            device.finish(&mut at.meter)?;
+        }
+        self.bring_back()?;
         let mut writer = StateWriter::default();
         writer.vector("weights", &self.model.weights);
         writer.vector("running", &self.model.running);

@@ -18,12 +18,27 @@ pub fn validate(
     bounds: ShotBounds,
 ) -> Result<GroupAccuracy, RepresentationError> {
     let head = model.head_file()?;
-    let (mut predicted, mut labels) = (Vec::new(), Vec::new());
     let backbone = model.backbone_len();
+    let classes = |images: &[f32], n: usize| {
+        predict(&mut model.network, &model.weights[..backbone], &model.running, &head, images, n)
+    };
+    validate_with(classes, loader, class_counts, bounds)
+}
+
+/// [`validate`] with the classes of a batch of images (n, H, W, C) from elsewhere.
+///
+/// # Errors
+/// If an image cannot be read, or those of `classes`.
+pub(crate) fn validate_with(
+    mut classes: impl FnMut(&[f32], usize) -> Result<Vec<u32>, RepresentationError>,
+    loader: &EvalLoader,
+    class_counts: &[u32],
+    bounds: ShotBounds,
+) -> Result<GroupAccuracy, RepresentationError> {
+    let (mut predicted, mut labels) = (Vec::new(), Vec::new());
     for batch in loader.iter() {
         let batch = batch?;
-        let weights = &model.weights[..backbone];
-        predicted.extend(predict(&mut model.network, weights, &model.running, &head, &batch.images, batch.len)?);
+        predicted.extend(classes(&batch.images, batch.len)?);
         labels.extend_from_slice(&batch.labels);
     }
     Ok(evaluate(&predicted, &labels, class_counts, bounds)?)

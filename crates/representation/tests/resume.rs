@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use longtail_artifact::{BeginOptions, StageSpec};
 use longtail_datasets::{DataSource, ImageSet, Split};
+use longtail_ops::gpu::Emulated;
 use longtail_ops::{below, stream};
 use longtail_recipe::{Recipe, read_str};
 use longtail_representation::RepresentationError;
-use longtail_representation::stage::{self, Outcome};
+use longtail_representation::gpu::GpuTrainer;
+use longtail_representation::stage::{self, OpenDevice, Outcome};
 use longtail_representation::train::Observer;
 
 /// Ten epochs would be 20 steps; these are 3 epochs of 7.
@@ -78,6 +81,15 @@ fn data(recipe: &Recipe) -> (Arc<ImageSet>, Split) {
 }
 
 fn train(folder: &Path, variant: &str, observer: &mut Stop) -> Result<Outcome, RepresentationError> {
+    train_on(None, folder, variant, observer)
+}
+
+fn train_on(
+    open: Option<&OpenDevice<'_>>,
+    folder: &Path,
+    variant: &str,
+    observer: &mut Stop,
+) -> Result<Outcome, RepresentationError> {
     let recipe = read_str(RECIPE, "tiny", &[]).expect("the recipe is valid");
     let (source, split) = data(&recipe);
     let spec = StageSpec {
@@ -85,9 +97,9 @@ fn train(folder: &Path, variant: &str, observer: &mut Stop) -> Result<Outcome, R
         code_version: 1,
         recipe_part: recipe.representation_part(variant).expect("a variant of the recipe"),
         inputs: Vec::new(),
-        device: "cpu".into(),
+        device: if open.is_some() { "cuda:0" } else { "cpu" }.into(),
     };
-    stage::run(&recipe, variant, &source, &split, folder, &spec, BeginOptions::default(), observer)
+    stage::run(&recipe, variant, &source, &split, folder, &spec, open, BeginOptions::default(), observer)
 }
 
 fn never() -> Stop {
@@ -142,6 +154,33 @@ fn stopped_and_resumed_is_a_straight_run() {
         train(folder.path(), variant, &mut never()).expect("the rest");
         assert_same(&result(folder.path()), &expected, variant);
         assert_eq!(train(folder.path(), variant, &mut never()).expect("nothing to do"), Outcome::UpToDate);
+    }
+}
+
+/// Through stage 1 on a device: every checkpoint is the host's, so nothing is lost between two processes, or two devices.
+#[test]
+fn on_a_device_stopped_and_resumed_is_a_straight_run() {
+    let driver = match Emulated::compile(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(driver) => Rc::new(driver),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let open: &OpenDevice<'_> = &|model, plan, _| Ok(Box::new(GpuTrainer::new(driver.clone(), model, plan)?));
+    for variant in ["ce", "meta"] {
+        let straight = tempfile::tempdir().expect("a temporary folder");
+        train_on(Some(open), straight.path(), variant, &mut never()).expect("a straight run");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for step in [3, 10] {
+            let stopped =
+                train_on(Some(open), folder.path(), variant, &mut Stop { stop_after: Some(step), die_after: None });
+            assert!(matches!(stopped, Err(RepresentationError::Interrupted { step: at }) if at == step), "{stopped:?}");
+        }
+        train_on(Some(open), folder.path(), variant, &mut never()).expect("the rest");
+        assert_same(&result(folder.path()), &result(straight.path()), variant);
+    }
+    for variant in ["parts", "again", "central"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let refused = train_on(Some(open), folder.path(), variant, &mut never()).expect_err(variant);
+        assert!(matches!(refused, RepresentationError::NotOnDevice { .. }), "{refused}");
     }
 }
 

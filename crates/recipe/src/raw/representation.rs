@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::Preset;
 use crate::resolved::{
-    Augmentation, Backbone, EmaMomentum, EmaOrder, HeadKind, Jvp, MetaAug, MetaBn, MetaLoss, MetaOptimizer, MetaScale,
-    ProtoSpace, Prototypes, Sampler, Stage1Loss, VirtualStep, WdGroups,
+    Augmentation, Backbone, CudaPrecision, EmaMomentum, EmaOrder, HeadKind, Jvp, MetaAug, MetaBn, MetaLoss,
+    MetaOptimizer, MetaScale, ProtoSpace, Prototypes, Sampler, Stage1Loss, VirtualStep, WdGroups,
 };
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -22,6 +22,7 @@ pub(crate) struct RawRepresentation {
     pub batch_size: Option<usize>,
     pub micro_batch: Option<usize>,
     pub activation_checkpointing: Option<bool>,
+    pub cuda_precision: Option<CudaPrecision>,
     pub drop_last: Option<bool>,
     pub lr: Option<f64>,
     pub lr_batch_size: Option<usize>,

@@ -40,6 +40,7 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
         batch_size,
         micro_batch: micro_batch(at, raw.micro_batch)?,
         activation_checkpointing: raw.activation_checkpointing.unwrap_or(false),
+        cuda_precision: raw.cuda_precision.unwrap_or(CudaPrecision::F32),
         drop_last: raw.drop_last.unwrap_or(false),
         lr: at.real("lr", raw.lr, 0.2, Span::above(0.0, 100.0), "a learning rate")?,
         lr_batch_size: at.count(

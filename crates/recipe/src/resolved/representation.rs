@@ -40,6 +40,10 @@ pub struct RepresentationRecipe {
     /// Keep only the inputs of residual blocks between the passes, and work out what is inside again on the way back: about a
     /// third of the memory, and a third more time. Changes no bit, and is no part of the stage's key. Default false.
     pub activation_checkpointing: bool,
+    /// How a GPU multiplies: `f32`, or `tf32`, which rounds the factors of products and convolutions to 10 bits after the point (sums
+    /// stay f32) and is several times as fast. The CPU knows f32 alone. Changes results on a GPU; `f32` is no part of the stage's
+    /// key. Default `f32`.
+    pub cuda_precision: CudaPrecision,
     /// Drop the last partial batch. Default false (CIFAR convention; row 36).
     pub drop_last: bool,
     /// Learning rate for a batch of `lr_batch_size`, in (0, 100]; the step uses lr·batch_size/lr_batch_size (linear
@@ -62,6 +66,17 @@ pub struct RepresentationRecipe {
     /// Minutes between checkpoints inside an epoch, in (0, 10000]. Default 10. When they fall changes no bit, and it is
     /// no part of the stage's key.
     pub checkpoint_minutes: f64,
+}
+
+/// How a GPU multiplies in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CudaPrecision {
+    /// IEEE single precision.
+    F32,
+    /// TensorFloat-32.
+    Tf32,
 }
 
 /// The methods of stage 1.

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
 use longtail_ops::gpu::{Driver, GpuVec, SgdNumbers};
-use longtail_recipe::{Jvp, MetaBn};
+use longtail_recipe::{Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
 use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSettings, argmax_rows};
 
 use crate::RepresentationError;
@@ -96,6 +96,39 @@ pub struct DevicePlan {
     pub sgd: SgdSettings,
     /// Which weights decay; none = all.
     pub decays: Option<Vec<std::ops::Range<usize>>>,
+}
+
+impl DevicePlan {
+    /// As the recipe says.
+    ///
+    /// # Errors
+    /// A setting that does not run on a device, or that this build does not know.
+    pub fn new(
+        recipe: &RepresentationRecipe,
+        model: &Model<f32>,
+        class_counts: &[u32],
+        meta: Option<Rc<dyn MetaBatches<f32>>>,
+    ) -> Result<Self, RepresentationError> {
+        if recipe.micro_batch > 0 {
+            return Err(not_on_device("`micro_batch`", "a step on the device takes its batch whole"));
+        }
+        if recipe.activation_checkpointing {
+            return Err(not_on_device("`activation_checkpointing`", "the device keeps every activation"));
+        }
+        let loss = ClassificationLoss::from_recipe(recipe.loss, class_counts)?.with_smoothing(recipe.label_smoothing);
+        let (prototypes, mpcl) = match &recipe.method {
+            RepresentationMethod::Ce(ce) => (PrototypeSettings::from_recipe(&ce.ema, class_counts), None),
+            RepresentationMethod::Mpcl(mpcl) => {
+                let dim = model.head.feature_dim;
+                let settings = MpclSettings::from_recipe(mpcl, loss.clone(), recipe.epochs, dim, class_counts)?;
+                (settings.prototypes.clone(), Some(settings))
+            }
+            other => return Err(RepresentationError::Unsupported { what: "method", value: format!("{other:?}") }),
+        };
+        let sgd =
+            SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
+        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)? })
+    }
 }
 
 /// Weights and what moves with them.
