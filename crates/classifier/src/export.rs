@@ -73,9 +73,8 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
     }
     let layout = RunLayout::new(&args.stage.run);
-    let device = args.stage.device()?;
     let variant = &args.stage.variant;
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
+    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, "cpu"); // the device is in no key
     stage_specs::require_up_to_date(&layout.features(variant), &spec, args.stage.accept_stale).with_context(what)?;
     let inputs = Inputs::load(&layout, variant, 0)
         .with_context(what)

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use longtail_backbone::{ImageShape, SavedBackbone};
+use longtail_ops::gpu::Driver;
 
 use crate::FeaturesError;
+use crate::device::{FeatureDevice, OnDevice};
 
 /// A network with the weights and running statistics of a `backbone.safetensors`.
 pub struct FrozenBackbone {
     saved: SavedBackbone,
+    device: Option<Box<dyn FeatureDevice>>,
 }
 
 impl FrozenBackbone {
@@ -17,7 +20,26 @@ impl FrozenBackbone {
     /// # Errors
     /// A file that cannot be read, that does not say its architecture, or whose tensors are not that architecture's.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        Ok(Self { saved: SavedBackbone::open(path)? })
+        Ok(Self { saved: SavedBackbone::open(path)?, device: None })
+    }
+
+    /// Makes features on the device of that driver from now on.
+    ///
+    /// # Errors
+    /// No memory; the device's.
+    pub fn move_to<D: Driver + 'static>(&mut self, driver: D) -> Result<(), FeaturesError> {
+        self.device = Some(Box::new(OnDevice::new(driver, &self.saved)?));
+        Ok(())
+    }
+
+    /// Makes features on the GPU of that number from now on, in f32.
+    ///
+    /// # Errors
+    /// No such GPU; one that is too old.
+    #[cfg(feature = "cuda")]
+    pub fn move_to_gpu(&mut self, ordinal: usize) -> Result<(), FeaturesError> {
+        use longtail_ops::gpu::{Cuda, CudaSettings};
+        self.move_to(Cuda::open(ordinal, CudaSettings { tf32: false })?)
     }
 
     /// BLAKE3 of the file.
@@ -54,6 +76,9 @@ impl FrozenBackbone {
     /// # Errors
     /// A length that does not fit.
     pub fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, FeaturesError> {
+        if let Some(device) = &mut self.device {
+            return device.features(images, n);
+        }
         let SavedBackbone { network, params, running, .. } = &mut self.saved;
         let mut features = vec![0.0; n * network.feature_dim()];
         network.infer(params, running, images, n, &mut features)?;

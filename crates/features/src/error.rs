@@ -27,6 +27,9 @@ pub enum FeaturesError {
     /// The network.
     #[error("{0}")]
     Backbone(#[from] BackboneError),
+    /// The GPU.
+    #[error("{0}")]
+    Gpu(#[from] longtail_ops::gpu::GpuError),
     /// The recipe.
     #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
@@ -108,7 +111,7 @@ impl FeaturesError {
             Self::Backbone(BackboneError::File(error)) => return error.hint(),
             Self::Backbone(_) => "`features inspect FILE` shows what the file holds; make it again with `--force`",
             Self::Move(_) => "see that the folder may be written, and run the same command again: it goes on from here",
-            Self::Recipe(_) | Self::Interrupted(_) => return None,
+            Self::Gpu(_) | Self::Recipe(_) | Self::Interrupted(_) => return None,
         };
         Some(hint.to_owned())
     }

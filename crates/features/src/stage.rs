@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
+    Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
 };
 use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
 use longtail_recipe::{Normalize, Recipe};
@@ -29,16 +29,17 @@ const PREFETCH: usize = 2;
 pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
     let layout = RunLayout::new(&args.run);
-    let device = args.device()?;
+    let device = args.device("features", gpus())?;
+    let place = device.to_string();
     let variant = &args.variant;
     let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
-    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
+    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &place);
     stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
         .with_context(cannot_start)?;
     if args.accept_stale && !layout.split().exists() {
         draw_split(&recipe, &layout, args).with_context(cannot_start)?;
     }
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
+    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &place);
     let options = BeginOptions {
         force: args.force,
         accept_stale: args.accept_stale,
@@ -55,6 +56,10 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
+    #[cfg(feature = "cuda")]
+    if let longtail_artifact::Device::Cuda(ordinal) = device {
+        backbone.move_to_gpu(ordinal).with_context(cannot_start)?;
+    }
     let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
@@ -78,6 +83,14 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         eprintln!("features {variant}: {} files, d = {}", outputs.len(), backbone.feature_dim());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What this build can do with GPUs.
+fn gpus() -> Gpus {
+    #[cfg(feature = "cuda")]
+    return Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|error| error.to_string()));
+    #[cfg(not(feature = "cuda"))]
+    Gpus::NotBuilt
 }
 
 /// What stage 1 would have done: with an imported backbone there was none.

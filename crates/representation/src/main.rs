@@ -7,12 +7,12 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
-    progress, run_main, stage_specs,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::{DatasetError, Split};
 use longtail_representation::RepresentationError;
-use longtail_representation::stage::{self, Outcome};
+use longtail_representation::stage::{self, OpenDevice, Outcome, open_gpu};
 use longtail_representation::train::Observer;
 use serde_json::json;
 
@@ -39,6 +39,14 @@ struct Cli {
     stage: StageArgs,
 }
 
+/// What this build can do with GPUs.
+fn gpus() -> Gpus {
+    #[cfg(feature = "cuda")]
+    return Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|error| error.to_string()));
+    #[cfg(not(feature = "cuda"))]
+    Gpus::NotBuilt
+}
+
 fn main() -> ExitCode {
     run_main(|| run(Cli::parse().stage))
 }
@@ -49,7 +57,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let what = format!("cannot start stage `representation` of `{}`", args.variant);
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
-    let device = args.device()?;
+    let place = args.device("representation", gpus())?;
+    let device = place.to_string();
     let layout = RunLayout::new(&args.run);
     let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
@@ -76,7 +85,14 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let mut observer =
         Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
     let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
-    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, None, options, &mut observer);
+    let on_gpu: Option<Box<OpenDevice<'_>>> = match place {
+        Device::Cuda(ordinal) => {
+            Some(Box::new(move |model, plan, precision| open_gpu(ordinal, model, plan, precision)))
+        }
+        _ => None,
+    };
+    let open = on_gpu.as_deref();
+    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, open, options, &mut observer);
     if let Err(RepresentationError::Interrupted { step }) = outcome {
         observer.say(&format!("checkpoint written after step {step}"));
         return Err(Interrupted.into());
