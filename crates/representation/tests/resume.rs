@@ -145,6 +145,18 @@ fn stopped_and_resumed_is_a_straight_run() {
     }
 }
 
+/// With no batch in an epoch, training would end at once with the weights that it began with.
+#[test]
+fn a_batch_that_never_fills_is_refused() {
+    let text = RECIPE.replace("batch_size: 16", "batch_size: 4096\n  drop_last: true");
+    let recipe = read_str(&text, "tiny", &[]).expect("the recipe is valid");
+    let (source, split) = data(&recipe);
+    let error = stage::assemble(&recipe, "ce", &source, &split).err().expect("no batch");
+    let words = error.to_string();
+    assert!(words.contains("`batch_size` is 4096") && words.contains("training images"), "{words}");
+    assert!(error.hint().expect("a hint").contains("batch_size=N"));
+}
+
 #[test]
 fn killed_between_checkpoints_is_a_straight_run() {
     // The death at the first step of an epoch leaves metrics of the epoch before beyond the checkpoint's offset.
