@@ -208,14 +208,16 @@ impl DatasetError {
             | Self::Pack { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
             Self::BadImage { .. } => Some(
-                "put a good copy in its place, or set `data.on_bad_image=skip`: all images are then decoded once before \
-                 training, and bad ones left out"
+                "put a good copy in its place and run the same command again: finished stages are kept. Or set \
+                 `data.on_bad_image=skip`: all images are then decoded once, bad ones left out, and every stage run again"
                     .to_owned(),
             ),
             Self::SplitFile { path, .. } => {
                 Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
             }
-            Self::Split { .. } => Some("change the recipe's `data` part".to_owned()),
+            Self::Split { .. } => {
+                Some("change the recipe's `data` part, or put back the images that cannot be read".to_owned())
+            }
             Self::Artifact(error) => error.hint(),
             _ => None,
         }

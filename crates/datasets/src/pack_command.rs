@@ -10,7 +10,7 @@ use longtail_artifact::{Interrupted, init_threads, install_interrupt_handler, pr
 use longtail_datasets::pack::{self, Kind, Making, Pack, PackKey, Shrinker};
 use longtail_datasets::read::photos;
 use longtail_datasets::{DataSource, DatasetError};
-use longtail_recipe::PhotoRecipe;
+use longtail_recipe::{OnBadImage, PhotoRecipe};
 use serde_json::json;
 
 use crate::target::data_recipe;
@@ -73,7 +73,18 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     let key = PackKey::new(data.dataset.name(), &source.hash, images, short, arguments.quality);
     let words = !arguments.quiet && !arguments.json;
     let (pack, was_there) = match pack::find(&file, &key).map_err(DatasetError::explained)? {
-        Some(pack) => (pack, true),
+        Some(pack) => {
+            let bad = pack.entries().filter(|entry| entry.kind == Kind::Bad).count();
+            if bad > 0 && photo.on_bad_image == OnBadImage::Fail {
+                let file = pack.path().display();
+                return Err(anyhow::anyhow!(
+                    "{file} leaves out {bad} images that could not be decoded when it was made, and the recipe says \
+                     `on_bad_image: fail`"
+                ))
+                .hint(&format!("put the images right, delete `{file}`, and run this command again"));
+            }
+            (pack, true)
+        }
         None => (make(photo, &source, &key, &file, words)?, false),
     };
     say(arguments, &source, &pack, was_there)?;
@@ -158,6 +169,9 @@ fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool) 
     }
     if bad.len() > NAMED {
         println!("left out: {} more", bad.len() - NAMED);
+    }
+    if was_there && !bad.is_empty() {
+        println!("they were left out when the pack was made; if they are right now, delete the pack and make it again");
     }
     if was_there {
         println!("{} holds this pack already; nothing to do", pack.path().display());

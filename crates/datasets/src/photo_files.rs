@@ -125,11 +125,20 @@ impl PhotoFiles {
         self.pack.as_ref().map(|part| part.pack.as_ref())
     }
 
-    /// Whether image `index` is in its file, or in the pack. Nothing is read or decoded.
+    /// Whether image `index` is in its file, which is not empty, or in the pack. Nothing is read or decoded.
     pub fn is_there(&self, index: usize) -> bool {
         match &self.pack {
             Some(PackPart { pack, first }) => pack.entry(first + index).kind == Kind::Image,
-            None => self.path(index).is_file(),
+            None => std::fs::metadata(self.path(index)).is_ok_and(|file| file.is_file() && file.len() > 0),
+        }
+    }
+
+    /// In words, why [`Self::is_there`] says no.
+    pub fn why_absent(&self, index: usize) -> &'static str {
+        match &self.pack {
+            Some(_) => "it is not in the pack: delete the pack and make it again",
+            None if self.path(index).is_file() => "the file is empty",
+            None => "there is no such file",
         }
     }
 

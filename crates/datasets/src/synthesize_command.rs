@@ -22,10 +22,10 @@ pub struct SynthesizeArgs {
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub train_images: usize,
     /// Validation images a class; 20 for imagenet-lt and 3 for inaturalist2018, as published, when left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub val_per_class: Option<usize>,
     /// Test images a class (imagenet-lt alone)
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub test_per_class: usize,
     /// The same seed and options give the same bytes
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -46,6 +46,11 @@ pub enum LayoutName {
     /// train_val2018/SUPER/LABEL/HASH.jpg, lists and JSON
     #[value(name = "inaturalist2018")]
     Inaturalist2018,
+}
+
+/// A list without images is no list.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it must be a whole number, at least 1".to_owned())
 }
 
 pub fn run(arguments: &SynthesizeArgs) -> Result<ExitCode> {
@@ -101,5 +106,7 @@ fn say(options: &Options, summary: &Summary) {
         if options.classes > 40 { " …" } else { "" }
     );
     println!("for all three groups: --set data.shot_groups='{{many_above: {many_above}, few_below: {few_below}}}'");
-    println!("pipelines/imagenet-lt.yaml opens with a command that trains on such a tree in minutes");
+    if matches!(options.layout, Layout::ImagenetLt) {
+        println!("pipelines/imagenet-lt.yaml opens with a command that trains on such a tree in minutes");
+    }
 }

@@ -273,6 +273,11 @@ fn bad_photos_stop_the_pack_or_are_left_out_as_the_recipe_says() {
     );
     let (code, words) = pack_by_hand(&tree, &["--set", "data.on_bad_image=skip"]);
     assert_eq!(code, Some(0), "{words}");
+    // A pack with gaps does for who allows them, and is said to have them.
+    let (code, again) = pack_by_hand(&tree, &["--set", "data.on_bad_image=skip"]);
+    assert!(code == Some(0) && again.contains("left out when the pack was made"), "{again}");
+    let (code, again) = pack_by_hand(&tree, &[]);
+    assert!(code == Some(2) && again.contains("leaves out 2 images") && again.contains("hint: put"), "{again}");
     let named = |index: usize| format!("left out: {}\n", train.path(index).display());
     assert!(words.contains(&named(3)) && words.contains(&named(11)) && words.contains("38 images in"), "{words}");
     // The census of the pack is the census of the files.

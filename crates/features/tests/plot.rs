@@ -251,6 +251,29 @@ fn files_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
+fn another_file_is_not_taken_for_the_picture_and_one_dump_not_for_two() {
+    let files = Files::new();
+    std::fs::write(files.path("backbone.safetensors"), b"weights").expect("writable");
+    for out in ["backbone.safetensors", "figure.png", "figure"] {
+        let (code, _, said) = files.plot(out, &TWO_AND_TWO);
+        assert!(code == Some(2) && said.contains(".svg"), "{out}: {said}");
+    }
+    assert_eq!(std::fs::read(files.path("backbone.safetensors")).expect("there"), b"weights");
+    // Without a training point there is no nearest one, and so no part of them.
+    let (code, said, _) =
+        files.plot("empty.svg", &["--many", "2", "--few", "2", "--per-class", "0", "--view", "pca", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["agreement"], json!([null]));
+    #[cfg(unix)]
+    {
+        std::fs::remove_file(files.path("val.safetensors")).expect("there");
+        std::os::unix::fs::symlink("train.safetensors", files.path("val.safetensors")).expect("writable");
+        files.refused(&TWO_AND_TWO, &["`--train` and `--val` are one file", "hint:"]);
+    }
+}
+
+#[test]
 fn a_picture_replaces_no_file_that_it_is_drawn_from_and_needs_real_points() {
     let files = Files::new();
     for input in ["train.safetensors", "val.safetensors", "./generated.safetensors"] {

@@ -45,6 +45,10 @@ impl StageData {
         if split.train.is_empty() {
             return Err(RepresentationError::NoTrainingImages);
         }
+        let images = split.train.len();
+        if recipe.drop_last && images < recipe.batch_size {
+            return Err(RepresentationError::NoBatch { batch_size: recipe.batch_size, images });
+        }
         let shape = source.shape();
         let plain = Transform::eval(data, shape)?;
         let options = LoaderOptions {

@@ -21,6 +21,16 @@ pub enum RepresentationError {
     /// No training image.
     #[error("the split has no training images")]
     NoTrainingImages,
+    /// A batch larger than the training set, and partial batches are dropped: there would be nothing to learn from.
+    #[error(
+        "`drop_last: true` leaves no batch in an epoch: `batch_size` is {batch_size}, and there are {images} training images"
+    )]
+    NoBatch {
+        /// Images of a batch.
+        batch_size: usize,
+        /// Training images.
+        images: usize,
+    },
     /// A setting of the recipe that this build does not know.
     #[error("{what} is not supported: {value}")]
     Unsupported {
@@ -65,6 +75,9 @@ impl RepresentationError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
+            Self::NoBatch { images, .. } => {
+                return Some(format!("lower it to {images} or less: --set representation_defaults.batch_size=N"));
+            }
             Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
             Self::Training(TrainingError::NonFinite { .. }) => {
                 "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"

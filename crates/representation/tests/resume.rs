@@ -182,6 +182,16 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
         let refused = train_on(Some(open), folder.path(), variant, &mut never()).expect_err(variant);
         assert!(matches!(refused, RepresentationError::NotOnDevice { .. }), "{refused}");
     }
+/// With no batch in an epoch, training would end at once with the weights that it began with.
+#[test]
+fn a_batch_that_never_fills_is_refused() {
+    let text = RECIPE.replace("batch_size: 16", "batch_size: 4096\n  drop_last: true");
+    let recipe = read_str(&text, "tiny", &[]).expect("the recipe is valid");
+    let (source, split) = data(&recipe);
+    let error = stage::assemble(&recipe, "ce", &source, &split, None).err().expect("no batch");
+    let words = error.to_string();
+    assert!(words.contains("`batch_size` is 4096") && words.contains("training images"), "{words}");
+    assert!(error.hint().expect("a hint").contains("batch_size=N"));
 }
 
 #[test]

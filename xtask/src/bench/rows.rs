@@ -154,7 +154,7 @@ fn generation() -> Vec<Row> {
         has_memory: false,
     };
     vec![
-        row("MPFA, 1000 rows of 64", "classes=100 largest=500 smallest=5 dim=64 sources=2000"),
+        row("MPFA, 1000 rows of 64", "classes=100 largest=500 smallest=5 dim=64 sources=100000"),
         row("MPFA, 1000 rows of 2048", "classes=20 largest=1280 smallest=5 dim=2048 sources=12"),
         // As many classes and nearly as many rows as ImageNet-LT (115,562); two blocks of an epoch on our side.
         row(

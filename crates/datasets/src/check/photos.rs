@@ -139,7 +139,7 @@ pub fn check_photos(
         list.found = list.images - lost.len();
         if let Some(files) = set.images.photos() {
             let named = lost.iter().take(NAMED.saturating_sub(bad.len()));
-            bad.extend(named.map(|&index| files.bad(index as usize, &"there is no such file").to_string()));
+            bad.extend(named.map(|&index| files.bad(index as usize, &files.why_absent(index as usize)).to_string()));
         }
         if let Some(decoded) = decoded {
             let broken: Vec<_> =

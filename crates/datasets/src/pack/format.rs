@@ -12,6 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What is said of a file of another kind.
+pub const NO_PACK: &str = "it does not begin as a pack does";
+
 /// Begins every pack; its last byte is the format's version.
 pub const MAGIC: [u8; 8] = *b"LTPACK\0\x01";
 /// Ends every finished pack.
@@ -67,7 +70,7 @@ impl PackKey {
                 return Err(format!("it is a pack of version {}, this build knows version {}", start[7], MAGIC[7]));
             }
             Some(start) if start[..8] == MAGIC => {}
-            _ => return Err("it does not begin as a pack does".to_owned()),
+            _ => return Err(NO_PACK.to_owned()),
         }
         let length = u32::from_le_bytes(array(&bytes[8..start])) as usize;
         if length > LONGEST_KEY {

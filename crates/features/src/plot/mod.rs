@@ -49,15 +49,16 @@ impl Points {
         Panel { title, dots: dots.collect(), frame }
     }
 
-    /// The part of the validation points whose nearest other point is of their class.
-    fn agreement(&self, dim: usize) -> f64 {
+    /// The part of the validation points whose nearest other point is of their class; nothing where there is no such pair.
+    fn agreement(&self, dim: usize) -> Option<f64> {
         let row = |at: usize| &self.rows[at * dim..(at + 1) * dim];
         let square = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
         let (val, others): (Vec<usize>, Vec<usize>) =
             (0..self.dots.len()).partition(|at| self.dots[*at].1 == Kind::Val);
         let nearest = |at: &usize| others.iter().min_by(|a, b| square(*at, **a).total_cmp(&square(*at, **b))).copied();
         let right = |at: &&usize| nearest(at).is_some_and(|other| self.dots[other].0 == self.dots[**at].0);
-        val.iter().filter(right).count() as f64 / val.len().max(1) as f64
+        let right = val.iter().filter(right).count();
+        (!val.is_empty() && !others.is_empty()).then(|| right as f64 / val.len() as f64)
     }
 }
 
@@ -158,7 +159,7 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
             panels.push(points.panel(title("PCA", when), &pca.project(&points.rows), 0));
         }
     }
-    let agreement: Vec<f64> = columns.iter().map(|(_, points)| points.agreement(dim)).collect();
+    let agreement: Vec<Option<f64>> = columns.iter().map(|(_, points)| points.agreement(dim)).collect();
     let backbone = train.file().metadata()["backbone"].as_str().unwrap_or_default().to_owned();
     let facts = Facts { dim, space, perplexity, kl, explained: pca.explained, agreement, backbone, seed: args.seed };
     let width = if after.is_some() { 2 } else { panels.len() };
@@ -168,16 +169,26 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The picture takes the place of none of the files that it is drawn from.
+/// The picture takes the place of none of the files that it is drawn from, nor of another that is no picture.
 fn spare_the_inputs(args: &PlotArgs) -> Result<(), FeaturesError> {
     let inputs = [Some(&args.train), Some(&args.val), args.generated.as_ref(), args.names.as_ref()];
-    match inputs.into_iter().flatten().find(|input| is_same_file(input, &args.out)) {
-        None => Ok(()),
-        Some(input) => Err(FeaturesError::unfit(
-            format!("`--out {}` would replace `{}`, from which it is drawn", args.out.display(), input.display()),
-            "give --out another name, such as figure.svg",
-        )),
+    let hint = "give --out another name, such as figure.svg";
+    let out = args.out.display();
+    if let Some(input) = inputs.into_iter().flatten().find(|input| is_same_file(input, &args.out)) {
+        let what = format!("`--out {out}` would replace `{}`, from which it is drawn", input.display());
+        return Err(FeaturesError::unfit(what, hint));
     }
+    if !args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        return Err(FeaturesError::unfit(format!("`--out {out}`: the picture is an SVG"), "end its name in .svg"));
+    }
+    if is_same_file(&args.train, &args.val) {
+        let what = format!("`--train` and `--val` are one file, `{}`", args.val.display());
+        return Err(FeaturesError::unfit(
+            what,
+            "give --val the dump of other images: val.safetensors, test.safetensors",
+        ));
+    }
+    Ok(())
 }
 
 /// Of files that do not go together.
@@ -265,7 +276,7 @@ struct Facts {
     perplexity: f64,
     kl: Vec<f64>,
     explained: [f64; 2],
-    agreement: Vec<f64>,
+    agreement: Vec<Option<f64>>,
     backbone: String,
     seed: u64,
 }
@@ -297,7 +308,8 @@ impl Facts {
                 "PCA: the plane of the training and validation points, {first} + {second} of their variance{scale}."
             ));
         }
-        let agreement = both(self.agreement.iter().map(|part| percent(*part)).collect());
+        let agreement =
+            both(self.agreement.iter().map(|part| part.map_or_else(|| "n/a".to_owned(), percent)).collect());
         let other = if self.agreement.len() > 1 { "training or generated" } else { "training" };
         lines.push(format!(
             "Validation points whose nearest {other} point, in all dimensions, is of their class: {agreement}."
