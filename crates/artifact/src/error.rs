@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::Device;
+
 /// Every failure of this crate, with the path and the offending value.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -135,6 +137,22 @@ pub enum ArtifactError {
         /// The device of this run.
         wanted: String,
     },
+    /// A GPU was asked for, and the program knows none.
+    #[error("`--device {device}`: this `{stage}` was built without CUDA")]
+    NoCuda {
+        /// What was asked for.
+        device: Device,
+        /// The stage.
+        stage: &'static str,
+    },
+    /// A GPU was asked for that is not there.
+    #[error("`--device {device}`: no such device answers: {why}")]
+    NoDevice {
+        /// What was asked for.
+        device: Device,
+        /// What the driver says.
+        why: String,
+    },
     /// The stage that a stage reads from is not what the recipe asks for.
     #[error("`{}` {what}", path.display())]
     Upstream {
@@ -167,6 +185,15 @@ impl ArtifactError {
             Self::Upstream { .. } => "make that stage again, or pass `--accept-stale` to use its files as they are",
             Self::DeviceChange { .. } => {
                 "go on with that device, or pass `--accept-device-change` (the bits then differ from a straight run)"
+            }
+            Self::NoCuda { stage, .. } => {
+                return Some(format!(
+                    "build it with CUDA: `cargo build --release -p longtail-{stage} --features cudnn` (needs NVIDIA's CUDA toolkit \
+                     and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
+                ));
+            }
+            Self::NoDevice { .. } => {
+                "`nvidia-smi` shows the driver and its devices; `--device cpu` needs none, `auto` takes a GPU if one answers"
             }
             _ => return None,
         };

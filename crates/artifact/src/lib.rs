@@ -8,6 +8,7 @@ mod atomic;
 mod checkpoint;
 pub mod cli;
 pub mod code_versions;
+mod device;
 mod difference;
 mod error;
 mod hash;
@@ -31,6 +32,7 @@ pub use checkpoint::Checkpoint;
 pub use cli::{
     Hint, Interrupted, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted, progress, run_main,
 };
+pub use device::{Device, DeviceChoice, Gpus};
 pub use error::ArtifactError;
 pub use hash::{FileHash, hash_file};
 pub use inspect::{TensorCensus, census};

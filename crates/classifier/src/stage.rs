@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint,
+    Begin, BeginOptions, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint,
     interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_recipe::{ClassifierRecipe, Recipe};
@@ -19,6 +19,9 @@ use crate::method::base::{Context, method};
 /// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
 
+/// Heads are trained on the CPU.
+pub(crate) const GPUS: Gpus = if cfg!(feature = "cuda") { Gpus::NotUsed } else { Gpus::NotBuilt };
+
 /// Runs one method on one variant, from files to files.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let layout = RunLayout::new(&args.run);
     let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
     let part = recipe.classifier_part(&args.variant, method_name)?;
-    let device = args.device()?;
+    let device = args.device("classifier", GPUS)?.to_string();
     let representation = stage_specs::representation(&layout, recipe.representation_part(&args.variant)?, &device);
     let features = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
     for (folder, spec) in

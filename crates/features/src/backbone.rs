@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use longtail_artifact::Device;
 use longtail_backbone::{ImageShape, SavedBackbone};
+use longtail_ops::gpu::Driver;
 
 use crate::FeaturesError;
+use crate::gpu::{Infer, OnGpu};
 
 /// A network with the weights and running statistics of a `backbone.safetensors`.
 pub struct FrozenBackbone {
     saved: SavedBackbone,
+    /// None: the CPU.
+    gpu: Option<Box<dyn Infer>>,
 }
 
 impl FrozenBackbone {
@@ -17,7 +22,35 @@ impl FrozenBackbone {
     /// # Errors
     /// A file that cannot be read, that does not say its architecture, or whose tensors are not that architecture's.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        Ok(Self { saved: SavedBackbone::open(path)? })
+        Ok(Self { saved: SavedBackbone::open(path)?, gpu: None })
+    }
+
+    /// From now on on that device.
+    ///
+    /// On a GPU products are not rounded to TensorFloat-32: features are the CPU's but for roundings.
+    ///
+    /// # Errors
+    /// The device's, and a GPU in a build without CUDA.
+    pub fn on(self, device: Device) -> Result<Self, FeaturesError> {
+        match device {
+            Device::Cpu => Ok(Self { gpu: None, ..self }),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(ordinal) => {
+                use longtail_ops::gpu::{Cuda, CudaSettings};
+                let driver = Cuda::open(ordinal, CudaSettings { tf32: false });
+                self.on_driver(driver.map_err(longtail_backbone::BackboneError::from)?)
+            }
+            device => Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "features" }.into()),
+        }
+    }
+
+    /// From now on by a driver of GPUs; the weights go there once.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn on_driver<D: Driver + 'static>(self, driver: D) -> Result<Self, FeaturesError> {
+        let gpu = OnGpu::new(driver, &self.saved)?;
+        Ok(Self { gpu: Some(Box::new(gpu)), ..self })
     }
 
     /// BLAKE3 of the file.
@@ -52,8 +85,11 @@ impl FrozenBackbone {
     /// # Shapes
     /// - `images`: `(n, H, W, C)` f32, normalised - returns: `(n, d)`
     /// # Errors
-    /// A length that does not fit.
+    /// A length that does not fit; the device's.
     pub fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, FeaturesError> {
+        if let Some(gpu) = &mut self.gpu {
+            return Ok(gpu.features(images, n)?);
+        }
         let SavedBackbone { network, params, running, .. } = &mut self.saved;
         let mut features = vec![0.0; n * network.feature_dim()];
         network.infer(params, running, images, n, &mut features)?;

@@ -10,6 +10,7 @@ mod dump;
 mod dump_all;
 mod error;
 pub mod export;
+mod gpu;
 mod groups;
 pub mod import;
 pub mod inspect;

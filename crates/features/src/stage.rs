@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
+    Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
 };
 use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
 use longtail_recipe::{Normalize, Recipe};
@@ -17,6 +17,11 @@ use crate::{Dump, FeaturesError, FrozenBackbone};
 
 /// Batches that are made ahead of the network.
 const PREFETCH: usize = 2;
+
+#[cfg(feature = "cuda")]
+const GPUS: Gpus = Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|why| why.to_string()));
+#[cfg(not(feature = "cuda"))]
+const GPUS: Gpus = Gpus::NotBuilt;
 
 /// Runs stage 2 for one variant, from files to files; does nothing when they are up to date.
 ///
@@ -29,7 +34,8 @@ const PREFETCH: usize = 2;
 pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
     let layout = RunLayout::new(&args.run);
-    let device = args.device()?;
+    let settled = args.device("features", GPUS)?;
+    let device = settled.to_string();
     let variant = &args.variant;
     let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
     let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
@@ -54,7 +60,8 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         Begin::Run(stage) => stage,
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
-    let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
+    let mut backbone =
+        FrozenBackbone::open(&backbone_path).and_then(|backbone| backbone.on(settled)).with_context(cannot_start)?;
     let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;

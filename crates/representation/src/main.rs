@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
+    BeginOptions, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
     progress, run_main, stage_specs,
 };
 use longtail_datasets::{DatasetError, Split};
@@ -39,6 +39,9 @@ struct Cli {
     stage: StageArgs,
 }
 
+/// Training runs on the CPU.
+const GPUS: Gpus = if cfg!(feature = "cuda") { Gpus::NotUsed } else { Gpus::NotBuilt };
+
 fn main() -> ExitCode {
     run_main(|| run(Cli::parse().stage))
 }
@@ -49,7 +52,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let what = format!("cannot start stage `representation` of `{}`", args.variant);
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
-    let device = args.device()?;
+    let device = args.device("representation", GPUS)?.to_string();
     let layout = RunLayout::new(&args.run);
     let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::ArtifactError;
+use crate::{ArtifactError, Device, DeviceChoice, Gpus};
 
 /// Arguments of a stage. Examples stand in each binary's own `--help`.
 #[derive(Debug, Clone, Args)]
@@ -27,9 +27,9 @@ pub struct StageArgs {
     /// Folder of the images; Fashion-MNIST is embedded and needs none
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to compute: cpu, or auto (this build knows the CPU only)
+    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU where this build knows CUDA and one answers, else the CPU)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    pub device: DeviceChoice,
     /// Threads; all cores if left out. Changes no bit of the result
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -61,17 +61,16 @@ impl StageArgs {
         Ok(overrides)
     }
 
-    /// The kind of device that `--device` asks for: `cpu` in this build.
+    /// What `--device` comes to in this build on this machine. Where there was something to choose, stderr is told.
     ///
     /// # Errors
-    /// A device that this build does not know.
-    pub fn device(&self) -> Result<String, ArtifactError> {
-        match self.device.as_str() {
-            "cpu" | "auto" => Ok("cpu".to_owned()),
-            other => Err(ArtifactError::Setting(format!(
-                "device `{other}` is not known to this build: it computes on the CPU (`--device cpu` or `auto`)"
-            ))),
+    /// [`ArtifactError::NoCuda`], [`ArtifactError::NoDevice`].
+    pub fn device(&self, stage: &'static str, gpus: Gpus) -> Result<Device, ArtifactError> {
+        let (device, said) = self.device.settle(stage, gpus)?;
+        if let Some(line) = said.filter(|_| !self.quiet) {
+            eprintln!("{line}");
         }
+        Ok(device)
     }
 }
 
@@ -123,7 +122,10 @@ mod tests {
 
     #[test]
     fn an_unknown_device_is_an_error() {
-        assert_eq!(parse(&[]).device().expect("known"), "cpu");
-        assert!(parse(&["--device", "cuda:1"]).device().is_err());
+        assert_eq!(parse(&[]).device("features", Gpus::NotBuilt).expect("known"), Device::Cpu);
+        assert!(parse(&["--device", "cuda:1"]).device("features", Gpus::NotBuilt).is_err());
+        let base = ["x", "--recipe", "r.yaml", "--run", "r", "--variant", "ce", "--device", "tpu"];
+        let problem = Cli::try_parse_from(base).err().expect("no device").to_string();
+        assert!(problem.contains("`tpu` is no device") && problem.contains("--device"), "{problem}");
     }
 }

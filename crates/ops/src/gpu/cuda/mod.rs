@@ -81,6 +81,18 @@ fn failed(what: &str) -> impl Fn(DriverError) -> GpuError + '_ {
 }
 
 impl Cuda {
+    /// How many GPUs the driver knows; 0 where it says that there is none.
+    ///
+    /// # Errors
+    /// Why the driver does not answer.
+    pub fn devices() -> Result<usize, GpuError> {
+        match CudaContext::device_count() {
+            Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
+            Err(DriverError(sys::cudaError_enum::CUDA_ERROR_NO_DEVICE)) => Ok(0),
+            Err(error) => Err(GpuError::device("asking the driver for devices", error)),
+        }
+    }
+
     /// On a stream of its own of GPU number `ordinal`.
     ///
     /// # Errors
