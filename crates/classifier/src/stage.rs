@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData, WithHint,
-    interrupted, progress, stage_specs, write_tensors,
+    Begin, BeginOptions, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData,
+    WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};

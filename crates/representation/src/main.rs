@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted,
-    progress, run_main, stage_specs,
+    BeginOptions, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::{DatasetError, Split};
 use longtail_representation::RepresentationError;
