@@ -3,4 +3,5 @@
 #include "flat.cu"
 #include "loss.cu"
 #include "norm.cu"
+#include "philox.cu"
 #include "pool.cu"

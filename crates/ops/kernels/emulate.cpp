@@ -34,6 +34,22 @@ static void give_way() {
 
 static void __syncthreads() { give_way(); }
 
+// Operations that a compiler for GPUs may not fuse; here nothing is fused (-ffp-contract=off).
+static float __fmul_rn(float a, float b) { return a * b; }
+static float __fadd_rn(float a, float b) { return a + b; }
+static float __fdiv_rn(float a, float b) { return a / b; }
+static float __fsqrt_rn(float a) { return std::sqrt(a); }
+static unsigned __float_as_uint(float value) {
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+static float __uint_as_float(unsigned bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 #define __global__
 #define __device__
 // One block at a time, so one copy serves all of its threads.
@@ -102,6 +118,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD(patches); ADD(patches_gradient);
         ADD(flat_axpy); ADD(flat_ema); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
         ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
+        ADD(philox_normals);
     }
     auto found = kernels.find(name);
     if (found == kernels.end()) return 1;
