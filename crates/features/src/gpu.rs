@@ -21,7 +21,7 @@ pub(crate) struct OnGpu<D: Driver> {
 
 impl<D: Driver> OnGpu<D> {
     pub(crate) fn new(driver: D, saved: &SavedBackbone) -> Result<Self, BackboneError> {
-        let network = GpuNetwork::new(driver, &saved.network.architecture(), saved.network.image())?;
+        let network = GpuNetwork::new(driver, saved.network.architecture(), saved.network.image())?;
         Ok(Self {
             params: network.upload_params(&saved.params)?,
             running: GpuVec::of(network.driver(), &saved.running)?,

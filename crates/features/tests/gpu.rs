@@ -78,7 +78,7 @@ impl Bench {
     /// The same features in f64.
     fn exact(&self) -> Vec<f64> {
         let saved = SavedBackbone::open(&self.backbone()).expect("sound");
-        let mut network = Network::<f64>::new(&saved.network.architecture(), IMAGE).expect("builds");
+        let mut network = Network::<f64>::new(saved.network.architecture(), IMAGE).expect("builds");
         let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
         let (params, running) = (wide(&saved.params), wide(&saved.running));
         let mut features = Vec::new();

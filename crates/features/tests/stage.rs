@@ -78,6 +78,10 @@ impl Run {
     fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_features"));
         command.arg("--recipe").arg(self.layout().recipe()).arg("--run").arg(&self.dir).args(["--variant", "ce"]);
+        // Bits are the CPU's to keep, whatever the build knows besides.
+        if !more.contains(&"--device") {
+            command.args(["--device", "cpu"]);
+        }
         command.args(more).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
         command
     }
