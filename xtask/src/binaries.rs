@@ -34,11 +34,19 @@ pub fn cargo() -> OsString {
 /// A folder of binaries that are taken as they are, without a build: for the end-to-end tests, which have built them.
 pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
-/// `cargo build --release` of the packages; cargo shows its own progress on stderr.
+/// The packages that compute on GPUs when they are built to.
+const ON_GPUS: [&str; 3] = ["longtail-representation", "longtail-features", "longtail-classifier"];
+
+/// Whether the binaries were built by someone else.
+pub fn are_prebuilt() -> bool {
+    std::env::var_os(PREBUILT_VARIABLE).is_some()
+}
+
+/// `cargo build --release` of the packages, for GPUs too if `cuda`; cargo shows its own progress on stderr.
 ///
 /// # Errors
 /// The build fails (cargo has said why), or is interrupted.
-pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
+pub fn build(root: &Path, packages: &[&str], cuda: bool) -> Result<Binaries> {
     if let Some(folder) = std::env::var_os(PREBUILT_VARIABLE) {
         return Ok(prebuilt(Path::new(&folder)));
     }
@@ -47,6 +55,9 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
     command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
     for package in packages {
         command.args(["-p", package]);
+        if cuda && ON_GPUS.contains(package) {
+            command.arg("--features").arg(format!("{package}/cudnn"));
+        }
     }
     let mut child =
         command.current_dir(root).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
@@ -64,7 +75,10 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<Binaries> {
     }
     if !status.success() {
         return Err(anyhow!("the programs do not build"))
-            .hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks");
+            .hint(match cuda {
+                true => "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
+                false => "cargo's messages stand above; `cargo xtask doctor` says what this machine lacks",
+            });
     }
     Ok(Binaries(found))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use longtail_artifact::DeviceChoice;
 
 #[derive(Parser)]
 #[command(
@@ -72,9 +73,9 @@ pub struct ExecuteArgs {
     /// Go on from a checkpoint that another kind of device wrote
     #[arg(long)]
     pub accept_device_change: bool,
-    /// cpu, cuda, cuda:N or auto
+    /// cpu, or cuda or cuda:N, for which the stages are built with CUDA; auto is the CPU unless LONGTAIL_BINARIES knows CUDA
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    pub device: DeviceChoice,
     /// The folder with the data set's files (Fashion-MNIST is embedded and needs none)
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -107,6 +108,7 @@ pub struct SetupArgs {
 Examples:
   cargo xtask reproduce fashion-mnist-lt
   cargo xtask reproduce fashion-mnist-lt --seeds 3
+  cargo xtask reproduce imagenet-lt --data ~/data/imagenet --device cuda
   cargo xtask reproduce cifar100-lt-if100 --data ~/data/cifar-100-binary
   cargo xtask reproduce fashion-mnist-lt --set representations.ce.epochs=5 --dry-run
   cargo xtask reproduce fashion-mnist-lt --from classifier --force

@@ -30,7 +30,7 @@ pub fn pack(root: &Path, arguments: &DataPackArgs) -> Result<ExitCode> {
 
 fn hand_over(root: &Path, setup: SetupArgs, words: &[OsString]) -> Result<ExitCode> {
     setup::ensure(&[Need::CCompiler], setup)?;
-    let binaries = binaries::build(root, &["longtail-datasets"])?;
+    let binaries = binaries::build(root, &["longtail-datasets"], false)?;
     let code = child::run(root, binaries.path("datasets")?, words, Stdout::Inherit)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
 }

@@ -8,6 +8,7 @@ use longtail_artifact::cli::disk;
 use serde_json::json;
 
 use crate::cli::DoctorArgs;
+use crate::cuda;
 use crate::plan_view::plain_table;
 use crate::setup::{self, Need};
 use crate::workspace;
@@ -87,6 +88,7 @@ fn findings(root: &Path) -> Vec<Finding> {
         need("OpenBLAS", Need::OpenBlas),
         cpu(),
         threads(),
+        gpu(),
         memory(),
         free_disk(root),
         embedded_data(root),
@@ -153,6 +155,21 @@ fn cpu() -> Finding {
 fn threads() -> Finding {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     Finding::ok("threads", format!("{count} (--threads N uses fewer; no bit changes)"))
+}
+
+/// CUDA is never needed: what lacks is a note.
+fn gpu() -> Finding {
+    match (cuda::gpus(), cuda::compiler()) {
+        (Ok(gpus), Ok(compiler)) => Finding::ok("CUDA", format!("{gpus}; {compiler}; --device cuda computes there")),
+        (Ok(gpus), Err(why)) => Finding::other("CUDA", Verdict::Note, format!("{gpus}, but {why}"), cuda::REMEDY),
+        (Err(why), Ok(compiler)) => Finding::other(
+            "CUDA",
+            Verdict::Note,
+            format!("{why}; {compiler}"),
+            "builds for GPUs, runs on the CPU alone",
+        ),
+        (Err(why), Err(_)) => Finding::ok("CUDA", format!("{why}; the CPU computes")),
+    }
 }
 
 fn memory() -> Finding {

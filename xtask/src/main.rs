@@ -5,6 +5,7 @@ mod bench;
 mod binaries;
 mod child;
 mod cli;
+mod cuda;
 mod data;
 mod doctor;
 mod estimate;

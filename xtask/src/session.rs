@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use longtail_artifact::StageState;
 use longtail_artifact::cli::{self, WithHint, disk};
+use longtail_artifact::{Device, DeviceChoice, StageState};
 
 use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
@@ -17,7 +17,7 @@ use crate::plan_view::{self, Entry};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{fetch, run_lock, seeds, workspace};
+use crate::{cuda, fetch, run_lock, seeds, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -33,6 +33,7 @@ pub struct Request<'a> {
 pub struct Session<'a> {
     pub root: &'a Path,
     pub execute: &'a ExecuteArgs,
+    /// `cpu`, `cuda:N`, or `auto` where only the stages' binaries know.
     pub device: String,
     pub runs: Vec<SeedRun>,
     pub jobs: Vec<Job>,
@@ -56,7 +57,7 @@ pub struct Done {
 pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
     let session = Session::new(root, request)?;
-    let mut timings = Timings::read(&session.recipe_dir);
+    let mut timings = Timings::read(&session.recipe_dir, session.on_gpu());
     let entries = session.entries(&timings)?;
     session.refuse_without_data(&entries)?;
     plan_view::print(&session, &entries)?;
@@ -66,8 +67,11 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     setup::ensure(&[Need::CCompiler, Need::OpenBlas], session.execute.setup)?;
+    if session.on_gpu() && !binaries::are_prebuilt() {
+        cuda::require_compiler()?;
+    }
     let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()))?;
-    let binaries = binaries::build(root, &binaries::ALL)?;
+    let binaries = binaries::build(root, &binaries::ALL, session.on_gpu())?;
     session.write_recipes()?;
     if reads_images(&entries) {
         session.check_data(&binaries)?;
@@ -88,7 +92,15 @@ impl<'a> Session<'a> {
         let recipe = &runs[0].recipe;
         let recipe_dir = runs_dir.join(&recipe.recipe);
         let jobs = plan::jobs(recipe, &filter)?;
-        let session = Session { root, execute, device: device(&execute.device)?, runs, jobs, recipe_dir, report };
+        let session = Session {
+            root,
+            execute,
+            device: device(execute.device, binaries::are_prebuilt()),
+            runs,
+            jobs,
+            recipe_dir,
+            report,
+        };
         if let Some(first) = filter.only.or(filter.first) {
             session.check_stages_before(first)?;
         }
@@ -112,12 +124,17 @@ impl<'a> Session<'a> {
                     job: job.clone(),
                     intent,
                     secs: timings.estimate(job, &part),
-                    rough_secs: estimate::rough_secs(&run.recipe, job, &images),
+                    // What is known of speed before a first run is known of CPUs.
+                    rough_secs: (!self.on_gpu()).then(|| estimate::rough_secs(&run.recipe, job, &images)).flatten(),
                     bytes: estimate::disk_bytes(&run.recipe, job, &images),
                 });
             }
         }
         Ok(entries)
+    }
+
+    fn on_gpu(&self) -> bool {
+        self.device.starts_with("cuda")
     }
 
     fn flags(&self) -> Flags {
@@ -309,11 +326,24 @@ fn reads_images(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.job.stage <= Stage::Features && matches!(entry.intent, Intent::Run(_)))
 }
 
-/// What `auto` means in this build, which computes on the CPU alone.
-fn device(asked: &str) -> Result<String> {
+/// What stages are told. What we build for `auto` is for the CPU: a GPU gives other roundings, and is taken where it is asked for.
+/// Binaries that others built may know CUDA; they say themselves what `auto` comes to.
+fn device(asked: DeviceChoice, prebuilt: bool) -> String {
     match asked {
-        "auto" | "cpu" => Ok("cpu".to_owned()),
-        _ => Err(anyhow!("--device {asked}: this build computes on the CPU alone"))
-            .hint("use --device cpu, or leave it out"),
+        DeviceChoice::Auto if !prebuilt => Device::Cpu.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_the_cpu_unless_the_binaries_are_someone_elses() {
+        let of = |text: &str, prebuilt| device(text.parse().expect("a device"), prebuilt);
+        assert_eq!((of("auto", false), of("auto", true)), ("cpu".to_owned(), "auto".to_owned()));
+        assert_eq!((of("cuda", false), of("cuda:1", true)), ("cuda:0".to_owned(), "cuda:1".to_owned()));
+        assert_eq!(of("cpu", true), "cpu");
     }
 }

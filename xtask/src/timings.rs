@@ -26,9 +26,9 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// Reads them; a missing or damaged file means that nothing is known.
-    pub fn read(recipe_dir: &Path) -> Self {
-        let file = recipe_dir.join("timings.json");
+    /// Reads them; a missing or damaged file means that nothing is known. What ran on a GPU says nothing of the CPU, nor back.
+    pub fn read(recipe_dir: &Path, on_gpu: bool) -> Self {
+        let file = recipe_dir.join(if on_gpu { "timings-cuda.json" } else { "timings.json" });
         let jobs = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Self { file, jobs }
     }
@@ -84,13 +84,14 @@ mod tests {
     fn an_estimate_scales_with_the_epochs_and_survives_a_damaged_file() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let job = Job { stage: Stage::Representation, variant: "ce".into(), method: None };
-        let mut timings = Timings::read(dir.path());
+        let mut timings = Timings::read(dir.path(), false);
         let part = |epochs: u64| serde_json::json!({"representation": {"epochs": epochs}});
         assert_eq!(timings.estimate(&job, &part(10)), None);
         timings.note(&job, &part(10), 30.0).expect("writable");
-        assert_eq!(Timings::read(dir.path()).estimate(&job, &part(20)), Some(60.0));
+        assert_eq!(Timings::read(dir.path(), false).estimate(&job, &part(20)), Some(60.0));
+        assert_eq!(Timings::read(dir.path(), true).estimate(&job, &part(20)), None, "the CPU's time");
         std::fs::write(dir.path().join("timings.json"), b"{ not json").expect("writable");
-        assert_eq!(Timings::read(dir.path()).estimate(&job, &part(20)), None);
+        assert_eq!(Timings::read(dir.path(), false).estimate(&job, &part(20)), None);
     }
 
     #[test]

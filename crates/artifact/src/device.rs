@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(choice("cuda:1").settle("features", TWO).expect("there").0, Device::Cuda(1));
         let refused = |text: &str, gpus| choice(text).settle("features", gpus).expect_err("not there");
         let problem = refused("cuda:2", TWO).to_string();
-        assert!(problem.contains("`cuda:2`") && problem.contains("cuda:1"), "{problem}");
+        assert!(problem.contains("cuda:2`") && problem.contains("cuda:1"), "{problem}");
         assert!(refused("cuda", Gpus::Counted(|| Ok(0))).to_string().contains("no CUDA device"));
         assert!(refused("cuda", Gpus::Counted(|| Err("no driver".to_owned()))).to_string().contains("no driver"));
         let problem = refused("cuda", Gpus::NotBuilt);

@@ -17,6 +17,7 @@ use crate::method::alpha::AlphaState;
 use crate::method::generation::Generation;
 use crate::method::mpfa::Mpfa;
 use crate::method::tailcalib::TailCalib;
+use crate::stage::GPUS;
 
 /// What `classifier generate` is told.
 #[derive(Debug, Args)]
@@ -73,8 +74,9 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
     }
     let layout = RunLayout::new(&args.stage.run);
+    let device = args.stage.device("classifier", GPUS)?.to_string();
     let variant = &args.stage.variant;
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, "cpu"); // the device is in no key
+    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
     stage_specs::require_up_to_date(&layout.features(variant), &spec, args.stage.accept_stale).with_context(what)?;
     let inputs = Inputs::load(&layout, variant, 0)
         .with_context(what)

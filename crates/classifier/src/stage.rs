@@ -20,7 +20,7 @@ use crate::method::base::{Context, method};
 const CHECKPOINT_MINUTES: f64 = 0.25;
 
 /// Heads are trained on the CPU.
-const GPUS: Gpus = if cfg!(feature = "cuda") { Gpus::NotUsed } else { Gpus::NotBuilt };
+pub(crate) const GPUS: Gpus = if cfg!(feature = "cuda") { Gpus::NotUsed } else { Gpus::NotBuilt };
 
 /// Runs one method on one variant, from files to files.
 ///

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
+use longtail_artifact::Device;
 use longtail_backbone::{ImageShape, SavedBackbone};
 use longtail_ops::gpu::Driver;
 
 use crate::FeaturesError;
-use crate::device::{FeatureDevice, OnDevice};
+use crate::gpu::{Infer, OnGpu};
 
 /// A network with the weights and running statistics of a `backbone.safetensors`.
 pub struct FrozenBackbone {
     saved: SavedBackbone,
-    device: Option<Box<dyn FeatureDevice>>,
+    /// None: the CPU.
+    gpu: Option<Box<dyn Infer>>,
 }
 
 impl FrozenBackbone {
@@ -20,26 +22,35 @@ impl FrozenBackbone {
     /// # Errors
     /// A file that cannot be read, that does not say its architecture, or whose tensors are not that architecture's.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        Ok(Self { saved: SavedBackbone::open(path)?, device: None })
+        Ok(Self { saved: SavedBackbone::open(path)?, gpu: None })
     }
 
-    /// Makes features on the device of that driver from now on.
+    /// From now on on that device.
+    ///
+    /// On a GPU products are not rounded to TensorFloat-32: features are the CPU's but for roundings.
     ///
     /// # Errors
-    /// No memory; the device's.
-    pub fn move_to<D: Driver + 'static>(&mut self, driver: D) -> Result<(), FeaturesError> {
-        self.device = Some(Box::new(OnDevice::new(driver, &self.saved)?));
-        Ok(())
+    /// The device's, and a GPU in a build without CUDA.
+    pub fn on(self, device: Device) -> Result<Self, FeaturesError> {
+        match device {
+            Device::Cpu => Ok(Self { gpu: None, ..self }),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(ordinal) => {
+                use longtail_ops::gpu::{Cuda, CudaSettings};
+                let driver = Cuda::open(ordinal, CudaSettings { tf32: false });
+                self.on_driver(driver.map_err(longtail_backbone::BackboneError::from)?)
+            }
+            device => Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "features" }.into()),
+        }
     }
 
-    /// Makes features on the GPU of that number from now on, in f32.
+    /// From now on by a driver of GPUs; the weights go there once.
     ///
     /// # Errors
-    /// No such GPU; one that is too old.
-    #[cfg(feature = "cuda")]
-    pub fn move_to_gpu(&mut self, ordinal: usize) -> Result<(), FeaturesError> {
-        use longtail_ops::gpu::{Cuda, CudaSettings};
-        self.move_to(Cuda::open(ordinal, CudaSettings { tf32: false })?)
+    /// The device's.
+    pub fn on_driver<D: Driver + 'static>(self, driver: D) -> Result<Self, FeaturesError> {
+        let gpu = OnGpu::new(driver, &self.saved)?;
+        Ok(Self { gpu: Some(Box::new(gpu)), ..self })
     }
 
     /// BLAKE3 of the file.
@@ -74,10 +85,10 @@ impl FrozenBackbone {
     /// # Shapes
     /// - `images`: `(n, H, W, C)` f32, normalised - returns: `(n, d)`
     /// # Errors
-    /// A length that does not fit.
+    /// A length that does not fit; the device's.
     pub fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, FeaturesError> {
-        if let Some(device) = &mut self.device {
-            return device.features(images, n);
+        if let Some(gpu) = &mut self.gpu {
+            return Ok(gpu.features(images, n)?);
         }
         let SavedBackbone { network, params, running, .. } = &mut self.saved;
         let mut features = vec![0.0; n * network.feature_dim()];

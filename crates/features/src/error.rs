@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use longtail_artifact::{ArtifactError, Interrupted, WithHint};
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
+use longtail_ops::gpu::GpuError;
 
 /// Of a dump that contradicts itself.
 pub(crate) const DUMP_AGAIN: &str = "the file is damaged or another program's: make its stage again with `--force`";
@@ -27,9 +28,6 @@ pub enum FeaturesError {
     /// The network.
     #[error("{0}")]
     Backbone(#[from] BackboneError),
-    /// The GPU.
-    #[error("{0}")]
-    Gpu(#[from] longtail_ops::gpu::GpuError),
     /// The recipe.
     #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
@@ -109,9 +107,16 @@ impl FeaturesError {
                  diverged: `features inspect BACKBONE` shows them; train stage 1 again with a lower rate"
             }
             Self::Backbone(BackboneError::File(error)) => return error.hint(),
+            Self::Backbone(BackboneError::Gpu(GpuError::OutOfMemory { .. })) => {
+                "lower features.batch_size, which changes features by roundings at most; finished dumps are kept"
+            }
+            Self::Backbone(BackboneError::Gpu(_)) => {
+                "`nvidia-smi` shows the driver and its devices; the same command goes on from the last checkpoint, and \
+                 `--device cpu --accept-device-change` goes on without a GPU"
+            }
             Self::Backbone(_) => "`features inspect FILE` shows what the file holds; make it again with `--force`",
             Self::Move(_) => "see that the folder may be written, and run the same command again: it goes on from here",
-            Self::Gpu(_) | Self::Recipe(_) | Self::Interrupted(_) => return None,
+            Self::Recipe(_) | Self::Interrupted(_) => return None,
         };
         Some(hint.to_owned())
     }

@@ -5,12 +5,12 @@
 //! backbone by hash. [`run`] writes train, meta, val and test, and the augmented views that the recipe asks for.
 
 mod backbone;
-pub mod device;
 pub mod diff;
 mod dump;
 mod dump_all;
 mod error;
 pub mod export;
+mod gpu;
 mod groups;
 pub mod import;
 pub mod inspect;

@@ -18,6 +18,11 @@ use crate::{Dump, FeaturesError, FrozenBackbone};
 /// Batches that are made ahead of the network.
 const PREFETCH: usize = 2;
 
+#[cfg(feature = "cuda")]
+const GPUS: Gpus = Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|why| why.to_string()));
+#[cfg(not(feature = "cuda"))]
+const GPUS: Gpus = Gpus::NotBuilt;
+
 /// Runs stage 2 for one variant, from files to files; does nothing when they are up to date.
 ///
 /// Dumps are collected beside the checkpoints and moved to their places together, at the end: a run that fails half way leaves
@@ -29,17 +34,17 @@ const PREFETCH: usize = 2;
 pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
     let layout = RunLayout::new(&args.run);
-    let device = args.device("features", gpus())?;
-    let place = device.to_string();
+    let settled = args.device("features", GPUS)?;
+    let device = settled.to_string();
     let variant = &args.variant;
     let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
-    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &place);
+    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
     stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
         .with_context(cannot_start)?;
     if args.accept_stale && !layout.split().exists() {
         draw_split(&recipe, &layout, args).with_context(cannot_start)?;
     }
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &place);
+    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
     let options = BeginOptions {
         force: args.force,
         accept_stale: args.accept_stale,
@@ -55,11 +60,8 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         Begin::Run(stage) => stage,
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
-    let mut backbone = FrozenBackbone::open(&backbone_path).with_context(cannot_start)?;
-    #[cfg(feature = "cuda")]
-    if let longtail_artifact::Device::Cuda(ordinal) = device {
-        backbone.move_to_gpu(ordinal).with_context(cannot_start)?;
-    }
+    let mut backbone =
+        FrozenBackbone::open(&backbone_path).and_then(|backbone| backbone.on(settled)).with_context(cannot_start)?;
     let source = load_for(&recipe.data, args.data.as_deref())
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
@@ -83,14 +85,6 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         eprintln!("features {variant}: {} files, d = {}", outputs.len(), backbone.feature_dim());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What this build can do with GPUs.
-fn gpus() -> Gpus {
-    #[cfg(feature = "cuda")]
-    return Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|error| error.to_string()));
-    #[cfg(not(feature = "cuda"))]
-    Gpus::NotBuilt
 }
 
 /// What stage 1 would have done: with an imported backbone there was none.

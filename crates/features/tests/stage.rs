@@ -78,6 +78,10 @@ impl Run {
     fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_features"));
         command.arg("--recipe").arg(self.layout().recipe()).arg("--run").arg(&self.dir).args(["--variant", "ce"]);
+        // Bits are the CPU's to keep, whatever the build knows besides.
+        if !more.contains(&"--device") {
+            command.args(["--device", "cpu"]);
+        }
         command.args(more).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
         command
     }
@@ -354,6 +358,27 @@ fn another_backbone_is_noticed_and_a_failure_leaves_the_old_dumps() {
     let (code, said) = run.features(&["--json"]);
     assert!(code == Some(0) && said.contains("train-view-2"), "{said}");
     assert_ne!(run.snapshot()[1].1, before[1].1);
+}
+
+/// Without CUDA in the build it is refused and `auto` is the CPU; with it, where no device answers, alike.
+#[test]
+fn a_gpu_that_cannot_be_had_is_refused_and_auto_goes_on_without() {
+    let run = Run::new();
+    // No machine has so many; where CUDA is built in, this asks the driver.
+    let (code, said) = run.features(&["--device", "cuda:4000"]);
+    assert!(code == Some(2) && said.contains("--device cuda:4000") && said.contains("hint: "), "{said}");
+    if !cfg!(feature = "cuda") {
+        assert!(said.contains("cargo build --release -p longtail-features --features cudnn"), "{said}");
+    }
+    assert!(!run.layout().features("ce").join("manifest.json").exists());
+    assert_eq!(run.features(&["--device", "auto"]).0, Some(0));
+    let manifest = String::from_utf8(bytes(&run.file("manifest.json"))).expect("text");
+    if !cfg!(feature = "cuda") {
+        assert!(manifest.contains("\"device\": \"cpu\""), "{manifest}");
+    }
+    // Which device it was is in no key.
+    let (code, said) = run.features(&["--device", "cpu"]);
+    assert!(code == Some(0) && said.contains("up to date"), "{said}");
 }
 
 #[cfg(unix)]

@@ -4,5 +4,6 @@
 #include "flat.cu"
 #include "loss.cu"
 #include "norm.cu"
+#include "philox.cu"
 #include "pool.cu"
 #include "rows.cu"

@@ -34,6 +34,22 @@ static void give_way() {
 
 static void __syncthreads() { give_way(); }
 
+// Operations that a compiler for GPUs may not fuse; here nothing is fused (-ffp-contract=off).
+static float __fmul_rn(float a, float b) { return a * b; }
+static float __fadd_rn(float a, float b) { return a + b; }
+static float __fdiv_rn(float a, float b) { return a / b; }
+static float __fsqrt_rn(float a) { return std::sqrt(a); }
+static unsigned __float_as_uint(float value) {
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+static float __uint_as_float(unsigned bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 #define __global__
 #define __device__
 // One block at a time, so one copy serves all of its threads.
@@ -105,6 +121,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD(contrast_direction); ADD(bound_angle); ADD(bound_angle_gradient); ADD(prototype_update);
         ADD(rows_bias); ADD(rows_relu_gradient); ADD(rows_column_sums); ADD(rows_gather); ADD(rows_dots); ADD(rows_total);
         ADD(rows_scale); ADD(rows_shrink_step);
+        ADD(philox_normals);
     }
     auto found = kernels.find(name);
     if (found == kernels.end()) return 1;

@@ -182,6 +182,8 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
         let refused = train_on(Some(open), folder.path(), variant, &mut never()).expect_err(variant);
         assert!(matches!(refused, RepresentationError::NotOnDevice { .. }), "{refused}");
     }
+}
+
 /// With no batch in an epoch, training would end at once with the weights that it began with.
 #[test]
 fn a_batch_that_never_fills_is_refused() {

@@ -35,7 +35,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         }
     };
     setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
-    let binaries = binaries::build(root, &["longtail-bench"])?;
+    let binaries = binaries::build(root, &["longtail-bench"], false)?;
     let worker = binaries.path("bench-worker")?;
 
     let images = arguments.images.as_deref().map(workspace::absolute).transpose()?;

@@ -16,6 +16,7 @@ mod gemm;
 mod loss;
 mod memory;
 mod norm;
+mod philox;
 mod pool;
 mod rows;
 
@@ -36,6 +37,7 @@ pub use norm::{
     GpuNorm, NormNumbers, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_running,
     gpu_norm_statistics, gpu_norm_tangent_sums, gpu_norm_through,
 };
+pub use philox::{NormalStreams, gpu_philox_normals};
 pub use pool::{
     gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
     gpu_mean_pool, gpu_mean_pool_gradient, gpu_shortcut, gpu_shortcut_gradient,

@@ -24,7 +24,7 @@ const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
 
 /// All kernels of `kernels/`.
-const KERNELS: [&str; 39] = [
+const KERNELS: [&str; 40] = [
     "concat_part",
     "concat_part_gradient",
     "cross_entropy",
@@ -43,6 +43,7 @@ const KERNELS: [&str; 39] = [
     "norm_through",
     "patches",
     "patches_gradient",
+    "philox_normals",
     "pool_max",
     "pool_max_gradient",
     "pool_max_tangent",
