@@ -47,6 +47,7 @@ mod photo_files;
 pub mod read;
 mod sampler;
 mod split;
+pub mod subset;
 pub mod synthesize;
 pub mod transform;
 
