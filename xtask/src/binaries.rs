@@ -42,11 +42,21 @@ pub fn are_prebuilt() -> bool {
     std::env::var_os(PREBUILT_VARIABLE).is_some()
 }
 
-/// `cargo build --release` of the packages, for GPUs too if `cuda`; cargo shows its own progress on stderr.
+/// What the stages are built for beside the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gpus {
+    No,
+    /// NVIDIA's, convolutions as products.
+    Cuda,
+    /// NVIDIA's, with cuDNN.
+    Cudnn,
+}
+
+/// `cargo build --release` of the packages, for GPUs too where asked for; cargo shows its own progress on stderr.
 ///
 /// # Errors
 /// The build fails (cargo has said why), or is interrupted.
-pub fn build(root: &Path, packages: &[&str], cuda: bool) -> Result<Binaries> {
+pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
     if let Some(folder) = std::env::var_os(PREBUILT_VARIABLE) {
         return Ok(prebuilt(Path::new(&folder)));
     }
@@ -55,8 +65,9 @@ pub fn build(root: &Path, packages: &[&str], cuda: bool) -> Result<Binaries> {
     command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
     for package in packages {
         command.args(["-p", package]);
-        if cuda && ON_GPUS.contains(package) {
-            command.arg("--features").arg(format!("{package}/cudnn"));
+        if gpus != Gpus::No && ON_GPUS.contains(package) {
+            let feature = if gpus == Gpus::Cudnn { "cudnn" } else { "cuda" };
+            command.arg("--features").arg(format!("{package}/{feature}"));
         }
     }
     let mut child =
@@ -75,7 +86,7 @@ pub fn build(root: &Path, packages: &[&str], cuda: bool) -> Result<Binaries> {
     }
     if !status.success() {
         return Err(anyhow!("the programs do not build"))
-            .hint(match cuda {
+            .hint(match gpus != Gpus::No {
                 true => "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
                 false => "cargo's messages stand above; `cargo xtask doctor` says what this machine lacks",
             });
@@ -83,9 +94,9 @@ pub fn build(root: &Path, packages: &[&str], cuda: bool) -> Result<Binaries> {
     Ok(Binaries(found))
 }
 
-/// Every binary of [`ALL`] that lies in a folder.
+/// Every binary of [`ALL`], and xtask's own, that lies in a folder.
 fn prebuilt(folder: &Path) -> Binaries {
-    let names = ALL.iter().map(|package| package.trim_start_matches("longtail-"));
+    let names = ALL.iter().chain(&["xtask"]).map(|package| package.trim_start_matches("longtail-"));
     let paths = names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))));
     Binaries(paths.filter(|(_, path)| path.is_file()).collect())
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::binaries::{self, Gpus};
 use crate::child::{self, Stdout};
 use crate::cli::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, SetupArgs};
 use crate::setup::{self, Need};
-use crate::{binaries, stage_command, workspace};
+use crate::{stage_command, workspace};
 
 pub fn check(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
     let file = workspace::recipe_file(root, &arguments.name)?;
@@ -30,7 +31,7 @@ pub fn pack(root: &Path, arguments: &DataPackArgs) -> Result<ExitCode> {
 
 fn hand_over(root: &Path, setup: SetupArgs, words: &[OsString]) -> Result<ExitCode> {
     setup::ensure(&[Need::CCompiler], setup)?;
-    let binaries = binaries::build(root, &["longtail-datasets"], false)?;
+    let binaries = binaries::build(root, &["longtail-datasets"], Gpus::No)?;
     let code = child::run(root, binaries.path("datasets")?, words, Stdout::Inherit)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
 }

@@ -3,6 +3,7 @@
 mod asan;
 mod bench;
 mod binaries;
+mod bundle;
 mod child;
 mod cli;
 mod cuda;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Verb::Data(DataVerb::Check(arguments)) => data::check(&root, &arguments),
             Verb::Data(DataVerb::Synthesize(arguments)) => data::synthesize(&root, &arguments),
             Verb::Data(DataVerb::Pack(arguments)) => data::pack(&root, &arguments),
+            Verb::Bundle(arguments) => bundle::run(&root, &arguments),
             Verb::Test(arguments) => test::run(&root, &arguments),
             Verb::Bench(arguments) => bench::run(&root, &arguments),
         }

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use longtail_artifact::cli::{self, WithHint, disk};
 use longtail_artifact::{Device, DeviceChoice, StageState};
 
-use crate::binaries::{self, Binaries};
+use crate::binaries::{self, Binaries, Gpus};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
 use crate::estimate::{self, Images};
@@ -66,12 +66,14 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     if session.execute.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    setup::ensure(&[Need::CCompiler, Need::OpenBlas], session.execute.setup)?;
-    if session.on_gpu() && !binaries::are_prebuilt() {
-        cuda::require_compiler()?;
+    if !binaries::are_prebuilt() {
+        setup::ensure(&[Need::CCompiler, Need::OpenBlas], session.execute.setup)?;
+        if session.on_gpu() {
+            cuda::require_compiler()?;
+        }
     }
     let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()))?;
-    let binaries = binaries::build(root, &binaries::ALL, session.on_gpu())?;
+    let binaries = binaries::build(root, &binaries::ALL, if session.on_gpu() { Gpus::Cudnn } else { Gpus::No })?;
     session.write_recipes()?;
     if reads_images(&entries) {
         session.check_data(&binaries)?;

@@ -23,8 +23,12 @@ pub fn root() -> Result<PathBuf> {
         .hint("change to the folder that holds `pipelines/` and `xtask/`")
 }
 
+/// Says that a folder is a bundle (`cargo xtask bundle`), which stands for a checkout where there is none.
+pub const BUNDLE_FILE: &str = "bundle.json";
+
 fn is_root(folder: &Path) -> bool {
-    folder.join("xtask").join("Cargo.toml").is_file() && folder.join("pipelines").is_dir()
+    let is_checkout = folder.join("xtask").join("Cargo.toml").is_file();
+    (is_checkout || folder.join(BUNDLE_FILE).is_file()) && folder.join("pipelines").is_dir()
 }
 
 /// `path` as the user typed it, made absolute against the current folder: children run in the root.

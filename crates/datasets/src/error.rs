@@ -111,6 +111,19 @@ pub enum DatasetError {
         /// What is asked and what there is.
         problem: String,
     },
+    /// The split names images that a subset of the data set left behind.
+    #[error(
+        "{absent} of the {wanted} training images that this recipe draws are not in the subset, which has {kept}: it was made \
+         for other recipes"
+    )]
+    Subset {
+        /// Images that are not there.
+        absent: usize,
+        /// Images that the split names.
+        wanted: usize,
+        /// Images of the subset.
+        kept: usize,
+    },
     /// `split.safetensors` is damaged.
     #[error("`{}` is damaged: {problem}", .path.display())]
     SplitFile {
@@ -210,6 +223,10 @@ impl DatasetError {
             Self::BadImage { .. } => Some(
                 "put a good copy in its place and run the same command again: finished stages are kept. Or set \
                  `data.on_bad_image=skip`: all images are then decoded once, bad ones left out, and every stage run again"
+                    .to_owned(),
+            ),
+            Self::Subset { .. } => Some(
+                "make a subset with this recipe among its `--recipe`s, or name the folder of the whole data set with `--data DIR`"
                     .to_owned(),
             ),
             Self::SplitFile { path, .. } => {

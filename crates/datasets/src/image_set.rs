@@ -168,6 +168,9 @@ pub struct DataSource {
     /// For photo sets: from this position of `train` on, images are those of the validation list. `None`: there is one
     /// training file, from which everything but test is drawn.
     pub val_from: Option<usize>,
+    /// Where only part of the training images came along (see [`crate::read::cifar100_subset`]): their positions in `train`,
+    /// ascending; the others have their labels and no pixels. `None`: all are there.
+    pub kept: Option<Vec<u32>>,
 }
 
 #[cfg(test)]

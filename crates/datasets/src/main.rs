@@ -1,6 +1,7 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
 mod pack_command;
+mod subset_command;
 mod synthesize_command;
 mod target;
 
@@ -58,6 +59,13 @@ enum Command {
   datasets pack imagenet-lt --data ~/imagenet --short 384 --out /fast/imagenet-lt.pack
   datasets pack --recipe pipelines/imagenet-lt.yaml --data ~/imagenet --set data.on_bad_image=skip")]
     Pack(pack_command::PackArgs),
+    /// Write the part of CIFAR-100 that recipes read into one small file, to be carried to another machine.
+    ///
+    /// Training images that are in none of the recipes' splits stay behind; pixels lose nothing. `--data DIR` with the file's
+    /// folder then gives the same splits, and so the same results, as the whole data set.
+    #[command(after_help = "Example:
+  datasets subset --recipe pipelines/cifar100-lt-if10.yaml --data ~/data/cifar-100-binary --out carried")]
+    Subset(subset_command::SubsetArgs),
 }
 
 #[derive(Args)]
@@ -86,6 +94,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => run(&arguments),
         Command::Synthesize(arguments) => synthesize_command::run(&arguments),
         Command::Pack(arguments) => pack_command::run(&arguments),
+        Command::Subset(arguments) => subset_command::run(&arguments),
     })
 }
 

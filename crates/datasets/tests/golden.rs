@@ -144,7 +144,7 @@ fn draws_equal_numpys_to_the_bit() {
         num_classes: 100,
         class_names: vec![String::new(); 100],
     };
-    let source = DataSource { train: set.clone(), test: set, hash: String::new(), val_from: None };
+    let source = DataSource { train: set.clone(), test: set, hash: String::new(), val_from: None, kept: None };
     let spec = |meta_source| SplitSpec {
         imbalance_factor: 100.0,
         meta_source,

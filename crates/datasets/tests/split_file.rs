@@ -17,7 +17,7 @@ fn source() -> DataSource {
         num_classes: 10,
         class_names: vec![String::new(); 10],
     };
-    DataSource { train: set(60), test: set(6), hash: "0123".to_owned(), val_from: None }
+    DataSource { train: set(60), test: set(6), hash: "0123".to_owned(), val_from: None, kept: None }
 }
 
 /// The data part of a recipe with a few settings changed.

@@ -74,8 +74,13 @@ fn image_set(per_class: u64, seed: u64) -> ImageSet {
 }
 
 fn data(recipe: &Recipe) -> (Arc<ImageSet>, Split) {
-    let source =
-        DataSource { train: image_set(22, 0), test: image_set(2, 1), hash: "synthetic".into(), val_from: None };
+    let source = DataSource {
+        train: image_set(22, 0),
+        test: image_set(2, 1),
+        hash: "synthetic".into(),
+        val_from: None,
+        kept: None,
+    };
     let split = Split::draw(&recipe.data, &source).expect("every class keeps an image");
     (Arc::new(source.train), split)
 }

@@ -17,9 +17,10 @@ use longtail_artifact::cli::WithHint;
 
 use self::measure::{Effort, RowResult, Torch, Workers};
 use self::rows::{Row, Threads};
+use crate::binaries::{self, Gpus};
 use crate::cli::BenchArgs;
 use crate::setup::{self, Need};
-use crate::{binaries, workspace};
+use crate::workspace;
 
 const FULL_SECS: f64 = 30.0;
 const QUICK_SECS: f64 = 2.0;
@@ -35,7 +36,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         }
     };
     setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
-    let binaries = binaries::build(root, &["longtail-bench"], false)?;
+    let binaries = binaries::build(root, &["longtail-bench"], Gpus::No)?;
     let worker = binaries.path("bench-worker")?;
 
     let images = arguments.images.as_deref().map(workspace::absolute).transpose()?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::bytes::read_exact_size;
+use super::cifar100_subset;
 use super::locate::{self, CIFAR100};
 use crate::error::{DatasetError, FormatError};
 use crate::image_set::{DataSource, ImageSet};
@@ -34,19 +35,30 @@ const FINE_NAMES: &str = "apple aquarium_fish baby bear beaver bed bee beetle bi
 /// # Errors
 /// None of the folders to look in holds either; the Python version and other near misses are named.
 pub fn find(dir: Option<&Path>) -> Result<PathBuf, DatasetError> {
-    locate::find(&CIFAR100, dir, &[TRAIN.0, TEST.0])
+    locate::find(&CIFAR100, dir, &[TRAIN.0, TEST.0, cifar100_subset::FILE])
 }
 
-/// The two names.
-pub fn file_names() -> Vec<String> {
+/// The names of the files that are read: of the two, or of the subset that lies there without them.
+pub fn file_names(folder: &Path) -> Vec<String> {
+    if is_subset(folder) {
+        return vec![cifar100_subset::FILE.to_owned()];
+    }
     vec![TRAIN.0.to_owned(), TEST.0.to_owned()]
 }
 
-/// Reads `train.bin` and `test.bin` of `folder`.
+fn is_subset(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    has(cifar100_subset::FILE) && !has(TRAIN.0) && !has(TEST.0)
+}
+
+/// Reads `train.bin` and `test.bin` of `folder`, or the subset that lies there without them.
 ///
 /// # Errors
 /// A missing or unreadable file, a wrong size, a label out of range, a class without its 500 (100) images.
 pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
+    if is_subset(folder) {
+        return cifar100_subset::read(&folder.join(cifar100_subset::FILE));
+    }
     let mut hasher = blake3::Hasher::new();
     let mut load = |(name, records): (&str, usize)| -> Result<ImageSet, DatasetError> {
         let path = folder.join(name);
@@ -69,7 +81,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
     };
     let train = load(TRAIN)?;
     let test = load(TEST)?;
-    Ok(DataSource { train, test, hash: hasher.finalize().to_hex().to_string(), val_from: None })
+    Ok(DataSource { train, test, hash: hasher.finalize().to_hex().to_string(), val_from: None, kept: None })
 }
 
 /// Reads records of 3,074 bytes each: coarse label, fine label, 1,024 red, 1,024 green, 1,024 blue, row by row. The
@@ -107,15 +119,28 @@ pub fn parse(bytes: &[u8]) -> Result<ImageSet, FormatError> {
             images.extend_from_slice(&[red[pixel], green[pixel], blue[pixel]]);
         }
     }
-    Ok(ImageSet {
-        images: images.into(),
+    Ok(image_set(images, labels))
+}
+
+/// A set of CIFAR-100's images `(N, 32, 32, 3)` under their fine labels.
+pub(super) fn image_set(pixels: Vec<u8>, labels: Vec<u32>) -> ImageSet {
+    ImageSet {
+        images: pixels.into(),
         labels,
         height: SIDE,
         width: SIDE,
         channels: CHANNELS,
         num_classes: FINE_CLASSES as usize,
         class_names: FINE_NAMES.split_whitespace().map(str::to_owned).collect(),
-    })
+    }
+}
+
+/// Whether `set` is of CIFAR-100's form and has so many images.
+pub(super) fn is_whole(set: &ImageSet, images: usize) -> bool {
+    let form = (set.height, set.width, set.channels, set.num_classes);
+    form == (SIDE, SIDE, CHANNELS, FINE_CLASSES as usize)
+        && set.labels.len() == images
+        && set.images.pixels().len() == images * CHANNELS * PLANE
 }
 
 /// Whether the records begin with the labels that the official files begin with. `true` makes the official order

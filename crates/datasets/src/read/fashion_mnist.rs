@@ -99,6 +99,7 @@ pub fn read(folder: &Path) -> Result<DataSource, DatasetError> {
         test: image_set(test_images, &test_labels),
         hash: hasher.finalize().to_hex().to_string(),
         val_from: None,
+        kept: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod cifar100;
+pub mod cifar100_subset;
 mod fashion_mnist;
 pub mod idx;
 mod locate;
@@ -42,7 +43,7 @@ pub struct FileState {
 pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
     let names = match dataset {
         Dataset::FashionMnist => fashion_mnist::file_names(folder),
-        Dataset::Cifar100 => cifar100::file_names(),
+        Dataset::Cifar100 => cifar100::file_names(folder),
         _ => Vec::new(),
     };
     names

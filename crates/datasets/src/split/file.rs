@@ -168,5 +168,6 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
     if counts != split.class_counts {
         return Err(damaged(path, "`class_counts` are not the counts of `train`".to_owned()));
     }
+    split.check_kept(source)?;
     Ok(split)
 }

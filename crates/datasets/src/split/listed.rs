@@ -173,6 +173,7 @@ mod tests {
             test: set(vec![0, 0, 1, 1, 2, 2]),
             hash: "lists".to_owned(),
             val_from: Some(11),
+            kept: None,
         }
     }
 

@@ -94,7 +94,28 @@ impl Split {
         if recipe.dataset.is_photo_set() {
             return Self::draw_listed(&ListedSpec::new(recipe), source, skipped);
         }
-        Self::draw_spec(&SplitSpec::new(recipe), source)
+        let split = Self::draw_spec(&SplitSpec::new(recipe), source)?;
+        split.check_kept(source)?;
+        Ok(split)
+    }
+
+    /// Training images that the split names, each once, ascending.
+    pub fn training_images(&self) -> Vec<u32> {
+        let mut all = [self.train.as_slice(), &self.meta, &self.val].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Refuses a split with images that did not come along.
+    fn check_kept(&self, source: &DataSource) -> Result<(), DatasetError> {
+        let Some(kept) = &source.kept else { return Ok(()) };
+        let all = self.training_images();
+        let absent = all.iter().filter(|index| kept.binary_search(index).is_err()).count();
+        if absent == 0 {
+            return Ok(());
+        }
+        Err(DatasetError::Subset { absent, wanted: all.len(), kept: kept.len() })
     }
 
     /// Draws the split that `spec` describes from `source`.
@@ -220,7 +241,13 @@ mod tests {
             num_classes,
             class_names: (0..num_classes).map(|class| class.to_string()).collect(),
         };
-        DataSource { train: set(train_per_class), test: set(test_per_class), hash: "test".to_owned(), val_from: None }
+        DataSource {
+            train: set(train_per_class),
+            test: set(test_per_class),
+            hash: "test".to_owned(),
+            val_from: None,
+            kept: None,
+        }
     }
 
     fn spec(meta_source: MetaSource) -> SplitSpec {

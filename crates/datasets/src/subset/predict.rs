@@ -7,9 +7,10 @@ const SOLVE_EVERY: u32 = 16;
 /// How many pixels' worth of weight the images before have.
 const PRIOR: f32 = 600.0;
 /// What of the statistics of all images is kept from one image to the next.
-const KEEP: f32 = 0.998;
+const KEEP: f32 = 0.9995;
 
-/// Sums of products of the inputs with one another and with the target.
+/// Sums of products of the inputs with one another and with the target. The elimination reads only the diagonal
+/// and what is right of it; it begins rows at a multiple of four for the sake of vector instructions.
 #[derive(Clone)]
 struct Moments {
     inputs: [[f32; INPUTS]; INPUTS],
@@ -92,7 +93,7 @@ impl LeastSquares {
         }
     }
 
-    /// Solves the normal equations by an `L D Lᵀ` factorization; keeps the old weights where they have no solution.
+    /// Solves the normal equations by elimination; keeps the old weights where they have no solution.
     fn solve(&mut self) {
         self.until_solve = SOLVE_EVERY;
         let mut rows = self.prior.inputs;
@@ -112,8 +113,7 @@ impl LeastSquares {
             let inverse = 1.0 / pivot[k];
             for i in k + 1..INPUTS {
                 let factor = pivot[i] * inverse;
-                let from = k & !3;
-                for j in from..INPUTS {
+                for j in (i & !3)..INPUTS {
                     rows[i][j] -= factor * pivot[j];
                 }
                 right[i] -= factor * right[k];

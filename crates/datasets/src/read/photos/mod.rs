@@ -116,6 +116,7 @@ impl PhotoSource {
             test: set(&self.test_root, &[&self.test]),
             hash: self.hash,
             val_from: Some(val_from),
+            kept: None,
         }
     }
 }

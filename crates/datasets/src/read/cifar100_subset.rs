@@ -1,0 +1,233 @@
+//! Part of CIFAR-100 in one small file, to be carried to another machine: the training images that some recipes draw, and all test
+//! images, losslessly compressed; all labels, so that every draw comes out as from the whole set.
+//!
+//! `magic | length of the header, u32 | header, JSON | kept, a bit an image | train labels, u8 | test labels, u8 | train pixels | test
+//! pixels | BLAKE3 of all before`. Pixels are [`crate::subset`]'s, in streams of [`STREAM`] images, so that all cores work on them.
+
+use std::path::Path;
+
+use longtail_artifact::write_atomic;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::cifar100::{image_set, is_whole};
+use super::locate::CIFAR100;
+use crate::error::{DatasetError, FormatError};
+use crate::image_set::DataSource;
+use crate::subset::{compress, decompress};
+
+/// The file's name in a folder of CIFAR-100.
+pub const FILE: &str = "cifar100.subset";
+
+const MAGIC: &[u8; 8] = b"LTSUBST\x01";
+const HASH: usize = 32;
+const SHAPE: (usize, usize, usize) = (32, 32, 3);
+const IMAGE: usize = 32 * 32 * 3;
+const TRAIN: usize = 50_000;
+const TEST: usize = 10_000;
+/// Images of a stream: each begins without statistics, which costs 0.4 % of its bytes.
+const STREAM: usize = 2048;
+/// Longer headers are damage.
+const LONGEST_HEADER: usize = 1 << 12;
+
+/// What the file says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    /// [`DataSource::hash`] of the whole data set: splits and keys are those of a run from it.
+    data_hash: String,
+    /// Of each stream.
+    train_bytes: Vec<usize>,
+    test_bytes: Vec<usize>,
+}
+
+/// The streams of some images, and how long each is.
+fn streams(pixels: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let streams: Vec<Vec<u8>> = pixels.par_chunks(STREAM * IMAGE).map(|images| compress(images, SHAPE)).collect();
+    (streams.concat(), streams.iter().map(Vec::len).collect())
+}
+
+/// The way back.
+fn images(mut bytes: &[u8], lengths: &[usize], count: usize) -> Result<Vec<u8>, String> {
+    let mut streams = Vec::new();
+    for (stream, &length) in lengths.iter().enumerate() {
+        let (here, rest) = bytes.split_at_checked(length).ok_or("a stream is longer than the file")?;
+        streams.push((here, count.saturating_sub(stream * STREAM).min(STREAM)));
+        bytes = rest;
+    }
+    let made: Result<Vec<Vec<u8>>, _> =
+        streams.into_par_iter().map(|(bytes, count)| decompress(bytes, count, SHAPE)).collect();
+    let pixels = made.map_err(|error| error.to_string())?.concat();
+    if pixels.len() == count * IMAGE { Ok(pixels) } else { Err(format!("{count} images are not in its streams")) }
+}
+
+/// Writes the training images `kept` (ascending positions) and all test images of the whole data set `source`; the file's bytes.
+///
+/// # Errors
+/// A source that is not the whole of CIFAR-100; a file that cannot be written.
+pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, DatasetError> {
+    let is_whole = source.kept.is_none() && is_whole(&source.train, TRAIN) && is_whole(&source.test, TEST);
+    if !is_whole || !kept.is_sorted_by(|a, b| a < b) || kept.last().is_some_and(|&last| last as usize >= TRAIN) {
+        let problem = "it is made from the whole of CIFAR-100, and from images that are there".to_owned();
+        return Err(DatasetError::Config { what: "subset", problem });
+    }
+    let pixels = source.train.images.pixels();
+    let chosen: Vec<u8> = kept.iter().flat_map(|&index| &pixels[index as usize * IMAGE..][..IMAGE]).copied().collect();
+    let ((train, train_bytes), (test, test_bytes)) = (streams(&chosen), streams(source.test.images.pixels()));
+    let header = Header { data_hash: source.hash.clone(), train_bytes, test_bytes };
+    let header = serde_json::to_vec(&header).expect("strings and numbers are JSON");
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    bytes.extend(header);
+    let mut mask = vec![0u8; TRAIN / 8];
+    kept.iter().for_each(|&index| mask[index as usize / 8] |= 1 << (index % 8));
+    bytes.extend(mask);
+    bytes.extend(source.train.labels.iter().chain(&source.test.labels).map(|&label| label as u8));
+    bytes.extend(train);
+    bytes.extend(test);
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    write_atomic(path, &bytes)?;
+    Ok(bytes.len())
+}
+
+/// Reads such a file: all labels, the pixels that it has, and zeros for the others.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, or is none of these.
+pub fn read(path: &Path) -> Result<DataSource, DatasetError> {
+    let damaged = |problem: String| DatasetError::Pack {
+        path: path.to_owned(),
+        problem: format!("is damaged: {problem}"),
+        hint: format!("copy it again, or make it again; the whole data set: {}", CIFAR100.hint),
+    };
+    let bytes = std::fs::read(path).map_err(|error| damaged(error.to_string()))?;
+    let (content, hash) = bytes
+        .len()
+        .checked_sub(HASH)
+        .filter(|&end| end >= MAGIC.len() + 4 && bytes.starts_with(MAGIC))
+        .map(|end| bytes.split_at(end))
+        .ok_or_else(|| damaged("it does not begin as a subset of CIFAR-100 does".to_owned()))?;
+    if blake3::hash(content).as_bytes()[..] != *hash {
+        return Err(damaged("its bytes do not have the hash that they had".to_owned()));
+    }
+    let parts = Parts::of(&content[MAGIC.len()..]).ok_or_else(|| damaged("its parts do not fit".to_owned()))?;
+    let kept: Vec<u32> =
+        (0..TRAIN as u32).filter(|index| parts.mask[*index as usize / 8] >> (index % 8) & 1 == 1).collect();
+    let train = images(parts.train, &parts.header.train_bytes, kept.len()).map_err(damaged)?;
+    let test = images(parts.test, &parts.header.test_bytes, TEST).map_err(damaged)?;
+    let mut pixels = vec![0u8; TRAIN * IMAGE];
+    for (&index, image) in kept.iter().zip(train.chunks_exact(IMAGE)) {
+        pixels[index as usize * IMAGE..][..IMAGE].copy_from_slice(image);
+    }
+    let set = |pixels: Vec<u8>, labels: &[u8]| {
+        let set = image_set(pixels, labels.iter().map(|&label| u32::from(label)).collect());
+        set.check_class_counts((labels.len() / 100) as u32)?;
+        Ok(set)
+    };
+    let wrong = |problem: FormatError| damaged(problem.to_string());
+    Ok(DataSource {
+        train: set(pixels, parts.train_labels).map_err(wrong)?,
+        test: set(test, parts.test_labels).map_err(wrong)?,
+        hash: parts.header.data_hash,
+        val_from: None,
+        kept: Some(kept),
+    })
+}
+
+/// A file's parts.
+struct Parts<'a> {
+    header: Header,
+    mask: &'a [u8],
+    train_labels: &'a [u8],
+    test_labels: &'a [u8],
+    train: &'a [u8],
+    test: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Nothing where lengths do not fit.
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (header, rest) = rest.split_at_checked(length).filter(|_| length <= LONGEST_HEADER)?;
+        let header: Header = serde_json::from_slice(header).ok()?;
+        let (mask, rest) = rest.split_at_checked(TRAIN / 8)?;
+        let (train_labels, rest) = rest.split_at_checked(TRAIN)?;
+        let (test_labels, rest) = rest.split_at_checked(TEST)?;
+        let length = |bytes: &[usize]| bytes.iter().try_fold(0usize, |sum, &bytes| sum.checked_add(bytes));
+        let (train, test) = rest.split_at_checked(length(&header.train_bytes)?)?;
+        (length(&header.test_bytes)? == test.len()).then_some(Self {
+            header,
+            mask,
+            train_labels,
+            test_labels,
+            train,
+            test,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::split::Split;
+    use longtail_recipe::{DataRecipe, read_str};
+
+    /// As many images as CIFAR-100 has, each of one colour but for a pixel.
+    fn whole() -> DataSource {
+        let set = |count: usize| {
+            let labels: Vec<u32> = (0..count as u32).map(|index| index % 100).collect();
+            let pixels = (0..count * IMAGE)
+                .map(|at| if at % IMAGE == 7 { (at / IMAGE % 251) as u8 } else { (at / IMAGE / 251) as u8 })
+                .collect();
+            image_set(pixels, labels)
+        };
+        DataSource { train: set(TRAIN), test: set(TEST), hash: "ab12".to_owned(), val_from: None, kept: None }
+    }
+
+    fn data(factor: u32) -> DataRecipe {
+        let text = format!(
+            "data: {{dataset: cifar100, imbalance_factor: {factor}, max_per_class: 100, meta_per_class: 2}}\nrepresentations: {{ce: {{method: {{ce: {{}}}}}}}}\n\
+             classifiers: {{joint: {{joint: {{}}}}}}\n"
+        );
+        read_str(&text, "subset", &[]).expect("the recipe is valid").data
+    }
+
+    #[test]
+    fn what_is_drawn_from_a_subset_is_what_is_drawn_from_the_whole() {
+        let (folder, source) = (tempfile::tempdir().expect("a folder"), whole());
+        let kept = Split::draw(&data(10), &source).expect("drawable").training_images();
+        let path = folder.path().join(FILE);
+        write(&path, &source, &kept).expect("writable");
+        let found = super::super::cifar100::read(folder.path()).expect("just written");
+        assert_eq!((found.hash.as_str(), found.kept.as_deref()), ("ab12", Some(kept.as_slice())));
+        assert!(found.test == source.test && found.train.labels == source.train.labels);
+        for &index in &kept {
+            let at = index as usize * IMAGE..(index as usize + 1) * IMAGE;
+            assert_eq!(found.train.images.pixels()[at.clone()], source.train.images.pixels()[at]);
+        }
+        // The draws are nested: a subset for factor 10 serves 50 and 100 too.
+        for factor in [10, 50, 100] {
+            let drawn = Split::draw(&data(factor), &found).expect("every image came along");
+            assert_eq!(drawn, Split::draw(&data(factor), &source).expect("drawable"));
+        }
+        let error = Split::draw(&data(2), &found).expect_err("not all images came along");
+        assert!(error.to_string().contains("are not in the subset"), "{error}");
+        assert!(error.hint().expect("a hint").contains("--data DIR"));
+
+        let good = std::fs::read(&path).expect("there");
+        for (cut, flip) in [(good.len() - 1, None), (40, None), (3, None), (good.len(), Some(good.len() / 2))] {
+            let mut bytes = good[..cut].to_vec();
+            if let Some(at) = flip {
+                bytes[at] ^= 1;
+            }
+            std::fs::write(&path, bytes).expect("writable");
+            let error = read(&path).expect_err("damaged");
+            assert!(error.hint().is_some_and(|hint| hint.contains("copy it again")), "{error}");
+        }
+        for kept in [&[5, 0][..], &[3, 3], &[50_000]] {
+            assert!(write(&path, &source, kept).is_err(), "{kept:?}");
+        }
+    }
+}

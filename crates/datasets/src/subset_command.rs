@@ -1,0 +1,75 @@
+//! `datasets subset`: its arguments, and what it says.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use longtail_artifact::cli::WithHint;
+use longtail_artifact::init_threads;
+use longtail_datasets::read::{self, cifar100_subset};
+use longtail_datasets::{DatasetError, Split};
+use longtail_recipe::Dataset;
+use serde_json::json;
+
+#[derive(Args)]
+pub struct SubsetArgs {
+    /// A recipe's file; the subset holds the training images of all of them (may be repeated)
+    #[arg(long, value_name = "FILE", required = true)]
+    recipe: Vec<PathBuf>,
+    /// The folder with the whole data set
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The folder for the file, which is called cifar100.subset
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Threads; all cores if left out. Changes no byte
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
+    init_threads(arguments.threads)?;
+    let mut recipes = Vec::new();
+    for file in &arguments.recipe {
+        let data = longtail_recipe::read(file, &[])?.data;
+        if data.dataset != Dataset::Cifar100 {
+            return Err(anyhow!(
+                "`{}` trains on {}, and subsets are made of CIFAR-100 alone",
+                file.display(),
+                data.dataset.name()
+            ))
+            .hint(
+                "Fashion-MNIST is small as it is; photographs are copied, or made smaller by `cargo xtask data pack`",
+            );
+        }
+        recipes.push(data);
+    }
+    let source = read::load(Dataset::Cifar100, arguments.data.as_deref()).map_err(DatasetError::explained)?;
+    let mut kept = Vec::new();
+    for data in &recipes {
+        kept.extend(Split::draw(data, &source).map_err(DatasetError::explained)?.training_images());
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
+    let path = arguments.out.join(cifar100_subset::FILE);
+    let bytes = cifar100_subset::write(&path, &source, &kept)
+        .map_err(DatasetError::explained)
+        .with_context(|| format!("cannot make `{}`", path.display()))?;
+    if arguments.json {
+        println!("{}", json!({"file": path, "bytes": bytes, "train": kept.len(), "test": source.test.len()}));
+    } else {
+        println!(
+            "{}: {} training and {} test images in {:.1} MB",
+            path.display(),
+            kept.len(),
+            source.test.len(),
+            bytes as f64 / 1e6
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

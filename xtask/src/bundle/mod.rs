@@ -1,0 +1,238 @@
+//! `bundle`: programs, recipes and data in one folder that runs on a machine with neither Rust nor a network.
+
+mod libraries;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, anyhow};
+use longtail_artifact::cli::{WithHint, disk};
+use longtail_recipe::Dataset;
+use serde_json::json;
+
+use crate::binaries::{self, Gpus};
+use crate::child::{self, Stdout};
+use crate::cli::{BundleArgs, BundleFeature};
+use crate::setup::{self, Need};
+use crate::{cuda, workspace};
+
+/// Starts a bundle; a POSIX shell is all that it needs.
+const RUN: &str = include_str!("run.sh");
+/// What `run.sh` passes on where nothing was said.
+const DEVICES: [(Option<BundleFeature>, &str); 3] =
+    [(None, "cpu"), (Some(BundleFeature::Cuda), "cuda"), (Some(BundleFeature::Cudnn), "cuda")];
+
+/// Makes the bundle, beside its place first.
+///
+/// # Errors
+/// An unknown recipe, a place that is taken, a build that fails, data that is not there.
+pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
+    longtail_artifact::cli::install_interrupt_handler();
+    let out = workspace::absolute(&arguments.out)?;
+    refuse_taken(&out, arguments.force)?;
+    let files: Vec<PathBuf> =
+        arguments.recipe.iter().map(|name| workspace::recipe_file(root, name)).collect::<Result<_>>()?;
+    let recipes = files.iter().map(|file| workspace::read_recipe(file, &[], None)).collect::<Result<Vec<_>>>()?;
+    let compressor = Compressor::find()?;
+    setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
+    let gpus = match arguments.features {
+        None => Gpus::No,
+        Some(feature) => {
+            cuda::require_compiler()?;
+            if feature == BundleFeature::Cudnn { Gpus::Cudnn } else { Gpus::Cuda }
+        }
+    };
+    let packages: Vec<&str> = binaries::ALL.into_iter().chain(["xtask"]).collect();
+    let programs = binaries::build(root, &packages, gpus)?;
+
+    let part = out.with_extension("part");
+    if part.exists() {
+        fs_err::remove_dir_all(&part)?; // of a bundle that was not finished
+    }
+    for folder in ["bin", "lib", "pipelines", "data"] {
+        fs_err::create_dir_all(part.join(folder))?;
+    }
+    let names: Vec<&str> = packages.iter().map(|package| package.trim_start_matches("longtail-")).collect();
+    for name in &names {
+        eprintln!("packing {name} …");
+        let copy = part.join("bin").join(name);
+        fs_err::copy(programs.path(name)?, &copy)?;
+        strip(&copy);
+        compressor.compress(&copy)?;
+    }
+    for (name, library) in libraries::carried(programs.path("classifier")?)? {
+        eprintln!("packing {name} …");
+        let copy = part.join("lib").join(&name);
+        fs_err::copy(&library, &copy)?;
+        compressor.compress(&copy)?;
+    }
+    for file in &files {
+        let name = file.file_name().context("a recipe is a file")?;
+        fs_err::copy(file, part.join("pipelines").join(name))?;
+    }
+    let datasets: Vec<Dataset> = recipes.iter().map(|recipe| recipe.data.dataset).collect();
+    pack_data(root, arguments, (&files, &datasets), programs.path("datasets")?, &part)?;
+    write_run(&part, arguments, &files)?;
+    if out.exists() {
+        fs_err::remove_dir_all(&out)?; // --force, or empty
+    }
+    fs_err::rename(&part, &out)?;
+    tell(&out, arguments)
+}
+
+/// A folder that is there and holds something is replaced only if that is asked for, and only if it is a bundle.
+fn refuse_taken(out: &Path, force: bool) -> Result<()> {
+    let entries = match fs_err::read_dir(out) {
+        Ok(entries) => entries.count(),
+        Err(_) if !out.exists() => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if entries == 0 || force && out.join(workspace::BUNDLE_FILE).is_file() {
+        return Ok(());
+    }
+    let what = format!("`{}` is not empty", out.display());
+    if force {
+        return Err(anyhow!("{what}, and holds no bundle")).hint("name another folder with -o");
+    }
+    Err(anyhow!("{what}")).hint("name another folder with -o, or replace the bundle in it with --force")
+}
+
+/// Fashion-MNIST as it is; of CIFAR-100 what the recipes draw. Photographs stay where they are.
+fn pack_data(
+    root: &Path,
+    arguments: &BundleArgs,
+    (files, datasets): (&[PathBuf], &[Dataset]),
+    program: &Path,
+    part: &Path,
+) -> Result<()> {
+    if datasets.contains(&Dataset::FashionMnist) {
+        let (from, to) = (root.join("data/fashion-mnist"), part.join("data/fashion-mnist"));
+        fs_err::create_dir_all(&to)?;
+        for entry in fs_err::read_dir(&from)? {
+            let path = entry?.path();
+            fs_err::copy(&path, to.join(path.file_name().context("an entry has a name")?))?;
+        }
+    }
+    let of_cifar: Vec<&PathBuf> = files
+        .iter()
+        .zip(datasets)
+        .filter(|(_, dataset)| **dataset == Dataset::Cifar100)
+        .map(|(file, _)| file)
+        .collect();
+    if !of_cifar.is_empty() {
+        eprintln!("packing CIFAR-100 (half a minute or so) …");
+        let mut words = vec!["subset".into(), "--out".into(), part.join("data/cifar100").into()];
+        for file in of_cifar {
+            words.extend(["--recipe".into(), file.into()]);
+        }
+        if let Some(data) = &arguments.data {
+            words.extend(["--data".into(), workspace::absolute(data)?.into()]);
+        }
+        if child::run(root, program, &words, Stdout::ToStderr)? != 0 {
+            return Err(anyhow!("the images cannot be packed")).hint("its reason stands above");
+        }
+    }
+    for dataset in datasets.iter().filter(|dataset| dataset.is_photo_set()) {
+        eprintln!("note: {} is not carried: give run.sh its folder there with --data DIR", dataset.name());
+    }
+    Ok(())
+}
+
+fn write_run(part: &Path, arguments: &BundleArgs, files: &[PathBuf]) -> Result<()> {
+    let names: Vec<String> =
+        files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
+    let device =
+        DEVICES.iter().find(|(features, _)| *features == arguments.features).map_or("cpu", |(_, device)| device);
+    let text = RUN.replace("@RECIPES@", &names.join(" ")).replace("@DEVICE@", device);
+    let path = part.join("run.sh");
+    fs_err::write(&path, text)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let description = json!({
+        "format": 1, "longtail": env!("CARGO_PKG_VERSION"), "recipes": names, "device": device,
+        "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+    });
+    fs_err::write(part.join(workspace::BUNDLE_FILE), serde_json::to_string_pretty(&description)?)?;
+    Ok(())
+}
+
+/// Takes symbols off where the tool is there; larger programs run as well.
+fn strip(program: &Path) {
+    let _ = Command::new("strip").arg(program).stdin(Stdio::null()).stderr(Stdio::null()).status();
+}
+
+/// What makes files small, and what undoes it there: `run.sh` knows both.
+struct Compressor(&'static str);
+
+impl Compressor {
+    fn find() -> Result<Self> {
+        let answers = |name: &&str| {
+            let command = Command::new(name).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+            command.is_ok_and(|status| status.success())
+        };
+        ["xz", "gzip"]
+            .into_iter()
+            .find(answers)
+            .map(Self)
+            .context("neither `xz` nor `gzip` answers, and programs are to be packed small")
+            .hint("install xz-utils")
+    }
+
+    /// `FILE` becomes `FILE.xz` (or `.gz`).
+    fn compress(&self, file: &Path) -> Result<()> {
+        let done = child::run_tool(Command::new(self.0).arg("-9").arg("-f").arg(file))?;
+        if done { Ok(()) } else { Err(anyhow!("`{} {}` failed", self.0, file.display())) }
+    }
+}
+
+fn tell(out: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
+    let (bytes, files) = size(out)?;
+    if arguments.json {
+        println!("{}", json!({"folder": out, "bytes": bytes, "files": files}));
+    } else {
+        println!("{}: {} in {files} files", out.display(), disk::human(bytes));
+        println!("there: sh run.sh --help");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Bytes and files below a folder.
+fn size(folder: &Path) -> Result<(u64, usize)> {
+    let (mut bytes, mut files) = (0, 0);
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let (more, below) = size(&entry.path())?;
+            (bytes, files) = (bytes + more, files + below);
+        } else {
+            (bytes, files) = (bytes + entry.metadata()?.len(), files + 1);
+        }
+    }
+    Ok((bytes, files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_folder_or_another_bundle_makes_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("bundle");
+        assert!(refuse_taken(&out, false).is_ok(), "a new one");
+        std::fs::create_dir(&out).expect("writable");
+        assert!(refuse_taken(&out, false).is_ok(), "an empty one");
+        std::fs::write(out.join("thesis.tex"), "").expect("writable");
+        assert!(refuse_taken(&out, false).is_err() && refuse_taken(&out, true).is_err(), "someone's");
+        std::fs::write(out.join(workspace::BUNDLE_FILE), "{}").expect("writable");
+        assert!(refuse_taken(&out, false).is_err() && refuse_taken(&out, true).is_ok(), "an older bundle");
+    }
+
+    #[test]
+    fn run_sh_has_its_two_places() {
+        assert_eq!((RUN.matches("@RECIPES@").count(), RUN.matches("@DEVICE@").count()), (1, 1));
+    }
+}

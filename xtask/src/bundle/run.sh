@@ -1,0 +1,137 @@
+#!/bin/sh
+# Runs the recipes of this bundle. Made by `cargo xtask bundle`; needs neither Rust nor a network.
+# Exit codes: those of `cargo xtask reproduce`; 2 also where this machine lacks something, which is said first.
+set -u
+recipes="@RECIPES@"
+device="@DEVICE@"
+
+help() {
+    cat <<EOF
+Usage: sh run.sh [RECIPE] [ARGUMENTS of cargo xtask reproduce]
+
+Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise.
+
+Examples:
+  sh run.sh --check                            says what this machine lacks, and stops
+  sh run.sh --dry-run                          the plan
+  sh run.sh RECIPE --seeds 3 --runs /fast/runs
+  sh run.sh RECIPE --set representation_defaults.cuda_precision=tf32
+
+Results come to runs/ below this folder unless --runs names another. A run that was stopped goes on where it was.
+EOF
+}
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
+recipe=""
+check_only=no
+data_given=no
+asked=""
+previous=""
+for word in "$@"; do
+    case $word in
+    -h | --help) help; exit 0 ;;
+    --check) check_only=yes ;;
+    --data | --data=*) data_given=yes ;;
+    --device=*) asked=${word#--device=} ;;
+    esac
+    [ "$previous" = --device ] && asked=$word
+    previous=$word
+done
+for known in $recipes; do
+    [ "${1-}" = "$known" ] && recipe=$known
+done
+if [ -n "$recipe" ]; then shift; else recipe=${recipes%% *}; fi
+case ${1-} in
+"" | -*) ;;
+*) echo "error: no recipe called \`$1\` in this bundle: $recipes" >&2; exit 2 ;;
+esac
+[ -n "$asked" ] && device=$asked
+
+missing=0
+lack() {
+    missing=$((missing + 1))
+    echo "missing: $1" >&2
+    echo "   hint: $2" >&2
+}
+
+if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+    lack "Linux on x86-64 (this is $(uname -s) on $(uname -m))" "the programs of this bundle were built for that alone"
+    exit 2
+fi
+
+# 1. Programs and libraries, unpacked once.
+unpack() {
+    if command -v "$1" >/dev/null 2>&1; then
+        "$1" -dc "$2" >"$3.part"
+    elif command -v python3 >/dev/null 2>&1; then
+        python3 -c 'import sys, shutil, lzma, gzip
+opened = (lzma if sys.argv[1] == "xz" else gzip).open(sys.argv[2])
+shutil.copyfileobj(opened, open(sys.argv[3], "wb"))' "$1" "$2" "$3.part"
+    else
+        return 1
+    fi && chmod +x "$3.part" && mv "$3.part" "$3"
+}
+for packed in "$here"/bin/*.xz "$here"/bin/*.gz "$here"/lib/*.xz "$here"/lib/*.gz; do
+    [ -f "$packed" ] || continue
+    tool=xz
+    [ "${packed%.gz}" != "$packed" ] && tool=gzip
+    plain=${packed%.*}
+    if [ ! -f "$plain" ] && ! unpack "$tool" "$packed" "$plain"; then
+        lack "a way to unpack $packed" "install $tool or python3, or make room on the disk"
+        exit 2
+    fi
+done
+
+# 2. Libraries: those of this bundle, of the CUDA toolkit, and of Python's wheels.
+libraries="$here/lib"
+for folder in /usr/local/cuda/lib64 /usr/local/cuda-*/lib64 /usr/lib/x86_64-linux-gnu/nvidia/current; do
+    [ -d "$folder" ] && libraries="$libraries:$folder"
+done
+if command -v python3 >/dev/null 2>&1; then
+    wheels=$(python3 -c 'import glob, site, sys
+roots = site.getsitepackages() + [site.getusersitepackages()] + sys.path
+print(":".join(sorted({found for root in roots if root for found in glob.glob(root + "/nvidia/*/lib")})))' 2>/dev/null)
+    [ -n "$wheels" ] && libraries="$libraries:$wheels"
+fi
+LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export LD_LIBRARY_PATH
+
+# 3. What is missing, all of it at once.
+absent=""
+for program in representation features classifier datasets report xtask; do
+    said=$(ldd "$here/bin/$program" 2>&1)
+    absent="$absent
+$(printf '%s\n' "$said" | sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' -e "s/.*\(version .GLIBC[A-Z_0-9.]*' not found\).*/\1/p")"
+done
+for name in $(printf '%s\n' "$absent" | sed "s/^version .\(GLIBC[A-Z_0-9.]*\). not found/\1/" | sort -u); do
+    case $name in
+    libcuda.so.1) lack "NVIDIA's driver (libcuda.so.1)" "install the driver of the GPU; in a container, start it with --gpus all" ;;
+    libcublas*) lack "$name" "install the CUDA toolkit of that major version, or \`pip install nvidia-cublas\`" ;;
+    libcudnn*) lack "$name" "install cuDNN 9 for that CUDA, or \`pip install nvidia-cudnn-cu13\` (or -cu12)" ;;
+    GLIBC*) lack "the C library: $name" "a newer system is needed, or a bundle that was made on an older one" ;;
+    *) lack "$name" "install the package that holds it" ;;
+    esac
+done
+case $device in
+cuda*)
+    if [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ]; then
+        lack "a GPU that this machine shows (/dev/nvidiactl)" "in a container, start it with --gpus all; \`--device cpu\` needs none"
+    fi
+    ;;
+esac
+if [ "$missing" -gt 0 ]; then
+    echo "error: $missing missing; nothing was run" >&2
+    exit 2
+fi
+if [ "$check_only" = yes ]; then
+    echo "nothing is missing"
+    exit 0
+fi
+
+# 4. The recipe.
+cd "$here" || exit 2
+LONGTAIL_BINARIES="$here/bin"
+export LONGTAIL_BINARIES
+[ "$data_given" = no ] && [ -d "$here/data/cifar100" ] && set -- "$@" --data "$here/data"
+[ -z "$asked" ] && set -- "$@" --device "$device"
+exec "$here/bin/xtask" reproduce "$recipe" "$@"
