@@ -2,7 +2,8 @@
 
     python torch_worker.py THREADS channels-last|contiguous
 
-It reads a line and answers with one; the words are those of src/main.rs beside it. Needs torch, and no graphics card.
+It reads a line and answers with one; the words are those of src/main.rs beside it. Needs torch, and a graphics card for cases
+with device=cuda alone.
 """
 
 import math
@@ -38,10 +39,28 @@ def process_bytes(field):
     return None
 
 
+ON_GPU = False
+
+
 def timed(work):
+    """Seconds until the work is done, not until it has been asked for."""
+    if ON_GPU:
+        torch.cuda.synchronize()
     began = time.perf_counter()
     work()
+    if ON_GPU:
+        torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def use_device(device, precision):
+    global ON_GPU
+    if device != "cpu" and not torch.cuda.is_available():
+        raise Absent("torch sees no GPU")
+    ON_GPU = device != "cpu"
+    torch.set_default_device(device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
 
 
 # --- kernels
@@ -186,8 +205,9 @@ def labelled_images(batch, size, classes, layout):
     return images, torch.arange(batch) % classes
 
 
-def step(net, batch, size, classes, layout, features):
+def step(net, batch, size, classes, layout, features, compile=0):
     model = network(net, classes, layout)
+    model = torch.compile(model) if compile else model
     images, labels = labelled_images(batch, size, classes, layout)
     optimizer = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
 
@@ -199,13 +219,14 @@ def step(net, batch, size, classes, layout, features):
     return lambda: timed(work)
 
 
-def infer(net, batch, size, classes, layout, features):
+def infer(net, batch, size, classes, layout, features, compile=0):
     model = network(net, classes, layout).eval()
     images, _ = labelled_images(batch, size, classes, layout)
+    made = torch.compile(model.features) if compile else model.features
 
     def repetition():
         with torch.inference_mode():
-            return timed(lambda: model.features(images))
+            return timed(lambda: made(images))
 
     return repetition
 
@@ -223,9 +244,11 @@ class MetaNetwork(nn.Module):
         return prototypes + self.layers(prototypes)
 
 
-def mpcl(net, batch, size, classes, layout, features):
+def mpcl(net, batch, size, classes, layout, features, compile=0):
     """The bi-level step by second-order autograd: a virtual step that keeps its graph, the meta loss through it to the
     meta-network, then the real step."""
+    if compile:
+        raise Absent("torch.compile has no second-order gradients")
     temperature, weight = 0.07, 0.5
     model = network(net, classes, layout)
     meta = MetaNetwork(features)
@@ -374,6 +397,7 @@ def read_case(line, layout):
     _, kind, *words = line.split()
     values = dict(word.split("=", 1) for word in words)
     values = {name: int(value) if value.isdigit() else value for name, value in values.items()}
+    use_device(values.pop("device", "cpu"), values.pop("precision", "f32"))
     if kind.startswith("conv-"):
         repetition = convolution(kind, layout=layout, **values)
     elif kind.startswith("norm-"):
@@ -406,7 +430,8 @@ def main():
             repetition = None  # the memory of the last case, before that of the next
             try:
                 repetition, times, secs = read_case(rest, layout)
-                answer = f"ready {secs:.9f} {label}"
+                compiled = " compiled" if "compile=1" in rest else ""
+                answer = f"ready {secs:.9f} {label}{compiled}"
             except Absent as reason:
                 answer = f"absent {reason}"
         elif verb == "go":

@@ -40,6 +40,11 @@ impl Case {
         word.parse().with_context(|| format!("`{name}={word}` is not a whole number"))
     }
 
+    /// Whether it is to run on a GPU.
+    pub fn is_on_gpu(&self) -> bool {
+        self.values.get("device").is_some_and(|device| device == "cuda")
+    }
+
     /// A number that may be left out.
     pub fn number_or(&self, name: &str, otherwise: usize) -> Result<usize> {
         if self.values.contains_key(name) { self.number(name) } else { Ok(otherwise) }

@@ -1,12 +1,16 @@
 //! Our networks: a training step, plain or bi-level, and the features of a batch.
 
+use std::rc::Rc;
+
 use anyhow::{Context, Result};
 use longtail_backbone::{Architecture, ImageShape};
-use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
+use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer};
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
 use longtail_representation::passes::MicroBatch;
 use longtail_representation::prototypes::PrototypeSettings;
+use longtail_representation::stage::open_gpu;
 use longtail_representation::{Model, RepresentationError};
 use longtail_training::{AdamSettings, ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
 
@@ -57,11 +61,47 @@ pub fn step(case: &Case) -> Result<Repetition> {
     let train = batch(case, "bench/images")?;
     let mut meter = EpochMeter::default();
     let mut steps = 0;
+    if case.is_on_gpu() {
+        let mut trainer = trainer(case, &model, &optimizer, &method)?;
+        return Ok(Box::new(move || {
+            let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
+            steps += 1;
+            timed(|| {
+                trainer.step(&train, &at, &mut meter)?;
+                trainer.finish(&mut meter) // waits for the device
+            })
+        }));
+    }
     Ok(Box::new(move || {
         let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
         steps += 1;
         timed(|| method.step(&mut model, &mut optimizer, &train, &at, &mut meter))
     }))
+}
+
+/// The same on a GPU.
+fn trainer(
+    case: &Case,
+    model: &Model<f32>,
+    optimizer: &Sgd<f32>,
+    method: &Mpcl<f32>,
+) -> Result<Box<dyn DeviceTrainer>> {
+    let settings = method.settings();
+    let plan = DevicePlan {
+        loss: settings.loss.clone(),
+        prototypes: settings.prototypes.clone(),
+        mpcl: Some(settings.clone()),
+        meta: Some(Rc::new(OneBatch(batch(case, "bench/meta-images")?))),
+        sgd: optimizer.settings(),
+        decays: None,
+    };
+    let precision = match case.word("precision")? {
+        "tf32" => CudaPrecision::Tf32,
+        _ => CudaPrecision::F32,
+    };
+    let mut trainer = open_gpu(0, model, plan, precision).map_err(|error| Absent(error.to_string()))?;
+    trainer.load(model, optimizer, method)?;
+    Ok(trainer)
 }
 
 fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> MpclSettings {
@@ -103,8 +143,38 @@ pub fn infer(case: &Case) -> Result<Repetition> {
     let images = batch(case, "bench/images")?.images;
     let mut features = vec![0f32; n * model.network.feature_dim()];
     let backbone = model.backbone_len();
+    if case.is_on_gpu() {
+        return gpu_infer(case, &model, images, n);
+    }
     Ok(Box::new(move || {
         let Model { network, weights, running, .. } = &mut model;
         timed(|| network.infer(&weights[..backbone], running, &images, n, &mut features)).context("inference")
     }))
+}
+
+#[cfg(feature = "cuda")]
+fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Result<Repetition> {
+    use longtail_backbone::gpu::GpuNetwork;
+    use longtail_ops::gpu::{Cuda, CudaSettings, GpuVec};
+    let tf32 = case.word("precision")? == "tf32";
+    let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
+    let mut network = GpuNetwork::new(driver, &model.network.architecture(), model.network.image())?;
+    let params = network.upload_params(model.backbone_weights())?;
+    let mut running = GpuVec::of(network.driver(), &model.running)?;
+    // The images lie there, as they do on the other side.
+    let images = GpuVec::of(network.driver(), &images)?;
+    let mut features = GpuVec::zeros(network.driver(), n * network.feature_dim())?;
+    Ok(Box::new(move || {
+        timed(|| {
+            network.infer(params.view(), running.view_mut(), images.view(), n, features.view_mut())?;
+            let last = features.view().part(0..1).to_vec(network.driver())?; // waits for the device
+            anyhow::ensure!(last[0].is_finite(), "a feature is {}", last[0]);
+            Ok(())
+        })
+    }))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu_infer(_: &Case, _: &Model<f32>, _: Vec<f32>, _: usize) -> Result<Repetition> {
+    Err(Absent("this build has no CUDA".to_owned()).into())
 }

@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use crate::root;
 
 /// All packages with a binary, in one command: one set of packages means one choice of dependency features.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "xtask",
+    "longtail-bench",
     "longtail-datasets",
     "longtail-representation",
     "longtail-features",
@@ -20,7 +21,8 @@ const PACKAGES: [&str; 6] = [
 /// Tells xtask to take the binaries of a folder.
 pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
-/// The path of one binary: `xtask`, `datasets`, `representation`, `features`, `classifier` or `report`.
+/// The path of one binary: `xtask`, `datasets`, `representation`, `features`, `classifier`, `report` or
+/// `bench-worker`.
 pub fn binary(name: &str) -> &'static Path {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BUILT
@@ -42,7 +44,10 @@ pub fn xtask() -> Command {
 /// Every binary in the folder that [`PREBUILT_VARIABLE`] names, if it names one and they are all there.
 fn prebuilt() -> Option<BTreeMap<String, PathBuf>> {
     let folder = PathBuf::from(std::env::var_os(PREBUILT_VARIABLE)?);
-    let names = PACKAGES.iter().map(|package| package.trim_start_matches("longtail-"));
+    let names = PACKAGES.iter().map(|package| match *package {
+        "longtail-bench" => "bench-worker",
+        package => package.trim_start_matches("longtail-"),
+    });
     let found: BTreeMap<String, PathBuf> =
         names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))).collect();
     found.values().all(|path| path.is_file()).then_some(found)

@@ -35,6 +35,11 @@ fn a_bundle_runs_without_rust_and_says_what_is_missing() {
     let unknown = run(&bundle, &["cifar", "--dry-run"]);
     assert!(unknown.code == Some(2) && unknown.words.contains("no recipe called `cifar`"), "{}", unknown.words);
 
+    let bench = run(&bundle, &["bench", "norm", "--quick"]);
+    assert!(bench.code == Some(2) && bench.words.contains("norm"), "{}", bench.words);
+    let bench = run(&bundle, &["bench", "ops", "--rows", "batch norm forward 64", "--quick"]);
+    assert!(bench.code == Some(0) && bench.words.contains("candle"), "{}", bench.words);
+
     // To the table, from the data that came along.
     let done = run(&bundle, &["tiny"]);
     assert!(matches!(done.code, Some(0 | 1)), "{}", done.words);

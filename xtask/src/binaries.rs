@@ -35,7 +35,7 @@ pub fn cargo() -> OsString {
 pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
 /// The packages that compute on GPUs when they are built to.
-const ON_GPUS: [&str; 3] = ["longtail-representation", "longtail-features", "longtail-classifier"];
+const ON_GPUS: [&str; 4] = ["longtail-representation", "longtail-features", "longtail-classifier", "longtail-bench"];
 
 /// Whether the binaries were built by someone else.
 pub fn are_prebuilt() -> bool {
@@ -94,9 +94,9 @@ pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
     Ok(Binaries(found))
 }
 
-/// Every binary of [`ALL`], and xtask's own, that lies in a folder.
+/// Every binary of [`ALL`], the bench's worker and xtask's own, that lie in a folder.
 fn prebuilt(folder: &Path) -> Binaries {
-    let names = ALL.iter().chain(&["xtask"]).map(|package| package.trim_start_matches("longtail-"));
+    let names = ALL.iter().chain(&["bench-worker", "xtask"]).map(|package| package.trim_start_matches("longtail-"));
     let paths = names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))));
     Binaries(paths.filter(|(_, path)| path.is_file()).collect())
 }

@@ -383,6 +383,7 @@ Examples:
   cargo xtask bench ops --rows 3x3 --quick
   cargo xtask bench loader --images ~/data/photos --python python3
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
+  cargo xtask bench --device cuda --python python3             on a GPU, against torch as it is and compiled
 
 All sides of a row take turns in one run; only one computes at a time. Other programs slow
 PyTorch more than they slow us: ratios that are to be quoted want an idle machine.
@@ -407,6 +408,9 @@ pub struct BenchArgs {
     /// A folder of JPEG photographs for the group `loader`, ImageNet's or others of that size
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
+    /// Where: cpu, or cuda for training steps and features on the first GPU
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
     /// Once or twice each, on all cores: whether it works, not how fast it is
     #[arg(long)]
     pub quick: bool,

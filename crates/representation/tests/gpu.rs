@@ -167,12 +167,7 @@ impl Case {
         results
     }
 
-    fn compare(&self, name: &str) {
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let driver = match Emulated::compile(folder) {
-            Ok(driver) => Rc::new(driver),
-            Err(why) => return println!("skipped: {why}"),
-        };
+    fn compare<D: Driver + Clone>(&self, name: &str, driver: D) {
         let (exact, cpu, gpu) = (self.on_cpu::<f64>(), self.on_cpu::<f32>(), self.on_gpu(driver));
         for ((what, exact), ((_, cpu), (_, gpu))) in exact.values.iter().zip(cpu.values.iter().zip(&gpu.values)) {
             let (cpu, gpu) = (relative(cpu, exact), relative(gpu, exact));
@@ -223,28 +218,17 @@ fn relative(found: &[f64], exact: &[f64]) -> f64 {
     difference / largest.max(1e-30)
 }
 
-#[test]
-fn cross_entropy_with_every_head_and_loss() {
-    Case::ce(HeadForm::Linear).compare("linear");
+/// Every case, each with its name.
+fn cases() -> Vec<(&'static str, Case)> {
     let loss = ClassificationLoss::class_balanced(&COUNTS, 0.99).expect("positive").with_smoothing(0.1);
-    let mut ema = ema();
-    (ema.space, ema.order, ema.debias, ema.momentum) =
+    let mut raw_ema = ema();
+    (raw_ema.space, raw_ema.order, raw_ema.debias, raw_ema.momentum) =
         (ProtoSpace::Raw, EmaOrder::BatchMean, true, EmaMomentum::PerClass(2.0));
-    let cosine = Case { loss, nesterov: true, decays: true, ema, ..Case::ce(HeadForm::Cosine { scale: 16.0 }) };
-    cosine.compare("cosine, weighted, smoothed, Nesterov");
+    let form = HeadForm::Cosine { scale: 16.0 };
+    let cosine = Case { loss, nesterov: true, decays: true, ema: raw_ema, ..Case::ce(form) };
     let loss = ClassificationLoss::balanced_softmax(&COUNTS).expect("positive");
-    Case { loss, ..Case::ce(HeadForm::Linear) }.compare("balanced softmax");
-}
-
-#[test]
-fn contrast_with_empirical_prototypes() {
+    let balanced = Case { loss, ..Case::ce(HeadForm::Linear) };
     let empirical = MpclSettings { use_meta: false, lambda_ramp_epochs: 4, ..settings(true, 180.0) };
-    Case::mpcl(empirical).compare("empirical");
-}
-
-#[test]
-fn the_bi_level_step_in_its_forms() {
-    Case::mpcl(settings(true, 15.0)).compare("residual, bounded");
     let raw = PrototypeSettings { on_sphere: false, debias: true, ..settings(true, 15.0).prototypes };
     let literal = MpclSettings {
         prototypes: raw,
@@ -257,9 +241,40 @@ fn the_bi_level_step_in_its_forms() {
         meta_loss: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
         ..settings(false, 180.0)
     };
-    Case { nesterov: true, ..Case::mpcl(literal) }.compare("literal, raw, running");
     let momentum = MpclSettings { virtual_step: VirtualStep::Momentum, meta_every: 2, ..settings(true, 180.0) };
-    Case { form: HeadForm::Cosine { scale: 8.0 }, ..Case::mpcl(momentum) }.compare("momentum, cosine head");
+    vec![
+        ("cross-entropy, linear head", Case::ce(HeadForm::Linear)),
+        ("cosine head, weighted, smoothed, Nesterov, raw prototypes", cosine),
+        ("balanced softmax", balanced),
+        ("empirical prototypes", Case::mpcl(empirical)),
+        ("meta, residual, bounded", Case::mpcl(settings(true, 15.0))),
+        ("meta, literal, raw, on running statistics", Case { nesterov: true, ..Case::mpcl(literal) }),
+        ("meta, momentum, cosine head", Case { form: HeadForm::Cosine { scale: 8.0 }, ..Case::mpcl(momentum) }),
+    ]
+}
+
+#[test]
+fn steps_on_an_emulated_device_are_the_cpus() {
+    let driver = match Emulated::compile(std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(driver) => Rc::new(driver),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    for (name, case) in cases() {
+        case.compare(name, driver.clone());
+    }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn steps_on_a_gpu_are_the_cpus() {
+    use longtail_ops::gpu::{Cuda, CudaSettings};
+    let driver = match Cuda::open(0, CudaSettings { tf32: false }) {
+        Ok(driver) => Rc::new(driver),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    for (name, case) in cases() {
+        case.compare(name, driver.clone());
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ enum Seat {
     Candle,
     TorchChannelsLast,
     TorchContiguous,
+    TorchCompiled,
 }
 
 /// The processes at one number of threads, kept from row to row: importing torch takes longer than most rows.
@@ -80,7 +81,7 @@ impl<'a> Workers<'a> {
         if !self.seats.contains_key(&seat) {
             let layout = if seat == Seat::TorchContiguous { "contiguous" } else { "channels-last" };
             let made = match (seat, self.torch) {
-                (Seat::TorchChannelsLast | Seat::TorchContiguous, Some(torch)) => {
+                (Seat::TorchChannelsLast | Seat::TorchContiguous | Seat::TorchCompiled, Some(torch)) => {
                     let (script, threads) = (torch.script.to_string_lossy(), self.threads.to_string());
                     Worker::start(&torch.python, &[&script, &threads, layout], self.threads, self.images)?
                 }
@@ -155,7 +156,10 @@ fn seats(row: &Row, has_torch: bool) -> Vec<(Seat, String)> {
                     seats.push((seat, format!("torch {}", row.case)));
                 }
             }
-            Peer::Torch => {}
+            Peer::TorchCompiled if has_torch => {
+                seats.push((Seat::TorchCompiled, format!("torch {} compile=1", row.case)));
+            }
+            Peer::Torch | Peer::TorchCompiled => {}
         }
     }
     seats
@@ -241,5 +245,8 @@ mod tests {
         let row = rows::all().swap_remove(0);
         assert_eq!(seats(&row, true).len(), 4);
         assert_eq!(seats(&row, false).len(), 2);
+        let row = rows::on_gpu().swap_remove(0);
+        assert_eq!(seats(&row, true).last().map(|(seat, _)| *seat), Some(Seat::TorchCompiled));
+        assert_eq!(seats(&row, false).len(), 1);
     }
 }

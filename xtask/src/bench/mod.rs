@@ -14,20 +14,33 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow};
 use longtail_artifact::cli::WithHint;
+use longtail_artifact::{Device, DeviceChoice};
 
 use self::measure::{Effort, RowResult, Torch, Workers};
 use self::rows::{Row, Threads};
 use crate::binaries::{self, Gpus};
 use crate::cli::BenchArgs;
 use crate::setup::{self, Need};
-use crate::workspace;
+use crate::{cuda, workspace};
 
 const FULL_SECS: f64 = 30.0;
 const QUICK_SECS: f64 = 2.0;
 
 pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     let load = machine::load(); // before the build, which makes one of its own
-    let rows = chosen(rows::all(), arguments)?;
+    let on_gpu = match arguments.device {
+        DeviceChoice::Only(Device::Cuda(0)) => true,
+        DeviceChoice::Only(Device::Cuda(_)) => {
+            return Err(anyhow!("--device {}: the bench takes the first GPU", arguments.device))
+                .hint("CUDA_VISIBLE_DEVICES=N makes GPU N the first");
+        }
+        _ => false,
+    };
+    if on_gpu && let Err(why) = cuda::gpus() {
+        return Err(anyhow!("--device cuda: {why}"))
+            .hint("run it where there is one; a bundle carries the bench along");
+    }
+    let rows = chosen(if on_gpu { rows::on_gpu() } else { rows::all() }, arguments)?;
     let torch = match &arguments.python {
         Some(python) => Some(torch(root, python)?),
         None => {
@@ -35,8 +48,14 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
             None
         }
     };
-    setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
-    let binaries = binaries::build(root, &["longtail-bench"], Gpus::No)?;
+    if !binaries::are_prebuilt() {
+        setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
+        if on_gpu {
+            cuda::require_compiler()?;
+        }
+    }
+    let gpus = if on_gpu { Gpus::Cudnn } else { Gpus::No };
+    let binaries = binaries::build(root, &["longtail-bench"], gpus)?;
     let worker = binaries.path("bench-worker")?;
 
     let images = arguments.images.as_deref().map(workspace::absolute).transpose()?;
@@ -51,7 +70,13 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     let row_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0) + ", peak memory".len();
     let table = Table { json: arguments.json };
     table.print(&machine::describe(root, cores, load));
-    table.print(&format!("f32; median (range) of {} repetitions in turn, fewer for slow sides", effort.repeats));
+    if on_gpu {
+        table.print(&cuda::gpus().unwrap_or_default());
+    }
+    table.print(&format!(
+        "f32 but for rows that say tf32; median (range) of {} repetitions in turn, fewer for slow sides",
+        effort.repeats
+    ));
     machine::busy_warning(load).iter().for_each(|warning| table.print(warning));
     table.print(&outcome::heading(row_width));
 

@@ -9,6 +9,8 @@ pub enum Peer {
     Candle,
     /// PyTorch in both layouts; the faster one stands in the table.
     Torch,
+    /// The same after `torch.compile`, channels-last.
+    TorchCompiled,
     /// Another case of ours.
     Ours { label: &'static str, case: String },
 }
@@ -40,6 +42,33 @@ pub fn all() -> Vec<Row> {
     rows.extend(networks());
     rows.extend(generation());
     rows.extend(photographs());
+    rows
+}
+
+/// Rows on a GPU: whole steps, as kernels by themselves say little there. Both sides wait for the device in every repetition.
+pub fn on_gpu() -> Vec<Row> {
+    let small = |batch: usize| format!("net=resnet32 size=32 classes=100 batch={batch} features=64");
+    let large = |net: &str, batch: usize| format!("net={net} size=224 classes=1000 batch={batch} features=2048");
+    let mut rows = Vec::new();
+    for precision in ["f32", "tf32"] {
+        let mut row = |group, name: &str, case: String| {
+            rows.push(Row {
+                group,
+                name: format!("{name}, {precision}"),
+                case: format!("{case} device=cuda precision={precision}"),
+                peers: vec![Peer::Torch, Peer::TorchCompiled],
+                threads: Threads::Most,
+                has_memory: false,
+            });
+        };
+        row(BenchGroup::Step, "resnet32 CE step, batch 128", format!("step {}", small(128)));
+        row(BenchGroup::Mpcl, "resnet32 MPCL step, batch 128", format!("mpcl {}", small(128)));
+        row(BenchGroup::Step, "resnet32 features, batch 512", format!("infer {}", small(512)));
+        for net in ["resnet50", "resnext50_32x4d"] {
+            row(BenchGroup::Step, &format!("{net} CE step, batch 64"), format!("step {}", large(net, 64)));
+            row(BenchGroup::Step, &format!("{net} features, batch 128"), format!("infer {}", large(net, 128)));
+        }
+    }
     rows
 }
 

@@ -42,18 +42,21 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
             if feature == BundleFeature::Cudnn { Gpus::Cudnn } else { Gpus::Cuda }
         }
     };
-    let packages: Vec<&str> = binaries::ALL.into_iter().chain(["xtask"]).collect();
+    let packages: Vec<&str> = binaries::ALL.into_iter().chain(["longtail-bench", "xtask"]).collect();
     let programs = binaries::build(root, &packages, gpus)?;
 
     let part = out.with_extension("part");
     if part.exists() {
         fs_err::remove_dir_all(&part)?; // of a bundle that was not finished
     }
-    for folder in ["bin", "lib", "pipelines", "data"] {
+    for folder in ["bench", "bin", "lib", "pipelines", "data"] {
         fs_err::create_dir_all(part.join(folder))?;
     }
-    let names: Vec<&str> = packages.iter().map(|package| package.trim_start_matches("longtail-")).collect();
-    for name in &names {
+    for package in &packages {
+        let name = match *package {
+            "longtail-bench" => "bench-worker",
+            package => package.trim_start_matches("longtail-"),
+        };
         eprintln!("packing {name} …");
         let copy = part.join("bin").join(name);
         fs_err::copy(programs.path(name)?, &copy)?;
@@ -66,6 +69,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
         fs_err::copy(&library, &copy)?;
         compressor.compress(&copy)?;
     }
+    fs_err::copy(root.join("bench/torch_worker.py"), part.join("bench/torch_worker.py"))?;
     for file in &files {
         let name = file.file_name().context("a recipe is a file")?;
         fs_err::copy(file, part.join("pipelines").join(name))?;

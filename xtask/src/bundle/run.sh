@@ -8,6 +8,7 @@ device="@DEVICE@"
 help() {
     cat <<EOF
 Usage: sh run.sh [RECIPE] [ARGUMENTS of cargo xtask reproduce]
+       sh run.sh bench [ARGUMENTS of cargo xtask bench]
 
 Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise.
 
@@ -16,6 +17,7 @@ Examples:
   sh run.sh --dry-run                          the plan
   sh run.sh RECIPE --seeds 3 --runs /fast/runs
   sh run.sh RECIPE --set representation_defaults.cuda_precision=tf32
+  sh run.sh bench --python python3             against the torch of that Python
 
 Results come to runs/ below this folder unless --runs names another. A run that was stopped goes on where it was.
 EOF
@@ -37,12 +39,17 @@ for word in "$@"; do
     [ "$previous" = --device ] && asked=$word
     previous=$word
 done
+verb=reproduce
+if [ "${1-}" = bench ]; then
+    verb=bench
+    shift
+fi
 for known in $recipes; do
     [ "${1-}" = "$known" ] && recipe=$known
 done
 if [ -n "$recipe" ]; then shift; else recipe=${recipes%% *}; fi
-case ${1-} in
-"" | -*) ;;
+case $verb-${1-} in
+reproduce- | reproduce--* | bench-*) ;;
 *) echo "error: no recipe called \`$1\` in this bundle: $recipes" >&2; exit 2 ;;
 esac
 [ -n "$asked" ] && device=$asked
@@ -98,7 +105,7 @@ export LD_LIBRARY_PATH
 
 # 3. What is missing, all of it at once.
 absent=""
-for program in representation features classifier datasets report xtask; do
+for program in representation features classifier datasets report bench-worker xtask; do
     said=$(ldd "$here/bin/$program" 2>&1)
     absent="$absent
 $(printf '%s\n' "$said" | sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' -e "s/.*\(version .GLIBC[A-Z_0-9.]*' not found\).*/\1/p")"
@@ -132,6 +139,10 @@ fi
 cd "$here" || exit 2
 LONGTAIL_BINARIES="$here/bin"
 export LONGTAIL_BINARIES
+if [ "$verb" = bench ]; then
+    [ -z "$asked" ] && set -- "$@" --device "$device"
+    exec "$here/bin/xtask" bench "$@"
+fi
 [ "$data_given" = no ] && [ -d "$here/data/cifar100" ] && set -- "$@" --data "$here/data"
 [ -z "$asked" ] && set -- "$@" --device "$device"
 exec "$here/bin/xtask" reproduce "$recipe" "$@"
