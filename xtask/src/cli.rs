@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longtail_artifact::DeviceChoice;
 
-pub use data::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, DataVerb, SyntheticLayout};
+pub use data::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, DataVerb};
 
 #[derive(Parser)]
 #[command(

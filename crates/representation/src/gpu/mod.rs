@@ -223,7 +223,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         {
             return Err(not_on_device("`jvp: central`", "the device has the exact derivative, `jvp: forward`"));
         }
-        let network = GpuNetwork::new(driver.clone(), &model.network.architecture(), model.network.image())?;
+        let network = GpuNetwork::new(driver.clone(), model.network.architecture(), model.network.image())?;
         let len = model.weights.len();
         let decay = decay_mask(&network, model.backbone_len(), len, decays.as_deref())?;
         let weights = DeviceWeights {
