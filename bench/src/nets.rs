@@ -94,6 +94,7 @@ fn trainer(
         meta: Some(Rc::new(OneBatch(batch(case, "bench/meta-images")?))),
         sgd: optimizer.settings(),
         decays: None,
+        micro: MicroBatch::WHOLE,
     };
     let precision = match case.word("precision")? {
         "tf32" => CudaPrecision::Tf32,

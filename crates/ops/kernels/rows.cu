@@ -42,8 +42,9 @@ KERNEL rows_dots(const float *a, const float *b, int dim, float *out) {
     if (threadIdx.x == 0) out[blockIdx.x] = (float)sum;
 }
 
-// One block: *out = factor * (0: sum of x, 1: smallest of x, 2: norm of x, 3: sum of the roots of x).
-KERNEL rows_total(const float *x, i64 len, int kind, float factor, float *out) {
+// One block: *out = factor * (0: sum of x, 1: smallest of x, 2: norm of x, 3: sum of the roots of x), added to what is there where
+// `accumulate` says so.
+KERNEL rows_total(const float *x, i64 len, int kind, float factor, int accumulate, float *out) {
     __shared__ double shared[256];
     double value = kind == 1 ? -INFINITY : 0;
     for (i64 i = threadIdx.x; i < len; i += blockDim.x) {
@@ -55,7 +56,8 @@ KERNEL rows_total(const float *x, i64 len, int kind, float factor, float *out) {
         }
     }
     value = kind == 1 ? -block_max(shared, value) : block_sum(shared, value);
-    if (threadIdx.x == 0) *out = factor * (float)(kind == 2 ? sqrt(value) : value);
+    float total = factor * (float)(kind == 2 ? sqrt(value) : value);
+    if (threadIdx.x == 0) *out = accumulate ? *out + total : total;
 }
 
 // x *= factor

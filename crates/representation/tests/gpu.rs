@@ -58,6 +58,7 @@ struct Case {
     decays: bool,
     ema: Ema,
     mpcl: Option<MpclSettings>,
+    micro: MicroBatch,
 }
 
 fn ema() -> Ema {
@@ -81,7 +82,7 @@ classifiers: {joint: {joint: {}}}
 impl Case {
     fn ce(form: HeadForm) -> Self {
         let loss = ClassificationLoss::cross_entropy();
-        Self { form, loss, nesterov: false, decays: false, ema: ema(), mpcl: None }
+        Self { form, loss, nesterov: false, decays: false, ema: ema(), mpcl: None, micro: MicroBatch::WHOLE }
     }
 
     /// From the second step on, over prototypes of the first.
@@ -92,9 +93,10 @@ impl Case {
 
     fn method<T: Scalar>(&self) -> Box<dyn Method<T>> {
         match &self.mpcl {
-            None => Box::new(Ce::new(&self.ema, 64, self.loss.clone(), &COUNTS, MicroBatch::WHOLE)),
+            None => Box::new(Ce::new(&self.ema, 64, self.loss.clone(), &COUNTS, self.micro)),
             Some(settings) => {
-                let mut mpcl = Mpcl::new(settings.clone(), Some(Box::new(MetaImages)), 3).expect("meta images");
+                let settings = MpclSettings { micro: self.micro, ..settings.clone() };
+                let mut mpcl = Mpcl::new(settings, Some(Box::new(MetaImages)), 3).expect("meta images");
                 let mut rng = stream(9, "gpu test", 0, 0);
                 let theta = mpcl.theta().iter().map(|_| T::of(f64::from(0.3 * normal(&mut rng) as f32))).collect();
                 mpcl.set_theta(theta).expect("as long as before");
@@ -140,6 +142,7 @@ impl Case {
             meta: Some(Rc::new(MetaImages)),
             sgd: optimizer.settings(),
             decays: self.decays(),
+            micro: self.micro,
         };
         let mut trainer = GpuTrainer::new(driver.clone(), &model, plan()).expect("it runs on a device");
         let mut fresh = GpuTrainer::new(driver, &model, plan()).expect("it runs on a device");
@@ -241,6 +244,9 @@ fn cases() -> Vec<(&'static str, Case)> {
         meta_loss: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
         ..settings(false, 180.0)
     };
+    // The batch of 6 as 3 and 3, the meta batch of 5 as 2 and 3.
+    let micro = MicroBatch::new(3, BATCH);
+    let (cosine_in_parts, literal_in_parts) = (cosine.clone(), literal.clone());
     let momentum = MpclSettings { virtual_step: VirtualStep::Momentum, meta_every: 2, ..settings(true, 180.0) };
     vec![
         ("cross-entropy, linear head", Case::ce(HeadForm::Linear)),
@@ -249,6 +255,9 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("empirical prototypes", Case::mpcl(empirical)),
         ("meta, residual, bounded", Case::mpcl(settings(true, 15.0))),
         ("meta, literal, raw, on running statistics", Case { nesterov: true, ..Case::mpcl(literal) }),
+        ("in parts", Case { micro, ..cosine_in_parts }),
+        ("meta, in parts", Case { micro, ..Case::mpcl(settings(true, 15.0)) }),
+        ("meta on running statistics, in parts", Case { micro, nesterov: true, ..Case::mpcl(literal_in_parts) }),
         ("meta, momentum, cosine head", Case { form: HeadForm::Cosine { scale: 8.0 }, ..Case::mpcl(momentum) }),
     ]
 }
@@ -291,6 +300,7 @@ fn what_does_not_run_on_a_device_is_said() {
         meta: Some(Rc::new(MetaImages)),
         sgd: optimizer.settings(),
         decays: None,
+        micro: MicroBatch::WHOLE,
     };
     let error = GpuTrainer::new(Rc::new(driver), &model, plan).err().expect("an error");
     assert!(error.to_string().contains("`jvp: central` does not run on a GPU"), "{error}");

@@ -169,7 +169,7 @@ pub enum Total {
 /// One number of a whole vector, times `factor`.
 ///
 /// # Shapes
-/// - `out`: one element, overwritten
+/// - `out`: one element, overwritten, or added to with `accumulate`
 ///
 /// # Errors
 /// The device's.
@@ -182,6 +182,7 @@ pub fn gpu_total<D: Driver>(
     x: View<'_, f32>,
     kind: Total,
     factor: f32,
+    accumulate: bool,
     out: ViewMut<'_, f32>,
 ) -> Result<(), GpuError> {
     check_len("total", "out", out.len(), 1);
@@ -191,7 +192,14 @@ pub fn gpu_total<D: Driver>(
         Total::Norm => 2,
         Total::Roots => 3,
     };
-    let arguments = [x.argument(), long(x.len()), Argument::Int(kind), Argument::Float(factor), out.argument()];
+    let arguments = [
+        x.argument(),
+        long(x.len()),
+        Argument::Int(kind),
+        Argument::Float(factor),
+        Argument::Int(i32::from(accumulate)),
+        out.argument(),
+    ];
     // SAFETY: `x` has as many elements, `out` one.
     unsafe { driver.launch("rows_total", (1, 1), (TOTAL_THREADS, 1), &arguments) }
 }

@@ -137,7 +137,8 @@ pub(super) fn logits<'a, D: Driver>(
     Ok(room.logits.view())
 }
 
-/// L_CE of a batch into `value`, and its gradients where wanted.
+/// L_CE of a batch, or a part's share of it, into `value` (or added to it), and its gradients where wanted; `factor` is the whole
+/// batch's.
 pub(super) fn classification<D: Driver>(
     driver: &D,
     head: &HeadShape,
@@ -145,7 +146,7 @@ pub(super) fn classification<D: Driver>(
     batch: Batch<'_>,
     (loss, factor): (&DeviceLoss<D>, f32),
     room: &mut LossRoom<D>,
-    value: ViewMut<'_, f32>,
+    (value, accumulate): (ViewMut<'_, f32>, bool),
     gradients: Option<Gradients<'_>>,
 ) -> Result<(), RepresentationError> {
     let (classes, dim, n) = (head.num_classes, head.feature_dim, batch.labels.len());
@@ -162,7 +163,7 @@ pub(super) fn classification<D: Driver>(
     let wanted = gradients.is_some();
     let dlogits = if wanted { Some(room.dlogits.room(driver, n * classes)?) } else { None };
     gpu_cross_entropy(driver, &spec, room.logits.view(), classes, losses, dlogits)?;
-    gpu_total(driver, room.losses.view(), Total::Sum, factor, value)?;
+    gpu_total(driver, room.losses.view(), Total::Sum, factor, accumulate, value)?;
     let Some(Gradients { features: dfeatures, head: dhead }) = gradients else { return Ok(()) };
     let dlogits = Matrix::plain(room.dlogits.view(), classes);
     let by_feature = GemmSize { m: n, n: dim, k: classes, batch: 1 };
@@ -213,16 +214,18 @@ pub(super) struct Contrast<'a> {
     /// Each image's class as its place among the seen ones, below zero for the others, (n).
     pub(super) targets: View<'a, i32>,
     pub(super) tau: f32,
+    /// n of the mean: the whole batch.
+    pub(super) batch: usize,
 }
 
-/// L_PC of a batch whose unit features lie in the room, into `value`; `λ` times its gradient added to `dfeatures`, and the mean
+/// L_PC of a batch, or a part's share of it, whose unit features lie in the room, into `value`; `λ` times its gradient added to `dfeatures`, and the mean
 /// pull on the features (‖∂ℓ_i/∂u_i‖ along the sphere) into `pull`, where wanted.
 pub(super) fn contrast<D: Driver>(
     driver: &D,
     dim: usize,
     contrast: Contrast<'_>,
     room: &mut LossRoom<D>,
-    value: ViewMut<'_, f32>,
+    (value, accumulate): (ViewMut<'_, f32>, bool),
     gradient: Option<(f64, ViewMut<'_, f32>, ViewMut<'_, f32>)>,
 ) -> Result<(), RepresentationError> {
     let (n, classes) = (contrast.targets.len(), contrast.prototypes.len() / dim);
@@ -231,7 +234,7 @@ pub(super) fn contrast<D: Driver>(
     let s = room.logits.room(driver, n * classes)?;
     let unit = Matrix::plain(room.contrast.unit.view(), dim);
     driver.gemm(size, 1.0 / contrast.tau, unit, prototypes.turned(), 0.0, MatrixMut::plain(s, classes))?;
-    let factor = 1.0 / n as f32;
+    let factor = 1.0 / contrast.batch as f32;
     let spec = GpuCrossEntropy {
         labels: contrast.targets,
         offsets: None,
@@ -243,7 +246,7 @@ pub(super) fn contrast<D: Driver>(
     let losses = room.losses.room(driver, n)?;
     let dlogits = if gradient.is_some() { Some(room.dlogits.room(driver, n * classes)?) } else { None };
     gpu_cross_entropy(driver, &spec, room.logits.view(), classes, losses, dlogits)?;
-    gpu_total(driver, room.losses.view(), Total::Sum, factor, value)?;
+    gpu_total(driver, room.losses.view(), Total::Sum, factor, accumulate, value)?;
     let Some((lambda, dfeatures, pull)) = gradient else { return Ok(()) };
     let ContrastRoom { unit, norms, gradient, along, squares, ones } = &mut room.contrast;
     let (size, dlogits) =
@@ -258,7 +261,7 @@ pub(super) fn contrast<D: Driver>(
     let sphere = along.room(driver, n * dim)?;
     gpu_unit_rows_tangent(driver, gradient.view(), unit.view(), ones, dim, 1.0, false, sphere)?;
     gpu_dots(driver, along.view(), along.view(), dim, squares.room(driver, n)?)?;
-    gpu_total(driver, squares.view(), Total::Roots, 1.0, pull)?;
+    gpu_total(driver, squares.view(), Total::Roots, 1.0, accumulate, pull)?;
     let unit = (unit.view(), norms.view());
     gpu_unit_rows_tangent(driver, along.view(), unit.0, unit.1, dim, lambda as f32, true, dfeatures)?;
     Ok(())

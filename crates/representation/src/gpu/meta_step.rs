@@ -5,16 +5,16 @@ use std::rc::Rc;
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
 use longtail_ops::gpu::{
-    AdamNumbers, Driver, GemmSize, GpuVec, Matrix, MatrixMut, Total, VirtualKind, gpu_adam, gpu_contrast_direction,
-    gpu_scale, gpu_shrink_step, gpu_total, gpu_unit_rows_tangent, gpu_virtual_step,
+    AdamNumbers, Driver, GemmSize, GpuVec, Matrix, MatrixMut, Total, VirtualKind, gpu_adam, gpu_axpy,
+    gpu_contrast_direction, gpu_scale, gpu_shrink_step, gpu_total, gpu_unit_rows_tangent, gpu_virtual_step,
 };
 use longtail_recipe::{MetaOptimizer, MetaScale, VirtualStep};
 
 use super::buffer::Buffer;
-use super::loss::{Batch, DeviceLoss, Gradients, classification};
+use super::loss::{Batch, DeviceLoss, Gradients, classification, unit_features};
 use super::meta_network::{DeviceMetaNetwork, add_proximity};
 use super::reports::Slot;
-use super::step::Against;
+use super::walk::{Against, Walk};
 use super::{DeviceBatch, DeviceWeights, GpuTrainer, meta_norm_mode, not_on_device, sgd_numbers};
 use crate::RepresentationError;
 use crate::method::{LOSS_BEFORE_EVERY, LabelledImages, MetaBatches, MpclSettings, StepAt};
@@ -140,16 +140,21 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         let (n, mode) = (batch.labels.len(), meta_norm_mode(settings));
         let on_running = mode == NormMode::Running;
 
-        // 1, 2  The train forward, and g at Θ.
-        self.forward(NormMode::Batch { track: true }, n)?;
+        // 1  The train forward; with batch statistics it is the walk of step 2.
+        let mut walk = Walk { mode: NormMode::Batch { track: true }, is_there: false };
         if on_running {
-            self.forward_on_running(n)?;
+            for part in self.micro.parts(n) {
+                self.forward(walk.mode, part)?;
+            }
+            walk.mode = mode;
         }
+
+        // 2  g at Θ.
         self.apply_meta_network()?;
-        self.losses(&batch.labels, Some(Against { lambda, meta: true }), on_running)?;
+        self.walk(&batch.labels, walk, Some(Against { lambda, meta: true }))?;
 
         // 3  Ŵ, 4  v = ∇L_meta there, where g was.
-        let rate = self.virtual_step(settings, at.lr, on_running)?;
+        let rate = self.virtual_step(settings, at.lr)?;
         let after = self.meta_direction(mode)?;
 
         // 5  u̇ along v, on the train batch at W, and 6  ∇_Θ.
@@ -162,21 +167,11 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         self.report_and_move(settings, at, mode, after, directional)
     }
 
-    fn forward_on_running(&mut self, n: usize) -> Result<(), RepresentationError> {
-        let Self { network, weights, batch, meta, .. } = self;
-        let Some(meta) = meta else { return Ok(()) };
-        let (params, running) = (weights.values.view().part(0..weights.backbone), weights.running.view_mut());
-        Ok(network.forward(params, running, batch.images.view(), n, NormMode::Running, &mut meta.on_running)?)
-    }
-
-    /// Back to g, and Ŵ; the factor of −∂g/∂Θ in ∂Ŵ/∂Θ.
-    fn virtual_step(&mut self, settings: &MpclSettings, lr: f64, on_running: bool) -> Result<f64, RepresentationError> {
-        let Self { driver, network, weights, tape, meta, dfeatures, .. } = self;
+    /// Ŵ from g; the factor of −∂g/∂Θ in ∂Ŵ/∂Θ.
+    fn virtual_step(&mut self, settings: &MpclSettings, lr: f64) -> Result<f64, RepresentationError> {
+        let Self { driver, weights, meta, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
-        let tape = if on_running { &meta.on_running } else { &*tape };
-        let DeviceWeights { values, momentum, gradient, decays, rate, backbone, sgd, .. } = weights;
-        let dparams = gradient.view_mut().part(0..*backbone);
-        network.backward(values.view().part(0..*backbone), tape, dfeatures.view(), dparams)?;
+        let DeviceWeights { values, momentum, gradient, decays, rate, sgd, .. } = weights;
         let (kind, factor) = match settings.virtual_step {
             VirtualStep::Momentum => (VirtualKind::Momentum, lr),
             VirtualStep::Nesterov => (VirtualKind::Nesterov, lr * (1.0 + sgd.momentum)),
@@ -189,22 +184,33 @@ impl<D: Driver + Clone> GpuTrainer<D> {
 
     /// The meta batch at Ŵ: L_meta to a slot, its gradient to the weights' gradient, of which the backbone's part is v.
     fn meta_direction(&mut self, mode: NormMode) -> Result<Slot, RepresentationError> {
-        let Self { driver, network, weights, meta, room, reports, head, .. } = self;
+        let slot = self.reports.slot();
+        let Self { driver, network, weights, meta, room, reports, head, image, part_gradient, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
         let images = meta.batches.batch(meta.steps)?;
         meta.batch.write(driver, &images, head.num_classes)?;
+        meta.batch.factor = meta.loss.factor(&images.labels);
         let there = meta.virtual_weights.view();
         let (backbone, rest) = (there.part(0..weights.backbone), there.part(weights.backbone..there.len()));
-        let n = images.labels.len();
-        network.forward(backbone, weights.running.view_mut(), meta.batch.images.view(), n, mode, &mut meta.tape)?;
-        let of_batch = Batch { features: meta.tape.features(), labels: meta.batch.labels.view() };
-        let slot = reports.slot();
-        let (dparams, dhead) = weights.gradient.view_mut().split_at(weights.backbone);
-        let gradients = Gradients { features: meta.dfeatures.room(driver, of_batch.features.len())?, head: dhead };
-        meta.batch.factor = meta.loss.factor(&images.labels);
-        let loss = (&meta.loss, meta.batch.factor);
-        classification(driver, head, rest, of_batch, loss, room, reports.place(slot), Some(gradients))?;
-        network.backward(backbone, &meta.tape, meta.dfeatures.view(), dparams)?;
+        let parts = self.micro.parts(images.labels.len());
+        if parts.len() > 1 {
+            part_gradient.reserve(driver, weights.gradient.len())?;
+        }
+        for part in parts {
+            let more = part.start > 0;
+            let here = if more { &mut *part_gradient } else { &mut weights.gradient };
+            let (dparams, dhead) = here.view_mut().part(0..there.len()).split_at(weights.backbone);
+            let pixels = meta.batch.images.view().part(part.start * *image..part.end * *image);
+            network.forward(backbone, weights.running.view_mut(), pixels, part.len(), mode, &mut meta.tape)?;
+            let of_part = Batch { features: meta.tape.features(), labels: meta.batch.labels.view().part(part) };
+            let gradients = Gradients { features: meta.dfeatures.room(driver, of_part.features.len())?, head: dhead };
+            let (loss, value) = ((&meta.loss, meta.batch.factor), (reports.place(slot), more));
+            classification(driver, head, rest, of_part, loss, room, value, Some(gradients))?;
+            network.backward(backbone, &meta.tape, meta.dfeatures.view(), dparams)?;
+            if more {
+                gpu_axpy(driver, weights.gradient.view_mut(), 1.0, part_gradient.view())?;
+            }
+        }
         Ok(slot)
     }
 
@@ -216,13 +222,11 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         factor: f64,
         on_running: bool,
     ) -> Result<Slot, RepresentationError> {
-        let Self { driver, network, weights, tape, meta, room, reports, prototypes, batch, head, .. } = self;
+        self.features_along(n, on_running)?;
+        let Self { driver, meta, room, reports, prototypes, batch, head, whole, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
         let (dim, tau) = (head.feature_dim, settings.tau as f32);
-        let tape = if on_running { &meta.on_running } else { &*tape };
-        let params = weights.values.view().part(0..weights.backbone);
-        let direction = weights.gradient.view().part(0..weights.backbone);
-        network.jvp(params, tape, direction, meta.features_dot.room(driver, n * dim)?)?;
+        unit_features(driver, Batch { features: whole.view(), labels: batch.labels.view() }, dim, room)?;
         let (unit, norms) = (room.contrast.unit.view(), room.contrast.norms.view());
         let to = meta.unit_dot.room(driver, n * dim)?;
         gpu_unit_rows_tangent(driver, meta.features_dot.view(), unit, norms, dim, 1.0, false, to)?;
@@ -239,7 +243,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         let (s, s_dot, values) = (meta.s.view_mut(), meta.s_dot.view_mut(), meta.values.room(driver, n)?);
         gpu_contrast_direction(driver, s, s_dot, batch.targets.view(), share, values)?;
         let directional = reports.slot();
-        gpu_total(driver, meta.values.view(), Total::Sum, 1.0, reports.place(directional))?;
+        gpu_total(driver, meta.values.view(), Total::Sum, 1.0, false, reports.place(directional))?;
 
         let size = GemmSize { m: classes, n: dim, k: n, batch: 1 };
         let mut dunit = meta.dunit.room(driver, classes * dim)?;
@@ -255,6 +259,26 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         let Meta { network, theta, gradient, dunit, .. } = meta;
         network.backward(driver, theta.view(), prototypes.current(), dunit.view(), gradient.view_mut())?;
         Ok(directional)
+    }
+
+    /// How the train batch's features move along v, part by part: to `features_dot`, (n, d).
+    fn features_along(&mut self, n: usize, on_running: bool) -> Result<(), RepresentationError> {
+        let (dim, parts) = (self.head.feature_dim, self.micro.parts(n));
+        let mode = if on_running { NormMode::Running } else { NormMode::Batch { track: false } };
+        let are_gone = parts.len() > 1;
+        for part in parts {
+            if are_gone {
+                self.forward(mode, part.clone())?;
+            }
+            let Self { driver, network, weights, tape, meta, .. } = self;
+            let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
+            let tape = if on_running { &meta.on_running } else { &*tape };
+            let params = weights.values.view().part(0..weights.backbone);
+            let direction = weights.gradient.view().part(0..weights.backbone);
+            let to = meta.features_dot.room(driver, n * dim)?.part(part.start * dim..part.end * dim);
+            network.jvp(params, tape, direction, to)?;
+        }
+        Ok(())
     }
 
     fn report_and_move(
@@ -275,7 +299,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         let Self { driver, meta, reports, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
         let norm = reports.slot();
-        gpu_total(driver, meta.gradient.view(), Total::Norm, 1.0, reports.place(norm))?;
+        gpu_total(driver, meta.gradient.view(), Total::Norm, 1.0, false, reports.place(norm))?;
         reports.check("meta/gradient_norm", norm, at);
         let rate = settings.meta_lr * if settings.follow_schedule { at.relative_lr } else { 1.0 };
         meta.move_theta(driver, settings, rate)?;
@@ -289,15 +313,18 @@ impl<D: Driver + Clone> GpuTrainer<D> {
 
     /// L_meta of the batch that is there, at W.
     fn meta_loss_before(&mut self, mode: NormMode) -> Result<Slot, RepresentationError> {
-        let Self { driver, network, weights, meta, room, reports, head, .. } = self;
+        let slot = self.reports.slot();
+        let Self { driver, network, weights, meta, room, reports, head, image, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
         let all = weights.values.view();
         let (backbone, rest) = (all.part(0..weights.backbone), all.part(weights.backbone..all.len()));
-        let n = meta.batch.labels.len();
-        network.forward(backbone, weights.running.view_mut(), meta.batch.images.view(), n, mode, &mut meta.tape)?;
-        let of_batch = Batch { features: meta.tape.features(), labels: meta.batch.labels.view() };
-        let (slot, loss) = (reports.slot(), (&meta.loss, meta.batch.factor));
-        classification(driver, head, rest, of_batch, loss, room, reports.place(slot), None)?;
+        for part in self.micro.parts(meta.batch.labels.len()) {
+            let (value, pixels) = ((reports.place(slot), part.start > 0), part.start * *image..part.end * *image);
+            let pixels = meta.batch.images.view().part(pixels);
+            network.forward(backbone, weights.running.view_mut(), pixels, part.len(), mode, &mut meta.tape)?;
+            let of_part = Batch { features: meta.tape.features(), labels: meta.batch.labels.view().part(part) };
+            classification(driver, head, rest, of_part, (&meta.loss, meta.batch.factor), room, value, None)?;
+        }
         Ok(slot)
     }
 }

@@ -12,6 +12,7 @@ mod prototypes;
 mod reports;
 mod state;
 mod step;
+mod walk;
 
 use std::rc::Rc;
 
@@ -24,6 +25,7 @@ use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSetti
 use crate::RepresentationError;
 use crate::method::{LabelledImages, MetaBatches, Method, MpclSettings, StepAt};
 use crate::model::Model;
+use crate::passes::MicroBatch;
 use crate::prototypes::PrototypeSettings;
 
 use buffer::Buffer;
@@ -96,6 +98,8 @@ pub struct DevicePlan {
     pub sgd: SgdSettings,
     /// Which weights decay; none = all.
     pub decays: Option<Vec<std::ops::Range<usize>>>,
+    /// How batches are cut.
+    pub micro: MicroBatch,
 }
 
 impl DevicePlan {
@@ -109,9 +113,6 @@ impl DevicePlan {
         class_counts: &[u32],
         meta: Option<Rc<dyn MetaBatches<f32>>>,
     ) -> Result<Self, RepresentationError> {
-        if recipe.micro_batch > 0 {
-            return Err(not_on_device("`micro_batch`", "a step on the device takes its batch whole"));
-        }
         if recipe.activation_checkpointing {
             return Err(not_on_device("`activation_checkpointing`", "the device keeps every activation"));
         }
@@ -127,7 +128,8 @@ impl DevicePlan {
         };
         let sgd =
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
-        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)? })
+        let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
+        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)?, micro })
     }
 }
 
@@ -200,6 +202,13 @@ pub struct GpuTrainer<D: Driver + Clone> {
     tape: GpuTape<D>,
     dfeatures: Buffer<f32, D>,
     features: Buffer<f32, D>,
+    /// Features of the whole train batch, (n, d).
+    whole: Buffer<f32, D>,
+    /// The gradient of a part of a batch that is cut.
+    part_gradient: GpuVec<f32, D>,
+    micro: MicroBatch,
+    /// Numbers in an image.
+    image: usize,
     cosines: Buffer<f32, D>,
     room: LossRoom<D>,
     reports: Reports<D>,
@@ -216,7 +225,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     /// # Errors
     /// A setting that does not run on a device; no memory.
     pub fn new(driver: D, model: &Model<f32>, plan: DevicePlan) -> Result<Self, RepresentationError> {
-        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays } = plan;
+        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro } = plan;
         if let Some(settings) = &mpcl
             && settings.use_meta
             && settings.jvp == Jvp::Central
@@ -253,6 +262,10 @@ impl<D: Driver + Clone> GpuTrainer<D> {
             weights,
             meta,
             cosines: Buffer::default(),
+            whole: Buffer::default(),
+            part_gradient: GpuVec::default(),
+            micro,
+            image: model.network.image().len(),
             batch: DeviceBatch::default(),
             dfeatures: Buffer::default(),
             features: Buffer::default(),
