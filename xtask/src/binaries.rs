@@ -94,9 +94,17 @@ pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
     Ok(Binaries(found))
 }
 
+/// Of the packages, the name of each one's binary.
+pub fn program(package: &str) -> &str {
+    match package {
+        "longtail-bench" => "bench-worker",
+        package => package.trim_start_matches("longtail-"),
+    }
+}
+
 /// Every binary of [`ALL`], the bench's worker and xtask's own, that lie in a folder.
 fn prebuilt(folder: &Path) -> Binaries {
-    let names = ALL.iter().chain(&["bench-worker", "xtask"]).map(|package| package.trim_start_matches("longtail-"));
+    let names = ALL.iter().chain(&["longtail-bench", "xtask"]).map(|package| program(package));
     let paths = names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))));
     Binaries(paths.filter(|(_, path)| path.is_file()).collect())
 }

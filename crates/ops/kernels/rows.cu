@@ -23,10 +23,10 @@ KERNEL rows_column_sums(const float *x, int rows, int columns, float *out) {
     }
 }
 
-// out[r] = scale[from[r]] * x[from[r]]; `from` and `scale` may be null.
+// out[r] = scale[from[r]] * x[from[r]]; `scale` may be null.
 KERNEL rows_gather(const float *x, const int *from, const float *scale, int dim, i64 len, float *out) {
     EACH(i, len) {
-        i64 row = i / dim, source = from ? from[row] : row;
+        i64 source = from[i / dim];
         float value = x[source * dim + i % dim];
         out[i] = scale ? scale[source] * value : value;
     }

@@ -18,9 +18,6 @@ use crate::{cuda, workspace};
 
 /// Starts a bundle; a POSIX shell is all that it needs.
 const RUN: &str = include_str!("run.sh");
-/// What `run.sh` passes on where nothing was said.
-const DEVICES: [(Option<BundleFeature>, &str); 3] =
-    [(None, "cpu"), (Some(BundleFeature::Cuda), "cuda"), (Some(BundleFeature::Cudnn), "cuda")];
 
 /// Makes the bundle, beside its place first.
 ///
@@ -53,10 +50,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
         fs_err::create_dir_all(part.join(folder))?;
     }
     for package in &packages {
-        let name = match *package {
-            "longtail-bench" => "bench-worker",
-            package => package.trim_start_matches("longtail-"),
-        };
+        let name = binaries::program(package);
         eprintln!("packing {name} …");
         let copy = part.join("bin").join(name);
         fs_err::copy(programs.path(name)?, &copy)?;
@@ -145,8 +139,7 @@ fn pack_data(
 fn write_run(part: &Path, arguments: &BundleArgs, files: &[PathBuf]) -> Result<()> {
     let names: Vec<String> =
         files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
-    let device =
-        DEVICES.iter().find(|(features, _)| *features == arguments.features).map_or("cpu", |(_, device)| device);
+    let device = if arguments.features.is_some() { "cuda" } else { "cpu" };
     let text = RUN.replace("@RECIPES@", &names.join(" ")).replace("@DEVICE@", device);
     let path = part.join("run.sh");
     fs_err::write(&path, text)?;

@@ -60,11 +60,10 @@ pub fn gpu_column_sums<D: Driver>(driver: &D, x: View<'_, f32>, out: ViewMut<'_,
     unsafe { launch_each(driver, "rows_column_sums", columns, &arguments) }
 }
 
-/// Rows of `x` one after the other: row `from[r]`, or row r without `from`, times its number in `scale`.
+/// Rows `from` of `x` one after the other, each times its number in `scale` where there is one.
 ///
 /// # Shapes
-/// - `x`: `(K, dim)`  - `from`: `(rows)`, below K, which is not checked on the device: [`super::GpuVec::of`] a list that was
-///   - `scale`: `(K)`  - `out`: `(rows, dim)`, overwritten
+/// - `x`: `(K, dim)`  - `from`: `(rows)`, below K  - `scale`: `(K)`  - `out`: `(rows, dim)`, overwritten
 ///
 /// # Errors
 /// The device's.
@@ -76,23 +75,17 @@ pub fn gpu_gather<D: Driver>(
     driver: &D,
     x: View<'_, f32>,
     dim: usize,
-    from: Option<&Places<'_>>,
+    from: &Places<'_>,
     scale: Option<View<'_, f32>>,
     out: ViewMut<'_, f32>,
 ) -> Result<(), GpuError> {
     let rows = x.len() / dim;
     check_len("gather", "x", x.len(), rows * dim);
     check_len("gather", "scale", scale.map_or(rows, View::len), rows);
-    match from {
-        Some(places) => {
-            check_len("gather", "out", out.len(), places.view.len() * dim);
-            assert!(places.below <= rows, "gather: places below {} of {rows} rows", places.below);
-        }
-        None => check_len("gather", "out", out.len(), x.len()),
-    }
-    let from = optional(from.map(|places| places.view));
-    let arguments = [x.argument(), from, optional(scale), int(dim), long(out.len()), out.argument()];
-    // SAFETY: every place is a row of `x`, as its owner checked.
+    check_len("gather", "out", out.len(), from.view.len() * dim);
+    assert!(from.below <= rows, "gather: places below {} of {rows} rows", from.below);
+    let arguments = [x.argument(), from.view.argument(), optional(scale), int(dim), long(out.len()), out.argument()];
+    // SAFETY: every place is a row of `x`: `Places` checked them before they went there.
     unsafe { launch_each(driver, "rows_gather", out.len(), &arguments) }
 }
 

@@ -70,7 +70,7 @@ impl<D: Driver> DevicePrototypes<D> {
         let scale = debias.then(|| self.scale.view());
         let places = Places::write(driver, self.seen.classes(), classes, &mut self.places)?;
         let to = self.current.room(driver, rows * self.dim)?;
-        gpu_gather(driver, self.values.view(), self.dim, Some(&places), scale, to)?;
+        gpu_gather(driver, self.values.view(), self.dim, &places, scale, to)?;
         let (unit, norms) = (self.unit.room(driver, rows * self.dim)?, self.norms.room(driver, rows)?);
         gpu_unit_rows(driver, self.current.view(), self.dim, unit, norms)?;
         Ok(())
