@@ -9,6 +9,29 @@ typedef long long i64;
 
 #define KERNEL extern "C" __global__ void
 
+// bfloat16, in memory only: the upper half of a float.
+struct bf16 {
+    unsigned short bits;
+};
+
+__device__ inline float number(float value) { return value; }
+__device__ inline float number(bf16 value) { return __uint_as_float((unsigned)value.bits << 16); }
+
+__device__ inline void put(float *to, float value) { *to = value; }
+// To the nearest, of two equally near to the even one; a NaN stays one.
+__device__ inline void put(bf16 *to, float value) {
+    unsigned bits = __float_as_uint(value);
+    bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    bits = is_nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+    to->bits = (unsigned short)(bits >> 16);
+}
+
+// As many elements as one access to memory moves.
+template <typename T> struct alignas(16) Pack {
+    static const int len = 16 / sizeof(T);
+    T values[len];
+};
+
 // The first element of this thread, and the step to its next one.
 #define EACH(index, count)                                                                                                       \
     for (i64 index = (i64)blockIdx.x * blockDim.x + threadIdx.x; index < (count); index += (i64)gridDim.x * blockDim.x)

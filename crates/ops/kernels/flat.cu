@@ -49,3 +49,12 @@ KERNEL flat_adam(float *w, const float *g, float *m, float *v, const float *rate
         w[i] = shrink * w[i] - lr * (m[i] / first) / (sqrtf(v[i] / second) + epsilon);
     }
 }
+
+// Floats as bfloat16, and back.
+KERNEL flat_narrow(const float *x, i64 len, bf16 *y) {
+    EACH(i, len) put(y + i, x[i]);
+}
+
+KERNEL flat_widen(const bf16 *x, i64 len, float *y) {
+    EACH(i, len) y[i] = number(x[i]);
+}

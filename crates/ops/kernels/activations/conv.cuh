@@ -1,9 +1,8 @@
 // A convolution as a matrix product: patches side by side, and back.
-#include "common.cuh"
 
 // columns (images * out pixels, groups, kernel, kernel, channels / groups)
-KERNEL patches(const float *x, int images, int height, int width, int channels, int kernel, int stride, int padding, int dilation,
-               int groups, int out_height, int out_width, float *columns) {
+KERNEL_OF(patches)(const ACTIVATION *x, int images, int height, int width, int channels, int kernel, int stride, int padding,
+                   int dilation, int groups, int out_height, int out_width, ACTIVATION *columns) {
     int inputs = channels / groups, taps = kernel * kernel;
     EACH(i, (i64)images * out_height * out_width * channels * taps) {
         int c = (int)(i % inputs);
@@ -14,13 +13,15 @@ KERNEL patches(const float *x, int images, int height, int width, int channels, 
         i64 image = pixel / out_width / out_height;
         int iy = oy * stride - padding + tap / kernel * dilation, ix = ox * stride - padding + tap % kernel * dilation;
         bool inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
-        columns[i] = inside ? x[((image * height + iy) * width + ix) * channels + group * inputs + c] : 0.0f;
+        if (inside) columns[i] = x[((image * height + iy) * width + ix) * channels + group * inputs + c];
+        else put(columns + i, 0.0f);
     }
 }
 
 // The adjoint: each input gathers what lies for it in the columns, tap after tap.
-KERNEL patches_gradient(const float *columns, int images, int height, int width, int channels, int kernel, int stride, int padding,
-                        int dilation, int groups, int out_height, int out_width, int accumulate, float *dx) {
+KERNEL_OF(patches_gradient)(const ACTIVATION *columns, int images, int height, int width, int channels, int kernel,
+                            int stride, int padding, int dilation, int groups, int out_height, int out_width, int accumulate,
+                            ACTIVATION *dx) {
     int inputs = channels / groups, taps = kernel * kernel;
     EACH(i, (i64)images * height * width * channels) {
         int channel = (int)(i % channels), c = channel % inputs, group = channel / inputs;
@@ -35,9 +36,9 @@ KERNEL patches_gradient(const float *columns, int images, int height, int width,
                 int x = ix + padding - kx * dilation;
                 if (x < 0 || x % stride != 0 || x / stride >= out_width) continue;
                 i64 pixel = (image * out_height + y / stride) * out_width + x / stride;
-                sum += columns[((pixel * groups + group) * taps + ky * kernel + kx) * inputs + c];
+                sum += number(columns[((pixel * groups + group) * taps + ky * kernel + kx) * inputs + c]);
             }
         }
-        dx[i] = accumulate ? dx[i] + sum : sum;
+        put(dx + i, accumulate ? number(dx[i]) + sum : sum);
     }
 }
