@@ -39,7 +39,7 @@ def process_bytes(field):
     return None
 
 
-ON_GPU = False
+ON_GPU = BF16 = False
 
 
 def timed(work):
@@ -54,13 +54,18 @@ def timed(work):
 
 
 def use_device(device, precision):
-    global ON_GPU
+    global ON_GPU, BF16
     if device != "cpu" and not torch.cuda.is_available():
         raise Absent("torch sees no GPU")
-    ON_GPU = device != "cpu"
+    ON_GPU, BF16 = device != "cpu", precision == "bf16"
     torch.set_default_device(device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = True
+
+
+def precise():
+    """Where a network runs: in bfloat16 by torch's autocast, where that is the case's precision."""
+    return torch.autocast("cuda" if ON_GPU else "cpu", dtype=torch.bfloat16, enabled=BF16)
 
 
 # --- kernels
@@ -213,7 +218,9 @@ def step(net, batch, size, classes, layout, features, compile=0):
 
     def work():
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images)[1], labels).backward()
+        with precise():
+            loss = F.cross_entropy(model(images)[1], labels)
+        loss.backward()
         optimizer.step()
 
     return lambda: timed(work)
@@ -225,7 +232,7 @@ def infer(net, batch, size, classes, layout, features, compile=0):
     made = torch.compile(model.features) if compile else model.features
 
     def repetition():
-        with torch.inference_mode():
+        with torch.inference_mode(), precise():
             return timed(lambda: made(images))
 
     return repetition
@@ -268,24 +275,29 @@ def mpcl(net, batch, size, classes, layout, features, compile=0):
 
     def work():
         weights = dict(model.named_parameters())
-        first = loss(functional_call(model, (weights, untracked()), (images,)), meta(prototypes))
+        with precise():
+            first = loss(functional_call(model, (weights, untracked()), (images,)), meta(prototypes))
         gradients = torch.autograd.grad(first, list(weights.values()), create_graph=True)
         virtual = {name: value - LR * gradient for (name, value), gradient in zip(weights.items(), gradients)}
-        logits = functional_call(model, (virtual, untracked()), (meta_images,))[1]
+        with precise():
+            logits = functional_call(model, (virtual, untracked()), (meta_images,))[1]
+            after = F.cross_entropy(logits, meta_labels)
         meta_weights = list(meta.parameters())
-        meta_gradients = torch.autograd.grad(F.cross_entropy(logits, meta_labels), meta_weights)
+        meta_gradients = torch.autograd.grad(after, meta_weights)
         for value, gradient in zip(meta_weights, meta_gradients):
             value.grad = gradient
         meta_optimizer.step()
-        del first, gradients, virtual, logits
+        del first, gradients, virtual, logits, after
         optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            meta_prototypes = meta(prototypes)
-        output = model(images)
-        loss(output, meta_prototypes).backward()
+        with precise():
+            with torch.no_grad():
+                meta_prototypes = meta(prototypes)
+            output = model(images)
+            whole = loss(output, meta_prototypes)
+        whole.backward()
         optimizer.step()
         with torch.no_grad():  # every class's mean follows the batch
-            unit = F.normalize(output[0])
+            unit = F.normalize(output[0].float())
             moved = prototypes.index_add(0, labels, unit - prototypes[labels], alpha=0.001)
             prototypes.copy_(F.normalize(moved))
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
-use longtail_representation::gpu::{DevicePlan, DeviceTrainer};
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer, element};
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
 use longtail_representation::passes::MicroBatch;
@@ -87,6 +87,11 @@ fn trainer(
     method: &Mpcl<f32>,
 ) -> Result<Box<dyn DeviceTrainer>> {
     let settings = method.settings();
+    let precision = match case.word("precision")? {
+        "bf16" => CudaPrecision::Bf16,
+        "tf32" => CudaPrecision::Tf32,
+        _ => CudaPrecision::F32,
+    };
     let plan = DevicePlan {
         loss: settings.loss.clone(),
         prototypes: settings.prototypes.clone(),
@@ -95,10 +100,7 @@ fn trainer(
         sgd: optimizer.settings(),
         decays: None,
         micro: MicroBatch::WHOLE,
-    };
-    let precision = match case.word("precision")? {
-        "tf32" => CudaPrecision::Tf32,
-        _ => CudaPrecision::F32,
+        element: element(precision),
     };
     let mut trainer = open_gpu(0, model, plan, precision).map_err(|error| Absent(error.to_string()))?;
     trainer.load(model, optimizer, method)?;
@@ -156,10 +158,14 @@ pub fn infer(case: &Case) -> Result<Repetition> {
 #[cfg(feature = "cuda")]
 fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Result<Repetition> {
     use longtail_backbone::gpu::GpuNetwork;
-    use longtail_ops::gpu::{Cuda, CudaSettings, GpuVec};
-    let tf32 = case.word("precision")? == "tf32";
+    use longtail_ops::gpu::{Cuda, CudaSettings, Element, GpuVec};
+    let (tf32, element) = match case.word("precision")? {
+        "tf32" => (true, Element::F32),
+        "bf16" => (false, Element::Bf16),
+        _ => (false, Element::F32),
+    };
     let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
-    let mut network = GpuNetwork::new(driver, &model.network.architecture(), model.network.image())?;
+    let mut network = GpuNetwork::with_element(driver, &model.network.architecture(), model.network.image(), element)?;
     let params = network.upload_params(model.backbone_weights())?;
     let mut running = GpuVec::of(network.driver(), &model.running)?;
     // The images lie there, as they do on the other side.

@@ -3,7 +3,7 @@
 
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
 use longtail_backbone::{Architecture, BackboneError, ImageShape, Network, NormMode, Tape};
-use longtail_ops::gpu::{Driver, Emulated, GpuVec};
+use longtail_ops::gpu::{Driver, Element, Emulated, GpuVec};
 use longtail_ops::{Real, normal, stream};
 
 fn emulated() -> Option<Emulated> {
@@ -83,8 +83,8 @@ impl Point {
         results
     }
 
-    fn on_gpu<D: Driver>(&self, driver: D) -> Result<Results<f32>, BackboneError> {
-        let mut network = GpuNetwork::new(driver, &self.architecture, self.image)?;
+    fn on_gpu<D: Driver>(&self, driver: D, element: Element) -> Result<Results<f32>, BackboneError> {
+        let mut network = GpuNetwork::with_element(driver, &self.architecture, self.image, element)?;
         let (params, direction) = (network.upload_params(&self.params)?, network.upload_params(&self.direction)?);
         let mut running = GpuVec::of(network.driver(), &self.running)?;
         let images = GpuVec::of(network.driver(), &self.images)?;
@@ -113,7 +113,7 @@ impl Point {
     /// Both f32 results against f64: the device's may be a few times as far off as the CPU's.
     fn compare<D: Driver>(&self, driver: D) {
         let (exact, cpu) = (self.on_cpu::<f64>(), self.on_cpu::<f32>());
-        let gpu = self.on_gpu(driver).expect("a pass");
+        let gpu = self.on_gpu(driver, Element::F32).expect("a pass");
         for (what, gpu, cpu, exact) in [
             ("infer", &gpu.inferred, &cpu.inferred, &exact.inferred),
             ("features", &gpu.features, &cpu.features, &exact.features),
@@ -126,6 +126,34 @@ impl Point {
             assert!(gpu < 4.0 * cpu + 1e-6, "{what}: {gpu}, but {cpu} on the CPU");
         }
     }
+}
+
+impl Point {
+    /// In bfloat16, whose steps are 1/256 of a number: far off f32's results, near to f64's. Gradients and tangents are off by more, as
+    /// some of a hundred ReLUs stand at the other side: of a share p by √p.
+    fn compare_bf16<D: Driver>(&self, driver: D) {
+        let exact = self.on_cpu::<f64>();
+        let gpu = self.on_gpu(driver, Element::Bf16).expect("a pass");
+        for (what, gpu, exact, most) in [
+            ("infer", &gpu.inferred, &exact.inferred, 0.03),
+            ("features", &gpu.features, &exact.features, 0.03),
+            ("running", &gpu.running, &exact.running, 0.01),
+            ("gradient", &gpu.gradient, &exact.gradient, 0.3),
+            ("tangent", &gpu.tangent, &exact.tangent, 0.3),
+        ] {
+            let (found, mean) = (relative(gpu, exact), root_mean_square(gpu, exact));
+            println!("{} {what} in bfloat16: {found:.1e} from f64, {mean:.1e} in the mean", self.architecture);
+            assert!(mean < most, "{what}: {mean}");
+            assert!(found > 1e-5 || what == "running", "{what}: {found} is too good for bfloat16");
+        }
+    }
+}
+
+/// Root of the mean squared difference over that of the mean square.
+fn root_mean_square(found: &[f32], exact: &[f64]) -> f64 {
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let difference = square(&mut found.iter().zip(exact).map(|(a, b)| f64::from(*a) - b));
+    (difference / square(&mut exact.iter().copied()).max(1e-300)).sqrt()
 }
 
 /// The GPU of this machine, without TF32.
@@ -147,6 +175,8 @@ fn on_a_real_gpu() {
         for mode in [NormMode::Batch { track: true }, NormMode::Running] {
             let Some(driver) = cuda() else { return };
             Point::new(architecture, image, n, mode).compare(driver);
+            let Some(driver) = cuda() else { return };
+            Point::new(architecture, image, n, mode).compare_bf16(driver);
         }
     }
 }
@@ -159,6 +189,22 @@ fn a_small_resnet_in_every_mode() {
         let Some(driver) = emulated() else { return };
         Point::new(Architecture::CifarResNet { depth: 8 }, SMALL, 3, mode).compare(driver);
     }
+}
+
+#[test]
+fn activations_in_bfloat16() {
+    for mode in [NormMode::Batch { track: true }, NormMode::Running] {
+        let Some(driver) = emulated() else { return };
+        Point::new(Architecture::CifarResNet { depth: 8 }, SMALL, 8, mode).compare_bf16(driver);
+    }
+    let Some(driver) = emulated() else { return };
+    let mode = NormMode::Batch { track: true };
+    Point::new(Architecture::CifarResNet { depth: 8 }, SMALL, 8, mode).compare_bf16(driver.by_patches());
+    let Some(driver) = emulated() else { return };
+    Point::new(Architecture::CifarResNetTwoHeaded { depth: 14 }, SMALL, 8, mode).compare_bf16(driver);
+    let Some(driver) = emulated() else { return };
+    let image = ImageShape { height: 32, width: 33, channels: 3 };
+    Point::new(Architecture::ResNeXt50, image, 2, NormMode::Running).compare_bf16(driver);
 }
 
 #[test]

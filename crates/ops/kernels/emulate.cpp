@@ -111,11 +111,14 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
     if (kernels.empty()) {
         size_t count;
 #define ADD(kernel) kernels[#kernel].first = entry(kernel, &count), kernels[#kernel].second = count
-        ADD(norm_moments); ADD(norm_statistics); ADD(norm_running); ADD(norm_apply); ADD(norm_products);
-        ADD(norm_gradient_sums); ADD(norm_tangent_sums); ADD(norm_through);
-        ADD(pool_mean); ADD(pool_mean_gradient); ADD(pool_max); ADD(pool_max_gradient); ADD(pool_max_tangent);
-        ADD(shortcut); ADD(shortcut_gradient); ADD(concat_part); ADD(concat_part_gradient);
-        ADD(patches); ADD(patches_gradient);
+        ADD(norm_running); ADD(norm_gradient_sums); ADD(norm_tangent_sums);
+#define ADD_BOTH(kernel) ADD(kernel); ADD(kernel##_bf16)
+        ADD_BOTH(norm_moments); ADD_BOTH(norm_statistics); ADD_BOTH(norm_apply); ADD_BOTH(norm_apply_wide);
+        ADD_BOTH(norm_products); ADD_BOTH(norm_through); ADD_BOTH(norm_through_wide);
+        ADD_BOTH(pool_mean); ADD_BOTH(pool_mean_gradient); ADD_BOTH(pool_max); ADD_BOTH(pool_max_gradient);
+        ADD_BOTH(pool_max_tangent); ADD_BOTH(shortcut); ADD_BOTH(shortcut_gradient); ADD_BOTH(concat_part);
+        ADD_BOTH(concat_part_gradient); ADD_BOTH(activations_add); ADD_BOTH(patches); ADD_BOTH(patches_gradient);
+        ADD(flat_narrow); ADD(flat_widen);
         ADD(flat_axpy); ADD(flat_ema); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
         ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
         ADD(contrast_direction); ADD(bound_angle); ADD(bound_angle_gradient); ADD(prototype_update);

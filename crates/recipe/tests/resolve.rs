@@ -77,6 +77,7 @@ fn a_key_holds_what_its_stage_depends_on_and_no_more() {
     assert!(same_stage1("representation_defaults.activation_checkpointing", "true"));
     assert!(same_stage1("representation_defaults.cuda_precision", "f32"));
     assert!(!same_stage1("representation_defaults.cuda_precision", "tf32"));
+    assert!(!same_stage1("representation_defaults.cuda_precision", "bf16"));
     assert!(!same_stage1("representation_defaults.micro_batch", "8"));
     assert!(!same_stage1("seed", "1"));
     assert!(!same_stage1("data.meta_seed", "1"));

@@ -74,7 +74,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         table.print(&cuda::gpus().unwrap_or_default());
     }
     table.print(&format!(
-        "f32 but for rows that say tf32; median (range) of {} repetitions in turn, fewer for slow sides",
+        "f32 but for rows that say tf32 or bf16 (torch: autocast); median (range) of {} repetitions in turn, fewer for slow sides",
         effort.repeats
     ));
     machine::busy_warning(load).iter().for_each(|warning| table.print(warning));

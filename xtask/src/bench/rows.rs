@@ -50,7 +50,7 @@ pub fn on_gpu() -> Vec<Row> {
     let small = |batch: usize| format!("net=resnet32 size=32 classes=100 batch={batch} features=64");
     let large = |net: &str, batch: usize| format!("net={net} size=224 classes=1000 batch={batch} features=2048");
     let mut rows = Vec::new();
-    for precision in ["f32", "tf32"] {
+    for precision in ["f32", "tf32", "bf16"] {
         let mut row = |group, name: &str, case: String| {
             rows.push(Row {
                 group,

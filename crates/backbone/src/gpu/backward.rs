@@ -1,17 +1,18 @@
 //! From a gradient of the features to that of all parameters, on the device.
 
 use longtail_ops::gpu::{
-    ConvPass, Driver, GpuVec, View, ViewMut, gpu_axpy, gpu_concat_part_gradient, gpu_max_pool_gradient,
+    Activation, ConvPass, Driver, GpuVec, View, ViewMut, gpu_add, gpu_concat_part_gradient, gpu_max_pool_gradient,
     gpu_mean_pool_gradient, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_through, gpu_shortcut_gradient,
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
-use super::{GpuNetwork, GpuTape, split};
+use super::memory::{Narrow, narrowed, numbers, numbers_mut, widened};
+use super::{GpuNetwork, GpuTape, weight};
 use crate::error::BackboneError;
 use crate::graph::{ConvNorm, Node, Value};
 use crate::plan::ResidualGradient;
 
-pub(super) fn run<D: Driver>(
+pub(super) fn run<A: Activation, D: Driver>(
     network: &mut GpuNetwork<D>,
     params: View<'_, f32>,
     tape: &GpuTape<D>,
@@ -20,44 +21,55 @@ pub(super) fn run<D: Driver>(
 ) -> Result<(), BackboneError> {
     let output = network.gradient_slot(network.graph.output);
     let mut start = network.arena.take(output);
-    start.view_mut().part(0..dfeatures.len()).copy_from(&network.driver, dfeatures)?;
+    numbers_mut(&mut start, dfeatures.len()).copy_from(&network.driver, dfeatures)?;
     network.arena.put(output, start);
+    // Lists and weights are away while the pass runs, so that all else can be written.
     let nodes = std::mem::take(&mut network.graph.nodes);
+    let mut room = std::mem::take(&mut network.narrow.weights);
     let mut outcome = Ok(());
+    let weights = narrowed::<A, D>(&network.driver, params, &mut room);
+    let weights = match weights {
+        Ok(weights) => weights,
+        Err(error) => {
+            network.graph.nodes = nodes;
+            return Err(error);
+        }
+    };
     for (at, node) in nodes.iter().enumerate().rev() {
         outcome = match node {
-            Node::ConvNorm(n) => conv_norm(network, at, n, params, tape, grad.again()),
-            node => linear(network, at, node, tape),
+            Node::ConvNorm(n) => conv_norm::<A, D>(network, at, n, weights, tape, grad.again()),
+            node => linear::<A, D>(network, at, node, tape),
         };
         if outcome.is_err() {
             break;
         }
     }
     network.graph.nodes = nodes;
+    network.narrow.weights = room;
     outcome
 }
 
 /// Takes a value's gradient out to write to it.
-fn take<D: Driver>(network: &mut GpuNetwork<D>, value: Value) -> GpuVec<f32, D> {
+fn take<D: Driver>(network: &mut GpuNetwork<D>, value: Value) -> GpuVec<u8, D> {
     let slot = network.gradient_slot(value);
     network.arena.take(slot)
 }
 
-fn put<D: Driver>(network: &mut GpuNetwork<D>, value: Value, buffer: GpuVec<f32, D>) {
+fn put<D: Driver>(network: &mut GpuNetwork<D>, value: Value, buffer: GpuVec<u8, D>) {
     let slot = network.gradient_slot(value);
     network.arena.put(slot, buffer);
 }
 
-fn conv_norm<D: Driver>(
+fn conv_norm<A: Activation, D: Driver>(
     network: &mut GpuNetwork<D>,
     at: usize,
     n: &ConvNorm,
-    params: View<'_, f32>,
+    weights: View<'_, A>,
     tape: &GpuTape<D>,
     grad: ViewMut<'_, f32>,
 ) -> Result<(), BackboneError> {
     let batch = tape.batch();
-    let (weight, ..) = split(n, params);
+    let weight = weight(n, weights);
     let (dweight, dnorm) = grad.part(n.params.clone()).split_at(n.conv.weight_len());
     let (dgamma, dbeta) = dnorm.split_at(n.conv.out_channels);
     let len = network.graph.len(n.output, batch);
@@ -65,32 +77,31 @@ fn conv_norm<D: Driver>(
     let mean = tape.numbers.mean.view().part(n.channels.clone());
     let inv_std = tape.numbers.inv_std.view().part(n.channels.clone());
     let scale = tape.numbers.scale.view().part(n.channels.clone());
-    let x = tape_conv(network, tape, at, conv_len);
+    let x = tape_conv::<A, D>(network, tape, at, conv_len);
 
     // The incoming gradient is shut where the ReLU was, and summed.
     let mut incoming = take(network, n.output);
     let shape = n.norm_shape(batch);
-    let y = n.relu.then(|| tape_value(network, tape, n.output, len));
+    let y = n.relu.then(|| tape_value::<A, D>(network, tape, n.output, len));
     let (driver, room) = (&network.driver, &mut network.room);
-    gpu_norm_products(driver, room, &shape, incoming.view_mut().part(0..len), y, x, mean)?;
+    gpu_norm_products(driver, room, &shape, numbers_mut(&mut incoming, len), y, x, mean)?;
     let slope = network.slope.view_mut().part(n.channels.clone());
     let offset = network.offset.view_mut().part(n.channels.clone());
-    let numbers = (inv_std, scale);
-    gpu_norm_gradient_sums(driver, room, &shape, numbers, tape.batch_stats, (dgamma, dbeta), (slope, offset))?;
+    gpu_norm_gradient_sums(driver, room, &shape, (inv_std, scale), tape.batch_stats, (dgamma, dbeta), (slope, offset))?;
     let rest =
         [scale, network.slope.view().part(n.channels.clone()), mean, network.offset.view().part(n.channels.clone())];
-    let through = network.through.view_mut().part(0..len);
-    gpu_norm_through(driver, (incoming.view().part(0..len), x), rest, None, None, through)?;
+    let through = numbers_mut(&mut network.through, len);
+    gpu_norm_through(driver, (numbers(&incoming, len), x), rest, None, None, through)?;
     put(network, n.output, incoming);
 
     if let Some(residual) = n.residual {
         let how = network.plan.backward.residuals[at];
         if matches!(how, ResidualGradient::Copied | ResidualGradient::Added) {
             let mut buffer = take(network, residual);
-            let from = network.arena.view(network.gradient_slot(n.output), len);
-            let to = buffer.view_mut().part(0..len);
+            let from = network.arena.view::<A>(network.gradient_slot(n.output), len);
+            let to = numbers_mut(&mut buffer, len);
             match how {
-                ResidualGradient::Added => gpu_axpy(&network.driver, to, 1.0, from)?,
+                ResidualGradient::Added => gpu_add(&network.driver, to, from)?,
                 _ => to.copy_from(&network.driver, from)?,
             }
             put(network, residual, buffer);
@@ -98,15 +109,17 @@ fn conv_norm<D: Driver>(
     }
 
     let shape = n.conv_shape(batch);
-    let input = tape_value(network, tape, n.input, input_len);
-    let GpuNetwork { driver, convs, through, .. } = network;
-    let dy = through.view().part(0..len);
-    convs.run(driver, &shape, ConvPass::WeightGradient { x: input, dy, dweight })?;
+    let x = tape_value::<A, D>(network, tape, n.input, input_len);
+    let GpuNetwork { driver, convs, through, narrow: Narrow { dweight: room, .. }, .. } = network;
+    let dy = numbers(through, len);
+    widened(driver, dweight, room, |dweight| {
+        Ok(convs.run(driver, &shape, ConvPass::WeightGradient { x, dy, dweight })?)
+    })?;
     if network.plan.backward.values[n.input.0].is_some() {
         let mut dinput = take(network, n.input);
-        let (dx, accumulate) = (dinput.view_mut().part(0..input_len), network.plan.backward.accumulate[at][0]);
+        let (dx, accumulate) = (numbers_mut(&mut dinput, input_len), network.plan.backward.accumulate[at][0]);
         let GpuNetwork { driver, convs, through, .. } = network;
-        let dy = through.view().part(0..len);
+        let dy = numbers::<A, D>(through, len);
         convs.run(driver, &shape, ConvPass::InputGradient { dy, weight, dx, accumulate })?;
         put(network, n.input, dinput);
     }
@@ -114,15 +127,25 @@ fn conv_norm<D: Driver>(
 }
 
 /// The nodes' list is away while the pass runs, so lengths come from the caller.
-fn tape_conv<'a, D: Driver>(network: &GpuNetwork<D>, tape: &'a GpuTape<D>, node: usize, len: usize) -> View<'a, f32> {
+fn tape_conv<'a, A: Activation, D: Driver>(
+    network: &GpuNetwork<D>,
+    tape: &'a GpuTape<D>,
+    node: usize,
+    len: usize,
+) -> View<'a, A> {
     tape.get(network.plan.forward.convs[node], len)
 }
 
-fn tape_value<'a, D: Driver>(network: &GpuNetwork<D>, tape: &'a GpuTape<D>, value: Value, len: usize) -> View<'a, f32> {
+fn tape_value<'a, A: Activation, D: Driver>(
+    network: &GpuNetwork<D>,
+    tape: &'a GpuTape<D>,
+    value: Value,
+    len: usize,
+) -> View<'a, A> {
     tape.get(network.plan.forward.values[value.0], len)
 }
 
-fn linear<D: Driver>(
+fn linear<A: Activation, D: Driver>(
     network: &mut GpuNetwork<D>,
     at: usize,
     node: &Node,
@@ -144,22 +167,25 @@ fn linear<D: Driver>(
         }
         let mut buffer = take(network, input);
         let from = network.graph.shape(input);
-        let dy_len = network.graph.len(node.output(), batch);
-        let dy = network.arena.view(network.gradient_slot(node.output()), dy_len);
-        let (driver, dx) = (&network.driver, buffer.view_mut().part(0..batch * from.len()));
+        let (slot, dy_len) = (network.gradient_slot(node.output()), network.graph.len(node.output(), batch));
+        let (driver, arena, dx_len) = (&network.driver, &network.arena, batch * from.len());
         match node {
             Node::Shortcut { shape, .. } => {
+                let (dy, dx) = (arena.view::<A>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
                 gpu_shortcut_gradient(driver, &ShortcutShape { batch, ..*shape }, dy, dx, add)?;
             }
             Node::MaxPool { shape, winners, .. } => {
                 let winners = tape.winners.view().part(batch * winners.start..batch * winners.end);
+                let (dy, dx) = (arena.view::<A>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
                 gpu_max_pool_gradient(driver, &PoolShape { batch, ..*shape }, dy, winners, dx)?;
             }
             Node::GlobalPool { .. } => {
+                let (dy, dx) = (arena.view(slot, dy_len), numbers_mut::<A, D>(&mut buffer, dx_len));
                 gpu_mean_pool_gradient(driver, (batch, from.height * from.width, from.channels), dy, dx)?;
             }
             Node::Concat { output, .. } => {
                 let width = network.graph.shape(*output).channels;
+                let (dy, dx) = (arena.view::<f32>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
                 gpu_concat_part_gradient(driver, dy, from.channels, (first, width), dx, add)?;
                 first += from.channels;
             }

@@ -8,18 +8,21 @@ mod backward;
 mod forward;
 mod jvp;
 mod layout;
+mod memory;
 mod tape;
 
-use longtail_ops::gpu::{Driver, GpuConv, GpuNorm, GpuVec, View, ViewMut};
+use half::bf16;
+use longtail_ops::gpu::{Activation, Driver, Element, GpuConv, GpuNorm, GpuVec, Plain, View, ViewMut};
 
 use crate::arch::Architecture;
 use crate::engine::NormMode;
 use crate::error::BackboneError;
-use crate::graph::{ConvNorm, Graph, Value};
+use crate::graph::{ConvNorm, Graph, Node, Value};
 use crate::image::ImageShape;
 use crate::params::ParamIndex;
 use crate::plan::{Place, Plan};
 
+use memory::{Memory, Narrow, Slots, narrowed};
 pub use tape::GpuTape;
 use tape::Numbers;
 
@@ -32,8 +35,12 @@ pub struct GpuNetwork<D: Driver> {
     graph: Graph,
     plan: Plan,
     arena: Slots<D>,
+    /// Of activations, their gradients and tangents; what is pooled, and all that has a number a weight or a channel, is `f32`.
+    element: Element,
     /// A convolution's gradient, between its batch norm and itself.
-    through: GpuVec<f32, D>,
+    through: GpuVec<u8, D>,
+    /// With bfloat16: weights, a direction, a weight's gradient and images in it.
+    narrow: Narrow<D>,
     room: GpuNorm<D>,
     convs: GpuConv<D>,
     /// Slope and offset of a batch norm's gradient or tangent, of all channels.
@@ -44,83 +51,27 @@ pub struct GpuNetwork<D: Driver> {
     winners: GpuVec<u8, D>,
 }
 
-/// Buffers by number.
-#[derive(Debug)]
-struct Slots<D: Driver> {
-    slots: Vec<GpuVec<f32, D>>,
-}
-
-impl<D: Driver> Default for Slots<D> {
-    fn default() -> Self {
-        Self { slots: Vec::new() }
-    }
-}
-
-impl<D: Driver> Slots<D> {
-    fn reserve(&mut self, driver: &D, sizes: &[usize], batch: usize) -> Result<(), BackboneError> {
-        self.slots.resize_with(sizes.len(), GpuVec::default);
-        for (slot, size) in self.slots.iter_mut().zip(sizes) {
-            slot.reserve(driver, size * batch)?;
-        }
-        Ok(())
-    }
-
-    fn view(&self, slot: usize, len: usize) -> View<'_, f32> {
-        self.slots[slot].view().part(0..len)
-    }
-
-    /// Takes a buffer out, so that it can be written while others are read. It must be put back.
-    fn take(&mut self, slot: usize) -> GpuVec<f32, D> {
-        std::mem::take(&mut self.slots[slot])
-    }
-
-    fn put(&mut self, slot: usize, buffer: GpuVec<f32, D>) {
-        self.slots[slot] = buffer;
-    }
-}
-
-/// What a pass from images to features may touch.
-struct Memory<'a, D: Driver> {
-    images: View<'a, f32>,
-    /// Absent in a pass that fills none.
-    tape: Option<&'a mut Slots<D>>,
-    arena: &'a mut Slots<D>,
-}
-
-impl<D: Driver> Memory<'_, D> {
-    fn get(&self, place: Place, len: usize) -> View<'_, f32> {
-        match place {
-            Place::Image => self.images.part(0..len),
-            Place::Tape(slot) => self.tape.as_ref().expect("a pass with a tape").view(slot, len),
-            Place::Arena(slot) => self.arena.view(slot, len),
-            Place::Lazy(_) | Place::Nowhere => unreachable!("every value is stored"),
-        }
-    }
-
-    fn slots(&mut self, place: Place) -> (&mut Slots<D>, usize) {
-        match place {
-            Place::Tape(slot) => (self.tape.as_mut().expect("a pass with a tape"), slot),
-            Place::Arena(slot) => (self.arena, slot),
-            Place::Image | Place::Lazy(_) | Place::Nowhere => unreachable!("no pass writes there"),
-        }
-    }
-
-    fn take(&mut self, place: Place) -> GpuVec<f32, D> {
-        let (slots, slot) = self.slots(place);
-        slots.take(slot)
-    }
-
-    fn put(&mut self, place: Place, buffer: GpuVec<f32, D>) {
-        let (slots, slot) = self.slots(place);
-        slots.put(slot, buffer);
-    }
-}
-
-/// Weight, γ and β of a vector on the device.
-fn split<'a>(n: &ConvNorm, params: View<'a, f32>) -> (View<'a, f32>, View<'a, f32>, View<'a, f32>) {
+/// γ and β of a vector on the device.
+fn norm_params<'a>(n: &ConvNorm, params: View<'a, f32>) -> (View<'a, f32>, View<'a, f32>) {
     let (weight, channels) = (n.conv.weight_len(), n.conv.out_channels);
     let all = params.part(n.params.clone());
-    (all.part(0..weight), all.part(weight..weight + channels), all.part(weight + channels..weight + 2 * channels))
+    (all.part(weight..weight + channels), all.part(weight + channels..weight + 2 * channels))
+}
+
+/// A convolution's weight of a vector laid out as the parameters.
+fn weight<'a, A: Plain>(n: &ConvNorm, params: View<'a, A>) -> View<'a, A> {
+    params.part(n.params.start..n.params.start + n.conv.weight_len())
+}
+
+/// Most pooled values of an image: outputs of the global pool, and those side by side.
+///
+/// # Panics
+/// If the features are not pooled.
+fn pooled_values(graph: &Graph) -> usize {
+    let is_pooled = |node: &&Node| matches!(node, Node::GlobalPool { .. } | Node::Concat { .. });
+    let pooled: Vec<Value> = graph.nodes.iter().filter(is_pooled).map(Node::output).collect();
+    assert!(pooled.contains(&graph.output), "features are pooled");
+    pooled.iter().map(|value| graph.shape(*value).len()).max().unwrap_or(0)
 }
 
 impl<D: Driver> GpuNetwork<D> {
@@ -129,6 +80,20 @@ impl<D: Driver> GpuNetwork<D> {
     /// # Errors
     /// A depth that the architecture does not come in; an image without pixels or channels; no memory.
     pub fn new(driver: D, architecture: &Architecture, image: ImageShape) -> Result<Self, BackboneError> {
+        Self::with_element(driver, architecture, image, Element::F32)
+    }
+
+    /// The same, with activations, their gradients and tangents in `element`. Weights, statistics and features are `f32` all the
+    /// same; with bfloat16 a convolution multiplies weights that were rounded to it, and adds in `f32`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_element(
+        driver: D,
+        architecture: &Architecture,
+        image: ImageShape,
+        element: Element,
+    ) -> Result<Self, BackboneError> {
         let graph = architecture.graph(image)?;
         let plan = Plan::stored(&graph);
         let (slope, offset) =
@@ -140,8 +105,10 @@ impl<D: Driver> GpuNetwork<D> {
             image,
             graph,
             plan,
+            element,
             arena: Slots::default(),
             through: GpuVec::default(),
+            narrow: Narrow::default(),
             room: GpuNorm::default(),
             convs: GpuConv::default(),
             slope,
@@ -188,13 +155,33 @@ impl<D: Driver> GpuNetwork<D> {
     ) -> Result<(), BackboneError> {
         self.check_inputs(params, running.len(), images, n)?;
         tape.prepare(self, images, n, matches!(mode, NormMode::Batch { .. }))?;
-        self.arena.reserve(&self.driver, &self.plan.arena, n)?;
+        match self.element {
+            Element::F32 => self.forward_in::<f32>(params, running, n, mode, tape),
+            Element::Bf16 => self.forward_in::<bf16>(params, running, n, mode, tape),
+        }
+    }
+
+    fn forward_in<A: Activation>(
+        &mut self,
+        params: View<'_, f32>,
+        running: ViewMut<'_, f32>,
+        n: usize,
+        mode: NormMode,
+        tape: &mut GpuTape<D>,
+    ) -> Result<(), BackboneError> {
+        self.reserve(n)?;
+        let Self { driver, graph, plan, arena, narrow, room, convs, .. } = self;
         let GpuTape { images, buffers, numbers, winners, .. } = tape;
-        let images = images.view().part(0..n * self.image.len());
-        let mut memory = Memory { images, tape: Some(buffers), arena: &mut self.arena };
-        let pass =
-            forward::Pass { driver: &self.driver, graph: &self.graph, plan: &self.plan.forward, params, batch: n };
-        pass.run(mode, running, &mut memory, numbers, winners, (&mut self.room, &mut self.convs))
+        let mut memory = Memory { images: images.view(), tape: Some(buffers), arena };
+        let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
+        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.forward, params, weights, batch: n };
+        pass.run(mode, running, &mut memory, numbers, winners, (room, convs))
+    }
+
+    /// Room for a pass over `batch` images.
+    fn reserve(&mut self, batch: usize) -> Result<(), BackboneError> {
+        let sizes = (self.element, pooled_values(&self.graph));
+        self.arena.reserve(&self.driver, &self.plan.arena, sizes, batch)
     }
 
     /// Features under running statistics, without a tape.
@@ -213,20 +200,30 @@ impl<D: Driver> GpuNetwork<D> {
     ) -> Result<(), BackboneError> {
         self.check_inputs(params, running.len(), images, n)?;
         self.check_features("features", features.len(), n)?;
-        self.arena.reserve(&self.driver, &self.plan.arena, n)?;
-        self.winners.reserve(&self.driver, n * self.graph.winners)?;
-        let mut memory = Memory { images, tape: None, arena: &mut self.arena };
-        let pass = forward::Pass { driver: &self.driver, graph: &self.graph, plan: &self.plan.infer, params, batch: n };
-        pass.run(
-            NormMode::Running,
-            running,
-            &mut memory,
-            &mut self.numbers,
-            &mut self.winners,
-            (&mut self.room, &mut self.convs),
-        )?;
-        let made = memory.get(self.plan.infer.values[self.graph.output.0], features.len());
-        Ok(features.copy_from(&self.driver, made)?)
+        match self.element {
+            Element::F32 => self.infer_in::<f32>(params, running, images, n, features),
+            Element::Bf16 => self.infer_in::<bf16>(params, running, images, n, features),
+        }
+    }
+
+    fn infer_in<A: Activation>(
+        &mut self,
+        params: View<'_, f32>,
+        running: ViewMut<'_, f32>,
+        images: View<'_, f32>,
+        n: usize,
+        features: ViewMut<'_, f32>,
+    ) -> Result<(), BackboneError> {
+        self.reserve(n)?;
+        let Self { driver, graph, plan, arena, narrow, room, convs, numbers, winners, .. } = self;
+        winners.reserve(driver, n * graph.winners)?;
+        let images = narrowed::<A, D>(driver, images, &mut narrow.images)?.of();
+        let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
+        let mut memory = Memory { images, tape: None, arena };
+        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.infer, params, weights, batch: n };
+        pass.run(NormMode::Running, running, &mut memory, numbers, winners, (room, convs))?;
+        let made = memory.get(plan.infer.values[graph.output.0], features.len());
+        Ok(features.copy_from(driver, made)?)
     }
 
     /// The gradient of all parameters from that of the features; as [`Network::backward`](crate::Network::backward).
@@ -246,10 +243,13 @@ impl<D: Driver> GpuNetwork<D> {
         self.check_len("params", params.len(), self.graph.params.len())?;
         self.check_len("grad", grad.len(), self.graph.params.len())?;
         self.check_features("dfeatures", dfeatures.len(), tape.batch())?;
-        self.arena.reserve(&self.driver, &self.plan.arena, tape.batch())?;
+        self.reserve(tape.batch())?;
         let largest = self.graph.nodes.iter().map(|node| self.graph.len(node.output(), tape.batch())).max();
-        self.through.reserve(&self.driver, largest.unwrap_or(0))?;
-        backward::run(self, params, tape, dfeatures, grad)
+        self.through.reserve(&self.driver, largest.unwrap_or(0) * self.element.bytes())?;
+        match self.element {
+            Element::F32 => backward::run::<f32, D>(self, params, tape, dfeatures, grad),
+            Element::Bf16 => backward::run::<bf16, D>(self, params, tape, dfeatures, grad),
+        }
     }
 
     /// The derivative of the features along a direction of the parameters; as [`Network::jvp`](crate::Network::jvp).
@@ -269,8 +269,11 @@ impl<D: Driver> GpuNetwork<D> {
         self.check_len("params", params.len(), self.graph.params.len())?;
         self.check_len("direction", direction.len(), self.graph.params.len())?;
         self.check_features("features_dot", features_dot.len(), tape.batch())?;
-        self.arena.reserve(&self.driver, &self.plan.arena, tape.batch())?;
-        jvp::run(self, params, tape, direction)?;
+        self.reserve(tape.batch())?;
+        match self.element {
+            Element::F32 => jvp::run::<f32, D>(self, params, tape, direction)?,
+            Element::Bf16 => jvp::run::<bf16, D>(self, params, tape, direction)?,
+        }
         let Place::Arena(slot) = self.plan.tangent.values[self.graph.output.0] else {
             unreachable!("a tangent lies in the arena")
         };
@@ -303,12 +306,13 @@ impl<D: Driver> GpuNetwork<D> {
     }
 
     fn check_tape(&self, tape: &GpuTape<D>) -> Result<(), BackboneError> {
-        let here = (self.architecture, self.image);
+        let here = (self.architecture, self.image, self.element);
         match tape.origin {
             Some(origin) if origin == here => Ok(()),
             origin => {
-                let words =
-                    |(architecture, image): (Architecture, ImageShape)| format!("{architecture} on images of {image}");
+                let words = |(architecture, image, element): (Architecture, ImageShape, Element)| {
+                    format!("{architecture} on images of {image} in {element:?}")
+                };
                 let found = origin.map_or_else(|| "no forward pass yet".to_owned(), words);
                 Err(BackboneError::Tape { found, expected: words(here) })
             }

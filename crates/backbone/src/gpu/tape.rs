@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use longtail_ops::gpu::{Driver, GpuVec, NormNumbers, View};
+use longtail_ops::gpu::{Driver, Element, GpuVec, NormNumbers, Plain, View, gpu_narrow};
 
-use super::{GpuNetwork, Slots};
+use super::memory::{Slots, numbers, numbers_mut};
+use super::{GpuNetwork, pooled_values};
 use crate::arch::Architecture;
 use crate::error::BackboneError;
 use crate::graph::Value;
@@ -39,10 +40,11 @@ impl<D: Driver> Numbers<D> {
 /// The activations of one forward pass on the device.
 #[derive(Debug)]
 pub struct GpuTape<D: Driver> {
-    pub(super) origin: Option<(Architecture, ImageShape)>,
+    pub(super) origin: Option<(Architecture, ImageShape, Element)>,
     batch: usize,
     pub(super) batch_stats: bool,
-    pub(super) images: GpuVec<f32, D>,
+    /// Bytes of activations.
+    pub(super) images: GpuVec<u8, D>,
     pub(super) buffers: Slots<D>,
     pub(super) numbers: Numbers<D>,
     pub(super) winners: GpuVec<u8, D>,
@@ -72,7 +74,7 @@ impl<D: Driver> GpuTape<D> {
     pub fn features(&self) -> View<'_, f32> {
         match self.origin {
             Some(_) => self.buffers.view(self.features.0, self.features.1),
-            None => self.images.view().part(0..0),
+            None => self.images.view().part(0..0).of(),
         }
     }
 
@@ -90,22 +92,25 @@ impl<D: Driver> GpuTape<D> {
     ) -> Result<(), BackboneError> {
         let (driver, graph, plan) = (&network.driver, &network.graph, &network.plan);
         self.origin = None; // until the pass is through
-        self.images.reserve(driver, images.len())?;
-        self.images.view_mut().part(0..images.len()).copy_from(driver, images)?;
-        self.buffers.reserve(driver, &plan.tape, batch)?;
+        self.images.reserve(driver, images.len() * network.element.bytes())?;
+        match network.element {
+            Element::F32 => numbers_mut(&mut self.images, images.len()).copy_from(driver, images)?,
+            Element::Bf16 => gpu_narrow(driver, images, numbers_mut(&mut self.images, images.len()))?,
+        }
+        self.buffers.reserve(driver, &plan.tape, (network.element, pooled_values(graph)), batch)?;
         self.winners.reserve(driver, batch * graph.winners)?;
         let Place::Tape(slot) = plan.forward.values[graph.output.0] else {
             unreachable!("the tape keeps the features")
         };
         self.features = (slot, graph.len(graph.output, batch));
-        self.origin = Some((network.architecture, network.image));
+        self.origin = Some((network.architecture, network.image, network.element));
         (self.batch, self.batch_stats) = (batch, batch_stats);
         Ok(())
     }
 
-    pub(super) fn get(&self, place: Place, len: usize) -> View<'_, f32> {
+    pub(super) fn get<T: Plain>(&self, place: Place, len: usize) -> View<'_, T> {
         match place {
-            Place::Image => self.images.view().part(0..len),
+            Place::Image => numbers(&self.images, len),
             Place::Tape(slot) => self.buffers.view(slot, len),
             Place::Arena(_) | Place::Lazy(_) | Place::Nowhere => {
                 unreachable!("what a later pass reads lies on the tape")
@@ -114,12 +119,12 @@ impl<D: Driver> GpuTape<D> {
     }
 
     /// A value of the forward pass.
-    pub(super) fn value(&self, network: &GpuNetwork<D>, value: Value) -> View<'_, f32> {
+    pub(super) fn value<T: Plain>(&self, network: &GpuNetwork<D>, value: Value) -> View<'_, T> {
         self.get(network.plan.forward.values[value.0], network.graph.len(value, self.batch))
     }
 
     /// The output of a node's convolution.
-    pub(super) fn conv(&self, network: &GpuNetwork<D>, node: usize) -> View<'_, f32> {
+    pub(super) fn conv<T: Plain>(&self, network: &GpuNetwork<D>, node: usize) -> View<'_, T> {
         let output = network.graph.conv_norm(node).output;
         self.get(network.plan.forward.convs[node], network.graph.len(output, self.batch))
     }

@@ -9,7 +9,7 @@ use libloading::{Library, Symbol};
 
 use super::conv::ConvPass;
 use super::gemm::{self, GemmSize, Matrix, MatrixMut};
-use super::memory::{View, ViewMut};
+use super::memory::{Activation, View, ViewMut};
 use super::{Argument, Driver, GpuError};
 use crate::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 
@@ -54,15 +54,24 @@ impl Emulated {
 
 /// The numbers behind a view.
 #[allow(unsafe_code)]
-fn values<'a>(view: View<'a, f32>) -> &'a [f32] {
-    // SAFETY: addresses of this driver are those of `f32` vectors of the program, which the view borrows.
-    unsafe { std::slice::from_raw_parts(view.address() as *const f32, view.len()) }
+fn values<'a, A: Activation>(view: View<'a, A>) -> &'a [A] {
+    // SAFETY: addresses of this driver are those of vectors of the program, which the view borrows.
+    unsafe { std::slice::from_raw_parts(view.address() as *const A, view.len()) }
 }
 
 #[allow(unsafe_code, clippy::needless_pass_by_value)]
-fn values_mut(view: ViewMut<'_, f32>) -> &mut [f32] {
+fn values_mut<A: Activation>(view: ViewMut<'_, A>) -> &mut [A] {
     // SAFETY: as above, borrowed to write.
-    unsafe { std::slice::from_raw_parts_mut(view.address() as *mut f32, view.len()) }
+    unsafe { std::slice::from_raw_parts_mut(view.address() as *mut A, view.len()) }
+}
+
+fn floats<A: Activation>(view: View<'_, A>) -> Vec<f32> {
+    values(view).iter().map(|value| value.value()).collect()
+}
+
+/// Writes each to the nearest.
+fn put<A: Activation>(to: ViewMut<'_, A>, from: &[f32]) {
+    values_mut(to).iter_mut().zip(from).for_each(|(to, from)| *to = A::of(*from));
 }
 
 /// Another order of a weight's axes: `(O, k, k, I)` to `(O, I, k, k)`, or back.
@@ -83,13 +92,13 @@ fn turned(s: &ConvShape, weight: &[f32], to_pytorch: bool) -> Vec<f32> {
 
 #[allow(unsafe_code)]
 impl Driver for Emulated {
-    type Memory = Vec<f64>; // for its alignment
+    type Memory = Vec<u128>; // for its alignment
 
     /// Threads are dear here.
     const MOST_BLOCKS: u64 = 2;
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError> {
-        Ok(vec![0.0; bytes.div_ceil(8)])
+        Ok(vec![0; bytes.div_ceil(16)])
     }
 
     fn address(&self, memory: &Self::Memory) -> u64 {
@@ -149,53 +158,55 @@ impl Driver for Emulated {
         }
     }
 
-    fn gemm(
+    fn gemm<A: Activation>(
         &self,
         size: GemmSize,
         alpha: f32,
-        a: Matrix<'_>,
-        b: Matrix<'_>,
+        a: Matrix<'_, A>,
+        b: Matrix<'_, A>,
         beta: f32,
-        c: MatrixMut<'_>,
+        c: MatrixMut<'_, A>,
     ) -> Result<(), GpuError> {
         gemm::check(size, &a, &b, &c);
         let (row, next, c) = (c.row, c.next, values_mut(c.view));
-        let at = |matrix: &Matrix<'_>, which: usize, i: usize, j: usize| {
+        let at = |matrix: &Matrix<'_, A>, which: usize, i: usize, j: usize| {
             let (i, j) = if matrix.turned { (j, i) } else { (i, j) };
-            f64::from(values(matrix.view)[which * matrix.next + i * matrix.row + j])
+            f64::from(values(matrix.view)[which * matrix.next + i * matrix.row + j].value())
         };
         for which in 0..size.batch {
             for i in 0..size.m {
                 for j in 0..size.n {
                     let sum: f64 = (0..size.k).map(|p| at(&a, which, i, p) * at(&b, which, p, j)).sum();
                     let c = &mut c[which * next + i * row + j];
-                    *c = alpha * sum as f32 + if beta == 0.0 { 0.0 } else { beta * *c };
+                    *c = A::of(alpha * sum as f32 + if beta == 0.0 { 0.0 } else { beta * c.value() });
                 }
             }
         }
         Ok(())
     }
 
-    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+    fn library_conv<A: Activation>(&self, s: &ConvShape, pass: ConvPass<'_, A>) -> Result<bool, GpuError> {
         if !self.own_convolutions {
             return Ok(false);
         }
         let mut ws = Workspace::new();
         match pass {
             ConvPass::Forward { x, weight, y, accumulate } => {
-                let (weight, y) = (turned(s, values(weight), true), values_mut(y));
-                let before = accumulate.then(|| y.to_vec());
-                conv2d(s, values(x), &weight, y, &mut ws);
-                y.iter_mut().zip(before.unwrap_or_default()).for_each(|(y, before)| *y += before);
+                let before = accumulate.then(|| floats(y.as_view()));
+                let mut made = vec![0.0; y.len()];
+                conv2d(s, &floats(x), &turned(s, &floats(weight), true), &mut made, &mut ws);
+                made.iter_mut().zip(before.unwrap_or_default()).for_each(|(y, before)| *y += before);
+                put(y, &made);
             }
             ConvPass::InputGradient { dy, weight, dx, accumulate } => {
-                let weight = turned(s, values(weight), true);
-                conv2d_backward_input(s, values(dy), &weight, values_mut(dx), accumulate, &mut ws);
+                let (weight, mut made) = (turned(s, &floats(weight), true), floats(dx.as_view()));
+                conv2d_backward_input(s, &floats(dy), &weight, &mut made, accumulate, &mut ws);
+                put(dx, &made);
             }
             ConvPass::WeightGradient { x, dy, dweight } => {
                 let mut pytorch = vec![0.0; dweight.len()];
-                conv2d_backward_weight(s, values(x), values(dy), &mut pytorch, &mut ws);
-                values_mut(dweight).copy_from_slice(&turned(s, &pytorch, false));
+                conv2d_backward_weight(s, &floats(x), &floats(dy), &mut pytorch, &mut ws);
+                put(dweight, &turned(s, &pytorch, false));
             }
         }
         Ok(true)

@@ -1,5 +1,7 @@
 //! Vectors as long as the weights.
 
+use half::bf16;
+
 use super::memory::{View, ViewMut};
 use super::{Argument, Driver, GpuError, check_len, launch_each, long};
 
@@ -16,6 +18,36 @@ pub fn gpu_axpy<D: Driver>(driver: &D, y: ViewMut<'_, f32>, a: f32, x: View<'_, 
     let arguments = [y.argument(), Argument::Float(a), x.argument(), long(y.len())];
     // SAFETY: both have as many elements as the kernel goes over.
     unsafe { launch_each(driver, "flat_axpy", y.len(), &arguments) }
+}
+
+/// `y ← x`, each to the nearest.
+///
+/// # Errors
+/// The device's.
+///
+/// # Panics
+/// If the lengths differ.
+#[allow(unsafe_code)]
+pub fn gpu_narrow<D: Driver>(driver: &D, x: View<'_, f32>, y: ViewMut<'_, bf16>) -> Result<(), GpuError> {
+    check_len("narrow", "x", x.len(), y.len());
+    let arguments = [x.argument(), long(y.len()), y.argument()];
+    // SAFETY: both have as many elements as the kernel goes over.
+    unsafe { launch_each(driver, "flat_narrow", y.len(), &arguments) }
+}
+
+/// `y ← x`
+///
+/// # Errors
+/// The device's.
+///
+/// # Panics
+/// If the lengths differ.
+#[allow(unsafe_code)]
+pub fn gpu_widen<D: Driver>(driver: &D, x: View<'_, bf16>, y: ViewMut<'_, f32>) -> Result<(), GpuError> {
+    check_len("widen", "x", x.len(), y.len());
+    let arguments = [x.argument(), long(y.len()), y.argument()];
+    // SAFETY: both have as many elements as the kernel goes over.
+    unsafe { launch_each(driver, "flat_widen", y.len(), &arguments) }
 }
 
 /// `kept ← momentum·kept + (1 − momentum)·now`

@@ -1,6 +1,6 @@
 //! Matrices in device memory.
 
-use super::memory::{View, ViewMut};
+use super::memory::{Activation, View, ViewMut};
 
 /// Sizes of a product, and how often it is taken: `op(a)` is `(m, k)`, `op(b)` is `(k, n)`, `c` is `(m, n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct GemmSize {
 
 /// A row-major matrix to read, or several at equal distances.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
+pub struct Matrix<'a, A = f32> {
     /// Its elements.
-    pub view: View<'a, f32>,
+    pub view: View<'a, A>,
     /// From one row to the next.
     pub row: usize,
     /// From one matrix to the next; 0 for the same one each time.
@@ -30,18 +30,18 @@ pub struct Matrix<'a> {
 
 /// A row-major matrix to write, or several at equal distances.
 #[derive(Debug)]
-pub struct MatrixMut<'a> {
+pub struct MatrixMut<'a, A = f32> {
     /// Its elements.
-    pub view: ViewMut<'a, f32>,
+    pub view: ViewMut<'a, A>,
     /// From one row to the next.
     pub row: usize,
     /// From one matrix to the next.
     pub next: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, A: Activation> Matrix<'a, A> {
     /// A single matrix of rows of `columns` without gaps.
-    pub fn plain(view: View<'a, f32>, columns: usize) -> Self {
+    pub fn plain(view: View<'a, A>, columns: usize) -> Self {
         Self { view, row: columns, next: 0, turned: false }
     }
 
@@ -51,16 +51,16 @@ impl<'a> Matrix<'a> {
     }
 }
 
-impl<'a> MatrixMut<'a> {
+impl<'a, A: Activation> MatrixMut<'a, A> {
     /// A single matrix of rows of `columns` without gaps.
-    pub fn plain(view: ViewMut<'a, f32>, columns: usize) -> Self {
+    pub fn plain(view: ViewMut<'a, A>, columns: usize) -> Self {
         Self { view, row: columns, next: 0 }
     }
 }
 
 /// Panics where a product would leave its matrices.
 #[cfg_attr(not(any(feature = "cuda", feature = "emulate")), allow(dead_code))]
-pub(super) fn check(size: GemmSize, a: &Matrix<'_>, b: &Matrix<'_>, c: &MatrixMut<'_>) {
+pub(super) fn check<A: Activation>(size: GemmSize, a: &Matrix<'_, A>, b: &Matrix<'_, A>, c: &MatrixMut<'_, A>) {
     let GemmSize { m, n, k, batch } = size;
     assert!(m > 0 && n > 0 && k > 0 && batch > 0, "gemm: a product of {size:?}");
     let stored = |rows: usize, columns: usize, turned: bool| if turned { (columns, rows) } else { (rows, columns) };

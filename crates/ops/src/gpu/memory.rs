@@ -3,11 +3,14 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use half::bf16;
+
 use super::{Argument, Driver, GpuError};
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
+    impl Sealed for half::bf16 {}
     impl Sealed for i32 {}
     impl Sealed for u8 {}
 }
@@ -15,8 +18,70 @@ mod sealed {
 /// Numbers that a device understands: every pattern of bits is one, and they have no gaps.
 pub trait Plain: sealed::Sealed + Copy + Default + std::fmt::Debug + 'static {}
 impl Plain for f32 {}
+impl Plain for bf16 {}
 impl Plain for i32 {}
 impl Plain for u8 {}
+
+/// What activations, their gradients and tangents are stored in. Arithmetic is in `f32` either way.
+pub trait Activation: Plain {
+    /// Its place in [`Self::kernel`]'s names.
+    const ELEMENT: Element;
+
+    /// Nearest value.
+    fn of(value: f32) -> Self;
+
+    /// The value.
+    fn value(self) -> f32;
+
+    /// The kernel of this element, of those for `f32` and for bfloat16.
+    fn kernel(names: [&'static str; 2]) -> &'static str {
+        names[Self::ELEMENT as usize]
+    }
+}
+
+/// The sorts of [`Activation`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// `f32`.
+    #[default]
+    F32,
+    /// bfloat16: `f32`'s range, 8 bits of precision.
+    Bf16,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => size_of::<f32>(),
+            Self::Bf16 => size_of::<bf16>(),
+        }
+    }
+}
+
+impl Activation for f32 {
+    const ELEMENT: Element = Element::F32;
+
+    fn of(value: f32) -> Self {
+        value
+    }
+
+    fn value(self) -> f32 {
+        self
+    }
+}
+
+impl Activation for bf16 {
+    const ELEMENT: Element = Element::Bf16;
+
+    fn of(value: f32) -> Self {
+        Self::from_f32(value)
+    }
+
+    fn value(self) -> f32 {
+        self.to_f32()
+    }
+}
 
 /// A vector in device memory.
 #[derive(Debug)]
@@ -113,6 +178,14 @@ pub struct ViewMut<'a, T> {
     kind: PhantomData<&'a mut [T]>,
 }
 
+/// How many `U`s lie in `len` `T`s.
+fn recast<T: Plain, U: Plain>(address: u64, len: usize) -> usize {
+    let bytes = len * size_of::<T>();
+    let fits = bytes.is_multiple_of(size_of::<U>()) && address.is_multiple_of(align_of::<U>() as u64);
+    assert!(fits, "{bytes} bytes at {address:#x} are no row of numbers of {} bytes", size_of::<U>());
+    bytes / size_of::<U>()
+}
+
 /// The bytes of plain numbers.
 #[allow(unsafe_code)]
 fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
@@ -144,6 +217,14 @@ impl<'a, T: Plain> View<'a, T> {
     /// Where it lies.
     pub fn address(self) -> u64 {
         self.address
+    }
+
+    /// The same memory, read as numbers of another sort.
+    ///
+    /// # Panics
+    /// If it does not begin, or end, where one of them may.
+    pub fn of<U: Plain>(self) -> View<'a, U> {
+        View { address: self.address, len: recast::<T, U>(self.address, self.len), kind: PhantomData }
     }
 
     /// A copy in the program's own memory.
@@ -182,6 +263,14 @@ impl<'a, T: Plain> ViewMut<'a, T> {
     /// Where it lies.
     pub fn address(&self) -> u64 {
         self.address
+    }
+
+    /// The same memory, for numbers of another sort.
+    ///
+    /// # Panics
+    /// As [`View::of`].
+    pub fn of<U: Plain>(self) -> ViewMut<'a, U> {
+        ViewMut { address: self.address, len: recast::<T, U>(self.address, self.len), kind: PhantomData }
     }
 
     /// The same, for a shorter time.

@@ -1,6 +1,6 @@
 //! The kernels on a GPU: memory, launches, and one safe function for each kernel, over any [`Driver`].
 //!
-//! The sources are in `kernels/`. Activations are channels-last as on the CPU; a convolution's weight is `(O, k, k, I/groups)` on
+//! The sources are in `kernels/`. Activations are channels-last as on the CPU, and `f32` or bfloat16 ([`Activation`]); a convolution's weight is `(O, k, k, I/groups)` on
 //! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream, and nothing waits for
 //! it but [`Driver::download`].
 
@@ -29,17 +29,19 @@ pub use cuda::{Cuda, CudaSettings};
 #[cfg(feature = "emulate")]
 pub use emulated::Emulated;
 pub use error::GpuError;
-pub use flat::{AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_sgd, gpu_virtual_step};
+pub use flat::{
+    AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_narrow, gpu_sgd, gpu_virtual_step, gpu_widen,
+};
 pub use gemm::{GemmSize, Matrix, MatrixMut};
 pub use loss::{GpuCrossEntropy, gpu_cross_entropy, gpu_unit_rows, gpu_unit_rows_tangent};
-pub use memory::{GpuVec, Plain, View, ViewMut};
+pub use memory::{Activation, Element, GpuVec, Plain, View, ViewMut};
 pub use norm::{
     GpuNorm, NormNumbers, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_running,
     gpu_norm_statistics, gpu_norm_tangent_sums, gpu_norm_through,
 };
 pub use philox::{NormalStreams, gpu_philox_normals};
 pub use pool::{
-    gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
+    gpu_add, gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
     gpu_mean_pool, gpu_mean_pool_gradient, gpu_shortcut, gpu_shortcut_gradient,
 };
 pub use rows::{
@@ -121,25 +123,25 @@ pub trait Driver {
         arguments: &[Argument],
     ) -> Result<(), GpuError>;
 
-    /// `c ← alpha·op(a)·op(b) + beta·c`, `batch` times.
+    /// `c ← alpha·op(a)·op(b) + beta·c`, `batch` times; sums are in `f32`.
     ///
     /// # Errors
     /// The device's.
-    fn gemm(
+    fn gemm<A: Activation>(
         &self,
         size: GemmSize,
         alpha: f32,
-        a: Matrix<'_>,
-        b: Matrix<'_>,
+        a: Matrix<'_, A>,
+        b: Matrix<'_, A>,
         beta: f32,
-        c: MatrixMut<'_>,
+        c: MatrixMut<'_, A>,
     ) -> Result<(), GpuError>;
 
     /// A convolution's pass by a library, if there is one that can: true if it was done.
     ///
     /// # Errors
     /// The device's.
-    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+    fn library_conv<A: Activation>(&self, s: &ConvShape, pass: ConvPass<'_, A>) -> Result<bool, GpuError> {
         let _ = (s, pass);
         Ok(false)
     }
@@ -186,19 +188,19 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
         unsafe { D::launch(self, kernel, grid, block, arguments) }
     }
 
-    fn gemm(
+    fn gemm<A: Activation>(
         &self,
         size: GemmSize,
         alpha: f32,
-        a: Matrix<'_>,
-        b: Matrix<'_>,
+        a: Matrix<'_, A>,
+        b: Matrix<'_, A>,
         beta: f32,
-        c: MatrixMut<'_>,
+        c: MatrixMut<'_, A>,
     ) -> Result<(), GpuError> {
         D::gemm(self, size, alpha, a, b, beta, c)
     }
 
-    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+    fn library_conv<A: Activation>(&self, s: &ConvShape, pass: ConvPass<'_, A>) -> Result<bool, GpuError> {
         D::library_conv(self, s, pass)
     }
 }
@@ -221,6 +223,30 @@ unsafe fn launch_each<D: Driver>(
         return Ok(());
     }
     let blocks = (len as u64).div_ceil(u64::from(THREADS)).min(D::MOST_BLOCKS) as u32;
+    // SAFETY: the caller's.
+    unsafe { driver.launch(kernel, (blocks, 1), (THREADS, 1), arguments) }
+}
+
+/// Starts a kernel that goes over `len` activations (or packs of them) whose threads stay on one of `channels` each.
+///
+/// # Safety
+/// As [`Driver::launch`].
+#[allow(unsafe_code)]
+unsafe fn launch_on_channels<D: Driver>(
+    driver: &D,
+    kernel: &'static str,
+    (len, channels): (usize, usize),
+    arguments: &[Argument],
+) -> Result<(), GpuError> {
+    if len == 0 {
+        return Ok(());
+    }
+    let (mut unit, mut rest) = (channels as u64, u64::from(THREADS));
+    while rest > 0 {
+        (unit, rest) = (rest, unit % rest); // ends at the greatest common divisor
+    }
+    let unit = channels as u64 / unit;
+    let blocks = (len as u64).div_ceil(u64::from(THREADS)).min(D::MOST_BLOCKS).next_multiple_of(unit) as u32;
     // SAFETY: the caller's.
     unsafe { driver.launch(kernel, (blocks, 1), (THREADS, 1), arguments) }
 }

@@ -1,7 +1,7 @@
 //! Batch normalisation: statistics, application, gradient, derivative along a direction.
 
-use super::memory::{GpuVec, View, ViewMut, optional};
-use super::{Argument, Driver, GpuError, check_len, int, launch_each, long};
+use super::memory::{Activation, GpuVec, View, ViewMut, optional};
+use super::{Argument, Driver, GpuError, check_len, int, launch_each, launch_on_channels, long};
 use crate::BatchNormShape;
 
 /// Threads of a block that takes sums: so many channels (or fewer) beside one another, the rest in rows.
@@ -21,6 +21,17 @@ impl<D: Driver> Default for GpuNorm<D> {
     fn default() -> Self {
         Self { partial: GpuVec::default() }
     }
+}
+
+/// Elements of a pack: 16 bytes.
+fn pack<A: Activation>() -> usize {
+    16 / size_of::<A>()
+}
+
+/// Whether channels come in packs and every activation begins where a pack may (one that is absent does).
+fn is_wide<A: Activation>(channels: usize, activations: &[Argument]) -> bool {
+    let fits = |argument: &Argument| matches!(argument, Argument::Address(address) if address.is_multiple_of(16));
+    channels.is_multiple_of(pack::<A>()) && activations.iter().all(fits)
 }
 
 /// How rows and channels are cut into blocks: a function of the shape alone, so that sums are always taken in one order.
@@ -78,11 +89,11 @@ impl NormNumbers<'_> {
 /// # Panics
 /// If lengths do not fit.
 #[allow(unsafe_code)]
-pub fn gpu_norm_statistics<D: Driver>(
+pub fn gpu_norm_statistics<D: Driver, A: Activation>(
     driver: &D,
     room: &mut GpuNorm<D>,
     s: &BatchNormShape,
-    x: View<'_, f32>,
+    x: View<'_, A>,
     (gamma, beta): (View<'_, f32>, View<'_, f32>),
     epsilon: f32,
     running: Option<(f32, ViewMut<'_, f32>, ViewMut<'_, f32>)>,
@@ -124,8 +135,13 @@ pub fn gpu_norm_statistics<D: Driver>(
     ];
     // SAFETY: lengths were checked; the partial sums have room for two numbers a channel and block.
     unsafe {
-        driver.launch("norm_moments", cut.grid(), cut.block, &sums)?;
-        driver.launch("norm_statistics", (s.channels as u32, 1), (FINISH_THREADS, 1), &finish)
+        driver.launch(A::kernel(["norm_moments", "norm_moments_bf16"]), cut.grid(), cut.block, &sums)?;
+        driver.launch(
+            A::kernel(["norm_statistics", "norm_statistics_bf16"]),
+            (s.channels as u32, 1),
+            (FINISH_THREADS, 1),
+            &finish,
+        )
     }
 }
 
@@ -173,13 +189,13 @@ pub fn gpu_norm_running<D: Driver>(
 /// # Panics
 /// If lengths do not fit.
 #[allow(unsafe_code)]
-pub fn gpu_norm_apply<D: Driver>(
+pub fn gpu_norm_apply<D: Driver, A: Activation>(
     driver: &D,
-    x: View<'_, f32>,
+    x: View<'_, A>,
     (scale, shift): (View<'_, f32>, View<'_, f32>),
-    residual: Option<View<'_, f32>>,
+    residual: Option<View<'_, A>>,
     relu: bool,
-    y: ViewMut<'_, f32>,
+    y: ViewMut<'_, A>,
 ) -> Result<(), GpuError> {
     let (len, channels) = (y.len(), scale.len());
     check_len("norm_apply", "x", x.len(), len);
@@ -197,7 +213,17 @@ pub fn gpu_norm_apply<D: Driver>(
         y.argument(),
     ];
     // SAFETY: lengths were checked.
-    unsafe { launch_each(driver, "norm_apply", len, &arguments) }
+    unsafe {
+        match is_wide::<A>(channels, &[arguments[0], arguments[3], arguments[7]]) {
+            true => {
+                let kernel = A::kernel(["norm_apply_wide", "norm_apply_wide_bf16"]);
+                launch_on_channels(driver, kernel, (len / pack::<A>(), channels / pack::<A>()), &arguments)
+            }
+            false => {
+                launch_on_channels(driver, A::kernel(["norm_apply", "norm_apply_bf16"]), (len, channels), &arguments)
+            }
+        }
+    }
 }
 
 /// Per channel `Σ v` and `Σ v·(x − mean)`, left in `room` for the next call; `v` is `dy`, zero where `y` (if given) is not positive.
@@ -209,13 +235,13 @@ pub fn gpu_norm_apply<D: Driver>(
 /// # Panics
 /// If lengths do not fit.
 #[allow(unsafe_code)]
-pub fn gpu_norm_products<D: Driver>(
+pub fn gpu_norm_products<D: Driver, A: Activation>(
     driver: &D,
     room: &mut GpuNorm<D>,
     s: &BatchNormShape,
-    dy: ViewMut<'_, f32>,
-    y: Option<View<'_, f32>>,
-    x: View<'_, f32>,
+    dy: ViewMut<'_, A>,
+    y: Option<View<'_, A>>,
+    x: View<'_, A>,
     mean: View<'_, f32>,
 ) -> Result<(), GpuError> {
     for (name, len) in [("dy", dy.len()), ("y", y.map_or(s.len(), View::len)), ("x", x.len())] {
@@ -236,7 +262,7 @@ pub fn gpu_norm_products<D: Driver>(
         room.partial.view_mut().argument(),
     ];
     // SAFETY: as in `gpu_norm_statistics`.
-    unsafe { driver.launch("norm_products", cut.grid(), cut.block, &arguments) }
+    unsafe { driver.launch(A::kernel(["norm_products", "norm_products_bf16"]), cut.grid(), cut.block, &arguments) }
 }
 
 /// From the sums in `room`: γ's and β's gradient, and what takes the gradient through the batch norm.
@@ -333,13 +359,13 @@ pub fn gpu_norm_tangent_sums<D: Driver>(
 /// # Panics
 /// If lengths do not fit.
 #[allow(unsafe_code)]
-pub fn gpu_norm_through<D: Driver>(
+pub fn gpu_norm_through<D: Driver, A: Activation>(
     driver: &D,
-    (v, x): (View<'_, f32>, View<'_, f32>),
+    (v, x): (View<'_, A>, View<'_, A>),
     [scale, slope, mean, offset]: [View<'_, f32>; 4],
-    residual: Option<View<'_, f32>>,
-    y: Option<View<'_, f32>>,
-    out: ViewMut<'_, f32>,
+    residual: Option<View<'_, A>>,
+    y: Option<View<'_, A>>,
+    out: ViewMut<'_, A>,
 ) -> Result<(), GpuError> {
     let (len, channels) = (out.len(), scale.len());
     for found in [v.len(), x.len(), residual.map_or(len, View::len), y.map_or(len, View::len)] {
@@ -361,5 +387,18 @@ pub fn gpu_norm_through<D: Driver>(
         out.argument(),
     ];
     // SAFETY: lengths were checked.
-    unsafe { launch_each(driver, "norm_through", len, &arguments) }
+    unsafe {
+        match is_wide::<A>(channels, &[arguments[0], arguments[1], arguments[6], arguments[7], arguments[10]]) {
+            true => {
+                let kernel = A::kernel(["norm_through_wide", "norm_through_wide_bf16"]);
+                launch_on_channels(driver, kernel, (len / pack::<A>(), channels / pack::<A>()), &arguments)
+            }
+            false => launch_on_channels(
+                driver,
+                A::kernel(["norm_through", "norm_through_bf16"]),
+                (len, channels),
+                &arguments,
+            ),
+        }
+    }
 }

@@ -40,8 +40,9 @@ pub struct RepresentationRecipe {
     /// Keep only the inputs of residual blocks between the passes, and work out what is inside again on the way back: about a
     /// third of the memory, and a third more time. Changes no bit, and is no part of the stage's key. Default false.
     pub activation_checkpointing: bool,
-    /// How a GPU multiplies: `f32`, or `tf32`, which rounds the factors of products and convolutions to 10 bits after the point (sums
-    /// stay f32) and is several times as fast. The CPU knows f32 alone. Changes results on a GPU; `f32` is no part of the stage's
+    /// How a GPU computes: `f32`; `tf32`, which rounds the factors of products and convolutions to 10 bits after the point; or
+    /// `bf16`, which keeps activations, their gradients and tangents in bfloat16 (7 bits) and half the memory, while weights,
+    /// statistics, pooled features, heads and losses stay f32. Sums are f32 in each. The CPU knows f32 alone. Changes results on a GPU; `f32` is no part of the stage's
     /// key. Default `f32`.
     pub cuda_precision: CudaPrecision,
     /// Drop the last partial batch. Default false (CIFAR convention; row 36).
@@ -68,7 +69,7 @@ pub struct RepresentationRecipe {
     pub checkpoint_minutes: f64,
 }
 
-/// How a GPU multiplies in training.
+/// How a GPU computes in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -77,6 +78,8 @@ pub enum CudaPrecision {
     F32,
     /// TensorFloat-32.
     Tf32,
+    /// bfloat16 in the network.
+    Bf16,
 }
 
 /// The methods of stage 1.

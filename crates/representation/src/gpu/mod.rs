@@ -18,8 +18,8 @@ use std::rc::Rc;
 
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
-use longtail_ops::gpu::{Driver, GpuVec, SgdNumbers};
-use longtail_recipe::{Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
+use longtail_ops::gpu::{Driver, Element, GpuVec, SgdNumbers};
+use longtail_recipe::{CudaPrecision, Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
 use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSettings, argmax_rows};
 
 use crate::RepresentationError;
@@ -100,6 +100,8 @@ pub struct DevicePlan {
     pub decays: Option<Vec<std::ops::Range<usize>>>,
     /// How batches are cut.
     pub micro: MicroBatch,
+    /// What activations are stored in.
+    pub element: Element,
 }
 
 impl DevicePlan {
@@ -129,7 +131,16 @@ impl DevicePlan {
         let sgd =
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
         let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
-        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)?, micro })
+        let element = element(recipe.cuda_precision);
+        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)?, micro, element })
+    }
+}
+
+/// What a precision stores activations in.
+pub fn element(precision: CudaPrecision) -> Element {
+    match precision {
+        CudaPrecision::Bf16 => Element::Bf16,
+        _ => Element::F32,
     }
 }
 
@@ -225,14 +236,15 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     /// # Errors
     /// A setting that does not run on a device; no memory.
     pub fn new(driver: D, model: &Model<f32>, plan: DevicePlan) -> Result<Self, RepresentationError> {
-        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro } = plan;
+        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro, element } = plan;
         if let Some(settings) = &mpcl
             && settings.use_meta
             && settings.jvp == Jvp::Central
         {
             return Err(not_on_device("`jvp: central`", "the device has the exact derivative, `jvp: forward`"));
         }
-        let network = GpuNetwork::new(driver.clone(), model.network.architecture(), model.network.image())?;
+        let (architecture, image) = (model.network.architecture(), model.network.image());
+        let network = GpuNetwork::with_element(driver.clone(), architecture, image, element)?;
         let len = model.weights.len();
         let decay = decay_mask(&network, model.backbone_len(), len, decays.as_deref())?;
         let weights = DeviceWeights {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::CudaSettings;
 use crate::ConvShape;
 use crate::gpu::GpuError;
 use crate::gpu::conv::ConvPass;
+use crate::gpu::memory::{Activation, Element};
 
 /// Most bytes of the workspace: an algorithm that wants more is passed over.
 const MOST_WORKSPACE: usize = 1 << 30;
@@ -24,7 +26,7 @@ pub(super) struct Convolutions {
     handle: sys::cudnnHandle_t,
     stream: Arc<CudaStream>,
     math: sys::cudnnMathType_t,
-    plans: RefCell<HashMap<ConvShape, Plan>>,
+    plans: RefCell<HashMap<(ConvShape, Element), Plan>>,
     workspace: RefCell<Option<CudaSlice<u8>>>,
 }
 
@@ -64,7 +66,12 @@ macro_rules! choose {
 
 #[allow(unsafe_code)]
 impl Plan {
-    fn new(handle: sys::cudnnHandle_t, math: sys::cudnnMathType_t, s: &ConvShape) -> Result<Self, GpuError> {
+    fn new(
+        handle: sys::cudnnHandle_t,
+        math: sys::cudnnMathType_t,
+        s: &ConvShape,
+        element: Element,
+    ) -> Result<Self, GpuError> {
         let [batch, height, width, inputs, outputs, kernel, stride, padding, dilation, groups, high, wide] = [
             s.batch,
             s.height,
@@ -81,6 +88,11 @@ impl Plan {
         ]
         .map(|size| i32::try_from(size).expect("a size of less than 2^31"));
         let (format, float) = (sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC, sys::cudnnDataType_t::CUDNN_DATA_FLOAT);
+        // bfloat16 is multiplied by tensor cores, which add in f32.
+        let (kind, math) = match element {
+            Element::F32 => (float, math),
+            Element::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH),
+        };
         let mut plan = Self {
             x: dnn::create_tensor_descriptor().map_err(failed)?,
             y: dnn::create_tensor_descriptor().map_err(failed)?,
@@ -92,10 +104,10 @@ impl Plan {
         };
         // SAFETY: the descriptors were just made and live as long as the plan.
         unsafe {
-            dnn::set_tensor4d_descriptor(plan.x, format, float, [batch, inputs, height, width]).map_err(failed)?;
-            dnn::set_tensor4d_descriptor(plan.y, format, float, [batch, outputs, high, wide]).map_err(failed)?;
+            dnn::set_tensor4d_descriptor(plan.x, format, kind, [batch, inputs, height, width]).map_err(failed)?;
+            dnn::set_tensor4d_descriptor(plan.y, format, kind, [batch, outputs, high, wide]).map_err(failed)?;
             let weight = [outputs, inputs / groups, kernel, kernel];
-            dnn::set_filter4d_descriptor(plan.weight, float, format, weight).map_err(failed)?;
+            dnn::set_filter4d_descriptor(plan.weight, kind, format, weight).map_err(failed)?;
             let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
             dnn::set_convolution2d_descriptor(
                 plan.conv, padding, padding, stride, stride, dilation, dilation, mode, float,
@@ -105,7 +117,7 @@ impl Plan {
             dnn::set_convolution_math_type(plan.conv, math).map_err(failed)?;
         }
         let Self { x, y, weight, conv, .. } = plan;
-        let allowed = |found: sys::cudnnMathType_t| found == math || math == sys::cudnnMathType_t::CUDNN_DEFAULT_MATH;
+        let allowed = |found: sys::cudnnMathType_t| found == math || math != sys::cudnnMathType_t::CUDNN_FMA_MATH;
         plan.forward = choose!(dnn::get_convolution_forward_algorithm, handle, x, weight, conv, y)
             .filter(|found| allowed(found.2))
             .map(|found| (found.0, found.1));
@@ -148,12 +160,12 @@ impl Convolutions {
     }
 
     /// One pass; false where cuDNN has no repeatable way for it.
-    pub(super) fn run(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+    pub(super) fn run<A: Activation>(&self, s: &ConvShape, pass: ConvPass<'_, A>) -> Result<bool, GpuError> {
         let mut plans = self.plans.borrow_mut();
-        if !plans.contains_key(s) {
-            plans.insert(*s, Plan::new(self.handle, self.math, s)?);
-        }
-        let plan = &plans[s];
+        let plan = match plans.entry((*s, A::ELEMENT)) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(place) => place.insert(Plan::new(self.handle, self.math, s, A::ELEMENT)?),
+        };
         let factors = |accumulate: bool| (1f32, f32::from(u8::from(accumulate)));
         let number = |value: &f32| std::ptr::from_ref(value).cast::<c_void>();
         // SAFETY: views are as long as the shape says (`GpuConv::run` checks that), descriptors and handle are alive, and the workspace is

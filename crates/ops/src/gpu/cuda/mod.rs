@@ -4,6 +4,7 @@
 mod dnn;
 
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use cudarc::nvrtc::Ptx;
 
 use super::conv::ConvPass;
 use super::gemm::{self, GemmSize, Matrix, MatrixMut};
+use super::memory::{Activation, Element};
 use super::{Argument, Driver, GpuError};
 use crate::ConvShape;
 
@@ -24,47 +26,71 @@ const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
 
 /// All kernels of `kernels/`.
-const KERNELS: [&str; 40] = [
+const KERNELS: [&str; 64] = [
+    "activations_add",
+    "activations_add_bf16",
+    "bound_angle",
+    "bound_angle_gradient",
     "concat_part",
+    "concat_part_bf16",
     "concat_part_gradient",
+    "concat_part_gradient_bf16",
+    "contrast_direction",
     "cross_entropy",
     "flat_adam",
     "flat_axpy",
     "flat_ema",
+    "flat_narrow",
     "flat_sgd",
     "flat_virtual_step",
+    "flat_widen",
     "norm_apply",
+    "norm_apply_bf16",
+    "norm_apply_wide",
+    "norm_apply_wide_bf16",
     "norm_gradient_sums",
     "norm_moments",
+    "norm_moments_bf16",
     "norm_products",
+    "norm_products_bf16",
     "norm_running",
     "norm_statistics",
+    "norm_statistics_bf16",
     "norm_tangent_sums",
     "norm_through",
+    "norm_through_bf16",
+    "norm_through_wide",
+    "norm_through_wide_bf16",
     "patches",
+    "patches_bf16",
     "patches_gradient",
+    "patches_gradient_bf16",
     "philox_normals",
     "pool_max",
+    "pool_max_bf16",
     "pool_max_gradient",
+    "pool_max_gradient_bf16",
     "pool_max_tangent",
+    "pool_max_tangent_bf16",
     "pool_mean",
+    "pool_mean_bf16",
     "pool_mean_gradient",
-    "shortcut",
-    "shortcut_gradient",
-    "unit_rows",
-    "unit_rows_tangent",
-    "contrast_direction",
-    "bound_angle",
-    "bound_angle_gradient",
+    "pool_mean_gradient_bf16",
     "prototype_update",
     "rows_bias",
-    "rows_relu_gradient",
     "rows_column_sums",
-    "rows_gather",
     "rows_dots",
-    "rows_total",
+    "rows_gather",
+    "rows_relu_gradient",
     "rows_scale",
     "rows_shrink_step",
+    "rows_total",
+    "shortcut",
+    "shortcut_bf16",
+    "shortcut_gradient",
+    "shortcut_gradient_bf16",
+    "unit_rows",
+    "unit_rows_tangent",
 ];
 
 /// How numbers are worked out.
@@ -227,14 +253,14 @@ impl Driver for Cuda {
         unsafe { builder.launch(config) }.map(|_| ()).map_err(failed(kernel))
     }
 
-    fn gemm(
+    fn gemm<A: Activation>(
         &self,
         size: GemmSize,
         alpha: f32,
-        a: Matrix<'_>,
-        b: Matrix<'_>,
+        a: Matrix<'_, A>,
+        b: Matrix<'_, A>,
         beta: f32,
-        c: MatrixMut<'_>,
+        c: MatrixMut<'_, A>,
     ) -> Result<(), GpuError> {
         gemm::check(size, &a, &b, &c);
         // cuBLAS counts along columns: its matrices are our transposes, so cᵀ = op(b)ᵀ·op(a)ᵀ.
@@ -242,35 +268,44 @@ impl Driver for Cuda {
             true => blas_sys::cublasOperation_t::CUBLAS_OP_T,
             false => blas_sys::cublasOperation_t::CUBLAS_OP_N,
         };
+        let kind = match A::ELEMENT {
+            Element::F32 => blas_sys::cudaDataType_t::CUDA_R_32F,
+            Element::Bf16 => blas_sys::cudaDataType_t::CUDA_R_16BF,
+        };
         let size_of = |size: usize| i32::try_from(size).expect("a size of less than 2^31");
         // SAFETY: all elements that a product of this size touches were checked to be there.
         unsafe {
-            blas::sgemm_strided_batched(
+            blas::gemm_strided_batched_ex(
                 *self.blas.handle(),
                 side(b.turned),
                 side(a.turned),
                 size_of(size.n),
                 size_of(size.m),
                 size_of(size.k),
-                &alpha,
-                b.view.address() as *const f32,
+                std::ptr::from_ref(&alpha).cast(),
+                b.view.address() as *const c_void,
+                kind,
                 size_of(b.row),
                 b.next as i64,
-                a.view.address() as *const f32,
+                a.view.address() as *const c_void,
+                kind,
                 size_of(a.row),
                 a.next as i64,
-                &beta,
-                c.view.address() as *mut f32,
+                std::ptr::from_ref(&beta).cast(),
+                c.view.address() as *mut c_void,
+                kind,
                 size_of(c.row),
                 c.next as i64,
                 size_of(size.batch),
+                blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
             )
         }
         .map_err(|error| GpuError::device("a matrix product", error))
     }
 
     #[cfg(feature = "cudnn")]
-    fn library_conv(&self, s: &ConvShape, pass: ConvPass<'_>) -> Result<bool, GpuError> {
+    fn library_conv<A: Activation>(&self, s: &ConvShape, pass: ConvPass<'_, A>) -> Result<bool, GpuError> {
         self.dnn.run(s, pass)
     }
 }
