@@ -129,7 +129,7 @@ pub fn conv2d_backward<T: Real>(
     };
     let tally_chunks = tallies.par_chunks_mut(per_task * 2 * s.in_channels);
     let dx_len = strips.task_rows(per_task).1 * in_row;
-    match (dx.as_deref_mut(), dweight.is_some()) {
+    match (dx, dweight.is_some()) {
         (Some(dx), true) => dx
             .par_chunks_mut(dx_len)
             .zip(partials.par_chunks_mut(gradient.len()))
