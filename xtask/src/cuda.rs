@@ -29,6 +29,16 @@ pub fn compiler() -> Result<String, String> {
     release(&said).map(|release| format!("{shown} {release}")).ok_or(format!("`{shown} --version` names no release"))
 }
 
+/// The compiler's major version: that of the libraries that its programs load.
+///
+/// # Errors
+/// As [`compiler`].
+pub fn major() -> Result<String, String> {
+    let said = compiler()?;
+    let release = said.rsplit(' ').next().unwrap_or_default();
+    Ok(release.split('.').next().unwrap_or_default().to_owned())
+}
+
 /// Every GPU with its driver.
 ///
 /// # Errors

@@ -140,7 +140,17 @@ fn write_run(part: &Path, arguments: &BundleArgs, files: &[PathBuf]) -> Result<(
     let names: Vec<String> =
         files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
     let device = if arguments.features.is_some() { "cuda" } else { "cpu" };
-    let text = RUN.replace("@RECIPES@", &names.join(" ")).replace("@DEVICE@", device);
+    let cuda = match &arguments.features {
+        Some(_) => cuda::major().map_err(|why| anyhow!("which CUDA the programs are for: {why}"))?,
+        None => "none".to_owned(),
+    };
+    let cudnn = if arguments.features == Some(BundleFeature::Cudnn) { "yes" } else { "no" };
+    let mut text = RUN.to_owned();
+    for (place, value) in
+        [("@RECIPES@", names.join(" ").as_str()), ("@DEVICE@", device), ("@CUDA@", &cuda), ("@CUDNN@", cudnn)]
+    {
+        text = text.replace(place, value);
+    }
     let path = part.join("run.sh");
     fs_err::write(&path, text)?;
     #[cfg(unix)]
@@ -229,7 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn run_sh_has_its_two_places() {
-        assert_eq!((RUN.matches("@RECIPES@").count(), RUN.matches("@DEVICE@").count()), (1, 1));
+    fn run_sh_has_each_of_its_places_once() {
+        for place in ["@RECIPES@", "@DEVICE@", "@CUDA@", "@CUDNN@"] {
+            assert_eq!(RUN.matches(place).count(), 1, "{place}");
+        }
+        assert_eq!(RUN.matches('@').count(), 2 * 4 + RUN.matches("\"$@\"").count(), "no other");
     }
 }

@@ -4,6 +4,9 @@
 set -u
 recipes="@RECIPES@"
 device="@DEVICE@"
+# What the programs were built with: the major version of CUDA or none, and whether cuDNN.
+cuda="@CUDA@"
+cudnn="@CUDNN@"
 
 help() {
     cat <<EOF
@@ -112,13 +115,35 @@ $(printf '%s\n' "$said" | sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/
 done
 for name in $(printf '%s\n' "$absent" | sed "s/^version .\(GLIBC[A-Z_0-9.]*\). not found/\1/" | sort -u); do
     case $name in
-    libcuda.so.1) lack "NVIDIA's driver (libcuda.so.1)" "install the driver of the GPU; in a container, start it with --gpus all" ;;
-    libcublas*) lack "$name" "install the CUDA toolkit of that major version, or \`pip install nvidia-cublas\`" ;;
-    libcudnn*) lack "$name" "install cuDNN 9 for that CUDA, or \`pip install nvidia-cudnn-cu13\` (or -cu12)" ;;
     GLIBC*) lack "the C library: $name" "a newer system is needed, or a bundle that was made on an older one" ;;
     *) lack "$name" "install the package that holds it" ;;
     esac
 done
+# CUDA's are loaded by name when they are needed, cuDNN's parts by cuDNN.
+found() {
+    for name in "$@"; do
+        for folder in $(printf '%s' "$LD_LIBRARY_PATH" | tr ':' ' ') /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib64 /usr/lib64; do
+            [ -e "$folder/$name" ] && return 0
+        done
+        { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$name " && return 0
+    done
+    return 1
+}
+case $cuda-$device in
+none-*) ;;
+*-cuda*)
+    found libcuda.so.1 || lack "NVIDIA's driver (libcuda.so.1)" "install the driver of the GPU; in a container, start it with --gpus all"
+    for part in libcublas libcublasLt; do
+        found "$part.so.$cuda" || lack "$part.so.$cuda" "install the CUDA toolkit of that major version, or \`pip install nvidia-cublas\`"
+    done
+    if [ "$cudnn" = yes ]; then
+        for part in "" _graph _ops _cnn _heuristic _engines_precompiled _engines_runtime_compiled; do
+            found libcudnn$part.so.9 ||
+                lack "libcudnn$part.so.9" "install cuDNN 9 for that CUDA, or \`pip install nvidia-cudnn-cu13\` (or -cu12)"
+        done
+    fi
+    ;;
+esac
 case $device in
 cuda*)
     if [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ]; then

@@ -41,6 +41,16 @@ struct Plan {
     filter: Option<(sys::cudnnConvolutionBwdFilterAlgo_t, usize)>,
 }
 
+/// Whether cuDNN is on this machine.
+///
+/// # Safety
+/// As of loading it.
+#[allow(unsafe_code)]
+pub(super) unsafe fn is_there() -> bool {
+    // SAFETY: the caller's.
+    unsafe { sys::is_culib_present() }
+}
+
 fn failed(error: CudnnError) -> GpuError {
     GpuError::device("a convolution (cuDNN)", error)
 }

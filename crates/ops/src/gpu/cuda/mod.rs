@@ -120,11 +120,37 @@ fn failed(what: &str) -> impl Fn(DriverError) -> GpuError + '_ {
 }
 
 impl Cuda {
+    /// Whether the libraries are there that this build loads: cudarc panics where one is not.
+    ///
+    /// # Errors
+    /// Which is not.
+    #[allow(unsafe_code)]
+    pub fn require_libraries() -> Result<(), GpuError> {
+        // SAFETY: NVIDIA's libraries may be loaded at any time.
+        let there = unsafe {
+            [
+                (sys::is_culib_present(), "libcuda.so.1", "install the driver of the GPU"),
+                (
+                    blas_sys::is_culib_present(),
+                    "libcublas",
+                    "install the CUDA toolkit, or put its folder on the loader's path",
+                ),
+                #[cfg(feature = "cudnn")]
+                (dnn::is_there(), "libcudnn.so.9", "install cuDNN 9, or put its folder on the loader's path"),
+            ]
+        };
+        match there.into_iter().find(|(is_there, ..)| !is_there) {
+            Some((_, library, hint)) => Err(GpuError::NoLibrary { library, hint }),
+            None => Ok(()),
+        }
+    }
+
     /// How many GPUs the driver knows; 0 where it says that there is none.
     ///
     /// # Errors
-    /// Why the driver does not answer.
+    /// A library is missing; why the driver does not answer.
     pub fn devices() -> Result<usize, GpuError> {
+        Self::require_libraries()?;
         match CudaContext::device_count() {
             Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
             Err(DriverError(sys::cudaError_enum::CUDA_ERROR_NO_DEVICE)) => Ok(0),
@@ -135,9 +161,10 @@ impl Cuda {
     /// On a stream of its own of GPU number `ordinal`.
     ///
     /// # Errors
-    /// In words: no driver, no such GPU, one that is too old.
+    /// In words: a library is missing, no such GPU, one that is too old.
     #[allow(unsafe_code)]
     pub fn open(ordinal: usize, settings: CudaSettings) -> Result<Self, GpuError> {
+        Self::require_libraries()?;
         let context = CudaContext::new(ordinal).map_err(failed("opening the device"))?;
         // SAFETY: all memory of this context is used on one stream, whose order is all that is needed.
         unsafe { context.disable_event_tracking() };
