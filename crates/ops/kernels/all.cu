@@ -1,6 +1,7 @@
 // Every kernel, as one file for the device.
 #include "contrast.cu"
 #include "flat.cu"
+#include "generate.cu"
 #include "loss.cu"
 #include "norm.cu"
 #include "philox.cu"

@@ -148,6 +148,19 @@ impl ClassFactors {
         }
     }
 
+    /// F_k, `(rank, d)`, centred and scaled, behind what is in `out`.
+    pub(super) fn append_factor(&self, class: usize, out: &mut Vec<f32>) {
+        let dim = self.dim();
+        let center = &self.centers[class * dim..(class + 1) * dim];
+        match &self.factors[class] {
+            Factor::Rows { scale } => {
+                let rows = self.rows.class_rows(class).chunks_exact(dim);
+                out.extend(rows.flat_map(|row| row.iter().zip(center).map(|(&z, &c)| (z - c) * scale)));
+            }
+            Factor::Triangle(r) => out.extend_from_slice(r),
+        }
+    }
+
     /// Σ_k written out, `(d, d)` row-major, in f64 from the rows. For tests and inspection.
     pub fn covariance(&self, class: usize) -> Vec<f64> {
         let dim = self.dim();

@@ -35,10 +35,10 @@ pub struct FeatureModel {
 /// mpcl_mpfa.md §6.1 (the identity) and §6.2 (as GEMMs).
 #[derive(Debug, Clone, Copy)]
 pub struct LowRankSampler<'a> {
-    model: &'a FeatureModel,
-    laws: &'a RowLaws,
+    pub(super) model: &'a FeatureModel,
+    pub(super) laws: &'a RowLaws,
     plan: &'a RowPlan,
-    key: [u32; 2],
+    pub(super) key: [u32; 2],
     most_normals: usize,
 }
 
@@ -62,16 +62,16 @@ const TASKS_PER_THREAD: usize = 4;
 const MOST_COLUMNS: usize = 4 * PANEL;
 
 /// Normals of different slots of a row lie this far apart in the row's stream; ranks are below it.
-const SLOT_STRIDE: u64 = 1 << 32;
+pub(super) const SLOT_STRIDE: u64 = 1 << 32;
 
 /// One component's noise of one row.
 #[derive(Debug, Clone, Copy)]
-struct Draw {
-    class: u32,
-    slot: u32,
+pub(super) struct Draw {
+    pub(super) class: u32,
+    pub(super) slot: u32,
     /// The generated row's number.
-    number: u32,
-    target: Target,
+    pub(super) number: u32,
+    pub(super) target: Target,
 }
 
 impl<'a> LowRankSampler<'a> {
@@ -147,7 +147,7 @@ impl<'a> LowRankSampler<'a> {
     }
 
     /// The source of a generated row, and its number; nothing for a real one.
-    fn source(&self, id: u32) -> Option<(usize, u32)> {
+    pub(super) fn source(&self, id: u32) -> Option<(usize, u32)> {
         let number = id.checked_sub(self.model.base.len() as u32)?;
         Some((self.plan.sources()[number as usize] as usize, number))
     }
@@ -248,7 +248,7 @@ impl<'a> LowRankSampler<'a> {
     }
 
     /// The noise of all rows' components by class, within a class by row and slot. A counting sort.
-    fn sorted_draws(&self, ids: &[u32]) -> Vec<Draw> {
+    pub(super) fn sorted_draws(&self, ids: &[u32]) -> Vec<Draw> {
         let mut starts = vec![0u32; self.model.base.num_classes() + 1];
         self.each_draw(ids, |draw| starts[draw.class as usize + 1] += 1);
         for class in 1..starts.len() {

@@ -10,6 +10,7 @@ mod class_store;
 mod counts;
 mod epoch;
 mod factors;
+pub mod gpu;
 mod laws;
 mod low_rank;
 mod moments;

@@ -13,6 +13,7 @@ mod emulated;
 mod error;
 mod flat;
 mod gemm;
+mod generate;
 mod loss;
 mod memory;
 mod norm;
@@ -33,6 +34,7 @@ pub use flat::{
     AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_narrow, gpu_sgd, gpu_virtual_step, gpu_widen,
 };
 pub use gemm::{GemmSize, Matrix, MatrixMut};
+pub use generate::{RowMeans, gpu_add_rows, gpu_row_means};
 pub use loss::{GpuCrossEntropy, gpu_cross_entropy, gpu_unit_rows, gpu_unit_rows_tangent};
 pub use memory::{Activation, Element, GpuVec, Plain, View, ViewMut};
 pub use norm::{

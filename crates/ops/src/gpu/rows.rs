@@ -83,8 +83,8 @@ pub fn gpu_gather<D: Driver>(
     check_len("gather", "x", x.len(), rows * dim);
     check_len("gather", "scale", scale.map_or(rows, View::len), rows);
     check_len("gather", "out", out.len(), from.view.len() * dim);
-    assert!(from.below <= rows, "gather: places below {} of {rows} rows", from.below);
-    let arguments = [x.argument(), from.view.argument(), optional(scale), int(dim), long(out.len()), out.argument()];
+    let arguments =
+        [x.argument(), from.argument("gather", rows), optional(scale), int(dim), long(out.len()), out.argument()];
     // SAFETY: every place is a row of `x`: `Places` checked them before they went there.
     unsafe { launch_each(driver, "rows_gather", out.len(), &arguments) }
 }
@@ -114,6 +114,24 @@ impl<'a> Places<'a> {
         let signed: Vec<i32> = places.iter().map(|&place| place as i32).collect();
         buffer.view_mut().part(0..signed.len()).write(driver, &signed)?;
         Ok(Self { view: buffer.view().part(0..signed.len()), below })
+    }
+
+    /// Places `range` of them.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn part(self, range: std::ops::Range<usize>) -> Self {
+        Self { view: self.view.part(range), below: self.below }
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.view.len()
+    }
+
+    /// As a kernel's argument, which takes them for rows of `rows`.
+    pub(super) fn argument(self, what: &str, rows: usize) -> Argument {
+        assert!(self.below <= rows, "{what}: places below {} of {rows} rows", self.below);
+        self.view.argument()
     }
 }
 

@@ -26,7 +26,7 @@ const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
 
 /// All kernels of `kernels/`.
-const KERNELS: [&str; 64] = [
+const KERNELS: [&str; 66] = [
     "activations_add",
     "activations_add_bf16",
     "bound_angle",
@@ -44,6 +44,8 @@ const KERNELS: [&str; 64] = [
     "flat_sgd",
     "flat_virtual_step",
     "flat_widen",
+    "generate_add",
+    "generate_means",
     "norm_apply",
     "norm_apply_bf16",
     "norm_apply_wide",
