@@ -149,6 +149,9 @@ pub enum ClassifierError {
     /// A head or its training.
     #[error("{0}")]
     Training(#[from] TrainingError),
+    /// The device's.
+    #[error("the classifier's device: {0}")]
+    Gpu(#[from] longtail_ops::gpu::GpuError),
 }
 
 impl ClassifierError {

@@ -25,8 +25,11 @@ pub trait Journal {
     ///
     /// # Errors
     /// [`ClassifierError::Interrupted`] after Ctrl-C, once the state is saved.
-    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError>;
+    fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError>;
 }
+
+/// Writes the state of training into a checkpoint.
+pub type SaveState<'a> = dyn Fn(&mut StateWriter) -> Result<(), ClassifierError> + 'a;
 
 /// How far training is, over all trials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Journal for Shifted<'_> {
         self.inner.begin(rows, done);
     }
 
-    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+    fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError> {
         self.inner.after(done, state)
     }
 }
@@ -87,7 +90,7 @@ impl Journal for WithoutNumbers<'_> {
         self.0.begin(rows, done);
     }
 
-    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+    fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError> {
         self.0.after(done, state)
     }
 }
@@ -155,10 +158,10 @@ impl Journal for MemoryJournal {
 
     fn begin(&mut self, _rows: u64, _done: Progress) {}
 
-    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+    fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError> {
         if self.stop_after == Some(done.epochs) || self.stop_after_steps == Some(done.steps) {
             let mut writer = StateWriter::default();
-            state(&mut writer);
+            state(&mut writer)?;
             self.saved = Some(writer.into_tensors());
             return Err(ClassifierError::Interrupted(Interrupted));
         }

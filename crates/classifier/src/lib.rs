@@ -22,6 +22,7 @@
 //! keyed by epoch and generated row. Thread count, block size and chunk size change no bit.
 
 pub mod data;
+pub mod device;
 mod error;
 mod export;
 pub mod generate;
@@ -37,8 +38,8 @@ pub use data::{FeatureSet, FitData, PrototypeSet, Views};
 pub use error::ClassifierError;
 pub use export::{GenerateArgs, generate as generate_rows};
 pub use inputs::{Inputs, SealedTest};
-pub use journal::{Journal, Measurement, MemoryJournal, Progress};
+pub use journal::{Journal, Measurement, MemoryJournal, Progress, SaveState};
 pub use sampler::{RowSampler, SAMPLES_PER_CLASS};
 pub use scoring::{NearestMean, ScoringHead};
 pub use stage::{StageJournal, run};
-pub use train::{Batches, RowSource, TrainPlan, TrainResult, accuracy, prepare, train_head};
+pub use train::{Batches, RowSource, TrainPlan, TrainResult, accuracy, on_host, prepare, train_head};

@@ -4,23 +4,41 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun, TensorData,
-    WithHint, interrupted, progress, stage_specs, write_tensors,
+    Begin, BeginOptions, Device, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
+    TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
 use serde_json::{Map, Value, json};
 
 use crate::ClassifierError;
+use crate::device::SharedDevice;
 use crate::inputs::Inputs;
-use crate::journal::{Journal, Progress};
+use crate::journal::{Journal, Progress, SaveState};
 use crate::method::base::{Context, method};
 
 /// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
 
-/// Heads are trained on the CPU.
-pub(crate) const GPUS: Gpus = if cfg!(feature = "cuda") { Gpus::NotUsed } else { Gpus::NotBuilt };
+#[cfg(feature = "cuda")]
+pub(crate) const GPUS: Gpus = Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|why| why.to_string()));
+#[cfg(not(feature = "cuda"))]
+pub(crate) const GPUS: Gpus = Gpus::NotBuilt;
+
+/// The device of a run. Products are not rounded to TensorFloat-32: heads are the CPU's but for roundings.
+fn open(device: Device) -> anyhow::Result<Option<SharedDevice>> {
+    match device {
+        Device::Cpu => Ok(None),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(ordinal) => {
+            use longtail_ops::gpu::{Cuda, CudaSettings};
+            let driver = Cuda::open(ordinal, CudaSettings { tf32: false })?;
+            let heads = crate::device::GpuHeads::new(driver)?;
+            Ok(Some(std::rc::Rc::new(std::cell::RefCell::new(heads))))
+        }
+        device => Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "classifier" }.into()),
+    }
+}
 
 /// Runs one method on one variant, from files to files.
 ///
@@ -32,7 +50,8 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let layout = RunLayout::new(&args.run);
     let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
     let part = recipe.classifier_part(&args.variant, method_name)?;
-    let device = args.device("classifier", GPUS)?.to_string();
+    let settled = args.device("classifier", GPUS)?;
+    let device = settled.to_string();
     let representation = stage_specs::representation(&layout, recipe.representation_part(&args.variant)?, &device);
     let features = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
     for (folder, spec) in
@@ -62,7 +81,8 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
     let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
     let fitted = {
-        let mut context = Context { seed: recipe.seed, groups: recipe.data.shot_groups, journal: &mut journal };
+        let groups = recipe.data.shot_groups;
+        let mut context = Context { seed: recipe.seed, groups, journal: &mut journal, device: open(settled)? };
         method(classifier)?
             .fit(&inputs.data, &mut context)
             .with_context(|| format!("classifier `{method_name}` on `{}` could not be fitted", args.variant))?
@@ -212,14 +232,14 @@ impl Journal for StageJournal {
         self.bar = Some(bar);
     }
 
-    fn after(&mut self, done: Progress, state: &dyn Fn(&mut StateWriter)) -> Result<(), ClassifierError> {
+    fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError> {
         if let Some(bar) = &self.bar {
             bar.set_position(done.rows);
         }
         let stop = interrupted();
         if stop || self.clock.is_due(done.steps) {
             let mut writer = StateWriter::default();
-            state(&mut writer);
+            state(&mut writer)?;
             let metrics = self.metrics(None)?;
             metrics.flush()?;
             let offset = metrics.offset();

@@ -1,5 +1,7 @@
 //! The training loop of stage 3: heads on feature rows, epoch by epoch, with trials over a value that is searched.
 
+use std::cell::RefCell;
+
 use longtail_recipe::{HeadTraining, ShotGroups};
 use longtail_training::{
     Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter,
@@ -8,11 +10,17 @@ use longtail_training::{
 
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
+use crate::device::{Rows, SharedDevice};
 use crate::generate::FeatureTransform;
 use crate::journal::{Journal, Progress, Shifted, WithoutNumbers};
 
 /// Batches of one epoch: `(features (n, d), labels (n))`.
-pub type Batches<'a> = Box<dyn Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a>;
+pub type Batches<'a> = Box<dyn Iterator<Item = Result<(Rows, Vec<u32>), ClassifierError>> + 'a>;
+
+/// Batches of rows in the program's memory.
+pub fn on_host<'a>(batches: impl Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a) -> Batches<'a> {
+    Box::new(batches.map(|(rows, labels)| Ok((Rows::Host(rows), labels))))
+}
 
 /// Where a head's training rows come from.
 pub trait RowSource {
@@ -29,8 +37,14 @@ pub trait RowSource {
     /// Rows of one epoch, for the progress bar.
     fn rows_per_epoch(&self) -> usize;
 
-    /// The batches of one 0-based epoch; the same whatever was asked for before. What is skipped need not be made.
-    fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError>;
+    /// The batches of one 0-based epoch; the same whatever was asked for before. What is skipped need not be made. Rows may be
+    /// drawn on `device` where there is one.
+    fn batches(
+        &mut self,
+        epoch: usize,
+        device: Option<&SharedDevice>,
+        journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError>;
 
     /// Called after each epoch with the head as it is now.
     fn after_epoch(
@@ -63,6 +77,8 @@ pub struct TrainPlan<'a> {
     pub transform: FeatureTransform,
     /// Groups for the validation accuracy in the log.
     pub groups: ShotGroups,
+    /// Where it is trained; none for the CPU.
+    pub device: Option<SharedDevice>,
 }
 
 /// A trained head and what validation said of it.
@@ -123,12 +139,15 @@ pub fn train_head(
     } else {
         source.begin_trial(0)?;
     }
+    let device = plan.device.as_ref();
+    hand_over(device, &trainer)?;
     journal.begin((trials * epochs * source.rows_per_epoch()) as u64, at.done);
     let first = at.trial;
     for trial in first..trials {
         if trial > first {
             source.begin_trial(trial)?;
             trainer = HeadTrainer::new(plan.head.clone(), settings.clone())?;
+            hand_over(device, &trainer)?;
             at = Position { trial, done: at.done, ..Position::default() };
         }
         let journal = &mut Shifted { inner: &mut *journal, epochs_before: trial * epochs };
@@ -138,19 +157,30 @@ pub fn train_head(
             let mut of_source = StateWriter::default();
             source.save(&mut of_source);
             let batches = match at.batch {
-                0 => source.batches(epoch, journal)?,
-                _ => source.batches(epoch, &mut WithoutNumbers(journal))?,
+                0 => source.batches(epoch, device, journal)?,
+                _ => source.batches(epoch, device, &mut WithoutNumbers(journal))?,
             };
-            for (features, labels) in batches.skip(at.batch) {
-                if !labels.is_empty() {
-                    at.loss_sum += trainer.step(epoch, lr, &features, &labels)? * labels.len() as f64;
+            for batch in batches.skip(at.batch) {
+                let (rows, labels) = batch?;
+                match (device, rows) {
+                    _ if labels.is_empty() => {}
+                    (Some(device), rows) => device.borrow_mut().step(epoch, lr, &rows, &labels)?,
+                    (None, Rows::Host(rows)) => {
+                        at.loss_sum += trainer.step(epoch, lr, &rows, &labels)? * labels.len() as f64;
+                    }
+                    (None, Rows::Drawn(_)) => unreachable!("rows are drawn on a device alone"),
                 }
                 at.count_batch(labels.len());
-                journal.after(at.done, &|state| {
+                let (done, here) = (at.done, RefCell::new((&mut at, &mut trainer)));
+                journal.after(done, &|state| {
+                    let (at, trainer) = &mut *here.borrow_mut();
+                    bring_back(device, trainer, at)?;
                     state.clone_from(&of_source);
-                    save(state, &at, &trainer, &trial_accuracies, best.as_ref());
+                    save(state, at, trainer, &trial_accuracies, best.as_ref());
+                    Ok(())
                 })?;
             }
+            bring_back(device, &mut trainer, &mut at)?;
             journal.scalar(epoch, "train", "loss", at.loss_sum / at.rows.max(1) as f64, "nats")?;
             journal.scalar(epoch, "train", "lr", lr, "")?;
             source.after_epoch(epoch, trainer.head(), journal)?;
@@ -165,6 +195,7 @@ pub fn train_head(
             journal.after(at.done, &|state| {
                 source.save(state);
                 save(state, &at, &trainer, &trial_accuracies, best.as_ref());
+                Ok(())
             })?;
         }
         let final_accuracy = accuracy(trainer.head(), &val, data, plan.groups)?.and_then(|accuracy| accuracy.all);
@@ -175,6 +206,24 @@ pub fn train_head(
     }
     let best = best.unwrap_or(Best { trial: 0, accuracy: None, head: plan.head.clone() });
     Ok(TrainResult { head: best.head, trial: best.trial, val_accuracy: best.accuracy, trial_accuracies })
+}
+
+fn hand_over(device: Option<&SharedDevice>, trainer: &HeadTrainer) -> Result<(), ClassifierError> {
+    device.map_or(Ok(()), |device| device.borrow_mut().load(trainer))
+}
+
+/// What was trained on a device, and the losses there, come back to the host.
+fn bring_back(
+    device: Option<&SharedDevice>,
+    trainer: &mut HeadTrainer,
+    at: &mut Position,
+) -> Result<(), ClassifierError> {
+    if let Some(device) = device {
+        let mut device = device.borrow_mut();
+        at.loss_sum += device.losses()?;
+        device.store(trainer)?;
+    }
+    Ok(())
 }
 
 /// Where training is: what is left of an epoch follows from it.

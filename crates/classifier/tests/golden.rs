@@ -7,6 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{assert_close, f32s, f64s, golden, mpfa, recipe, size, tailcalib, u32s};
+use longtail_classifier::device::SharedDevice;
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{ClassStore, FeatureTransform, covariance, mean, normalize_rows};
 use longtail_classifier::method::mpfa::Mpfa;
@@ -14,7 +15,7 @@ use longtail_classifier::method::ncm::nearest_mean;
 use longtail_classifier::method::tau_norm::tau_normalized;
 use longtail_classifier::{
     Batches, ClassifierError, FeatureSet, FitData, Journal, MemoryJournal, PrototypeSet, RowSource, ScoringHead,
-    TrainPlan, TrainResult, Views, train_head,
+    TrainPlan, TrainResult, Views, on_host, train_head,
 };
 use longtail_recipe::{
     Alpha, BetaMode, CovCenter, CovSpace, FeatNorm, HeadTraining, MpfaRecipe, NcmNormalize, NeighborRule,
@@ -66,9 +67,14 @@ impl RowSource for GivenBatches {
         self.labels.len()
     }
 
-    fn batches(&mut self, _epoch: usize, _journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
+    fn batches(
+        &mut self,
+        _epoch: usize,
+        _device: Option<&SharedDevice>,
+        _journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError> {
         let features = self.features.chunks(self.batch_size * self.dim).map(<[f32]>::to_vec);
-        Ok(Box::new(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec))))
+        Ok(on_host(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec))))
     }
 }
 
@@ -88,7 +94,14 @@ fn train_on(file: &Value, head: HeadWeights, part: TrainedPart) -> (TrainResult,
         head: head.clone(),
         prototypes: PrototypeSet { empirical: Vec::new(), meta: Vec::new(), seen: Vec::new() },
     };
-    let plan = TrainPlan { head, part, training: &training, transform: FeatureTransform::IDENTITY, groups: groups() };
+    let plan = TrainPlan {
+        head,
+        part,
+        training: &training,
+        transform: FeatureTransform::IDENTITY,
+        groups: groups(),
+        device: None,
+    };
     let mut source = GivenBatches { features, labels, batch_size: training.batch_size, dim };
     let mut journal = MemoryJournal::default();
     let result = train_head(&plan, &data, &mut source, &mut journal).expect("trains");

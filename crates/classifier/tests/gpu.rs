@@ -1,15 +1,20 @@
-//! Rows drawn on a device against the CPU's: on an emulated one everywhere a C++ compiler is.
+//! Rows drawn and heads trained on a device against the CPU's: on an emulated one everywhere a C++ compiler is.
 
 mod common;
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use common::{mpfa, tailcalib, toy_data};
+use common::{classifier, mpfa, recipe, tailcalib, toy_data};
+use longtail_classifier::device::GpuHeads;
 use longtail_classifier::generate::gpu::{GpuModel, GpuSampler};
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch};
+use longtail_classifier::method::base::{Context, Fitted, method};
 use longtail_classifier::method::mpfa::Mpfa;
+use longtail_classifier::{ClassifierError, FitData, MemoryJournal, ScoringHead};
 use longtail_ops::gpu::{Driver, Emulated, GpuVec};
 use longtail_recipe::{CountRule, TailRule};
 
@@ -66,6 +71,89 @@ fn every_law<D: Driver>(driver: &D) {
     compare("noise of both sorts", driver, &model, &laws);
 }
 
+const TRAINING: &str = "{epochs: 3, batch_size: 32, lr: 0.05, schedule: cosine}";
+
+/// Linear, scales alone, cosine on generated rows of each sort.
+fn methods() -> Vec<(&'static str, String)> {
+    let of = |name: &'static str, more: &str| (name, format!("{{{name}: {{{more}training: {TRAINING}}}}}"));
+    vec![
+        of("crt", ""),
+        of("lws", ""),
+        of("tailcalib", ""),
+        of("tailcalib_x", ""),
+        of("mpfa", ""),
+        of("mpfa", "regen: once, "),
+        of("mpfa", "alpha: {adaptive: 0.2}, "),
+        of("mpfa", "alpha: {search: {low: 0.1, high: 0.5, steps: 2}}, "),
+    ]
+}
+
+fn fit<D: Driver + 'static>(
+    yaml: &str,
+    data: &FitData,
+    journal: &mut MemoryJournal,
+    driver: Option<D>,
+) -> Result<Fitted, ClassifierError> {
+    let recipe_of_method = classifier(yaml);
+    let groups = recipe("{joint: {}}").data.shot_groups;
+    let device = driver.map(|driver| Rc::new(RefCell::new(GpuHeads::new(driver).expect("room"))) as _);
+    method(&recipe_of_method)?.fit(data, &mut Context { seed: 11, groups, journal, device })
+}
+
+fn head(fitted: &Fitted) -> &[f32] {
+    match &fitted.head {
+        ScoringHead::Trained { head, .. } => &head.values,
+        other => panic!("a trained head, not {other:?}"),
+    }
+}
+
+fn every_method<D: Driver + Clone + 'static>(driver: &D) {
+    let data = toy_data(&[60, 30, 12, 5], 10);
+    for (name, yaml) in methods() {
+        let (mut of_cpu, mut of_gpu) = (MemoryJournal::default(), MemoryJournal::default());
+        let exact = fit::<D>(&yaml, &data, &mut of_cpu, None).expect("fits");
+        let found = fit(&yaml, &data, &mut of_gpu, Some(driver.clone())).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let largest = head(&exact).iter().fold(0f32, |most, v| most.max(v.abs()));
+        let off = head(&exact).iter().zip(head(&found)).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+        println!("{yaml}: {off:.1e} off");
+        assert!(off < 2e-5, "{yaml}: {off}");
+        for series in [("train", "loss"), ("val", "accuracy_all")] {
+            let (exact, found) = (of_cpu.series(series.0, series.1), of_gpu.series(series.0, series.1));
+            assert_eq!(exact.len(), found.len(), "{yaml}");
+            let near = exact.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5 * a.abs().max(1.0));
+            assert!(near, "{yaml}: {series:?} {found:?}, not {exact:?}");
+        }
+        // Stopped inside an epoch, and gone on with on another device.
+        let mut first = MemoryJournal { stop_after_steps: Some(6), ..MemoryJournal::default() };
+        let stopped = fit(&yaml, &data, &mut first, Some(driver.clone()));
+        assert!(matches!(stopped, Err(ClassifierError::Interrupted(_))), "{name}");
+        let mut second = MemoryJournal::resumed_from(first.saved.take().expect("saved on stopping"));
+        let resumed = fit(&yaml, &data, &mut second, Some(driver.clone())).expect("fits");
+        assert_eq!(head(&resumed), head(&found), "{yaml}: the same bits");
+    }
+    let mut data = toy_data(&[60, 30, 12, 5], 10);
+    data.train = data
+        .train
+        .try_map(|rows, _| {
+            rows.iter_mut().for_each(|value| *value *= 1e38);
+            Ok(())
+        })
+        .expect("finite");
+    let yaml = &methods()[0].1;
+    let words = |outcome: Result<Fitted, ClassifierError>| outcome.expect_err("it leaves all numbers").to_string();
+    let on_gpu = words(fit(yaml, &data, &mut MemoryJournal::default(), Some(driver.clone())));
+    let on_cpu = words(fit::<D>(yaml, &data, &mut MemoryJournal::default(), None));
+    assert!(on_gpu.contains("head/train_loss") && on_cpu.contains("head/train_loss"), "{on_gpu} | {on_cpu}");
+}
+
+#[test]
+fn heads_on_an_emulated_device_are_the_cpus() {
+    match Emulated::compile(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(driver) => every_method(&Rc::new(driver)),
+        Err(why) => println!("skipped: {why}"),
+    }
+}
+
 #[test]
 fn rows_on_an_emulated_device_are_the_cpus() {
     match Emulated::compile(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
@@ -76,10 +164,13 @@ fn rows_on_an_emulated_device_are_the_cpus() {
 
 #[cfg(feature = "cuda")]
 #[test]
-fn rows_on_a_real_gpu_are_the_cpus() {
+fn rows_and_heads_on_a_real_gpu_are_the_cpus() {
     use longtail_ops::gpu::{Cuda, CudaSettings};
     match Cuda::open(0, CudaSettings { tf32: false }) {
-        Ok(driver) => every_law(&driver),
+        Ok(driver) => {
+            every_law(&driver);
+            every_method(&Rc::new(driver));
+        }
         Err(why) => println!("skipped: {why}"),
     }
 }

@@ -7,6 +7,8 @@ use super::counts::RowPlan;
 use super::laws::RowLaws;
 use super::low_rank::{FeatureModel, LowRankSampler, SamplerScratch};
 use super::transform::normalize;
+use crate::ClassifierError;
+use crate::device::{Rows, SharedDevice};
 
 /// What generation keeps in memory: fixed, whatever the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +153,11 @@ impl<'a> BalancedEpoch<'a> {
         self.normalize && self.model.base.dim() < SHORT_ROW
     }
 
+    /// The same batches, with rows drawn on `device` and left there.
+    pub fn on(self, device: SharedDevice) -> DeviceEpoch<'a> {
+        DeviceEpoch { epoch: self, device, block: 0..0 }
+    }
+
     fn label(&self, id: u32) -> u32 {
         let real = self.model.base.len() as u32;
         let source = if id >= real { self.plan.sources()[(id - real) as usize] } else { id };
@@ -189,6 +196,48 @@ impl Iterator for BalancedEpoch<'_> {
     /// Skips without drawing: where an epoch is gone on with changes no bit.
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
         self.next = self.next.saturating_add(n.saturating_mul(self.batch_size)).min(self.order.len());
+        self.next()
+    }
+}
+
+/// [`BalancedEpoch`] on a device: an iterator of batches' places in the block that is there, and labels `(n)`. After a failure of the
+/// device there is no batch more.
+pub struct DeviceEpoch<'a> {
+    epoch: BalancedEpoch<'a>,
+    device: SharedDevice,
+    /// Rows of the epoch that the device's block holds.
+    block: std::ops::Range<usize>,
+}
+
+impl Iterator for DeviceEpoch<'_> {
+    type Item = Result<(Rows, Vec<u32>), ClassifierError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { epoch, device, block } = self;
+        if epoch.next >= epoch.order.len() {
+            return None;
+        }
+        if !block.contains(&epoch.next) {
+            // Blocks lie where they do in a run that was never stopped, so that products have the same sizes and rows the same bits.
+            let start = epoch.next - epoch.next % epoch.block_rows;
+            *block = start..(start + epoch.block_rows).min(epoch.order.len());
+            let drawn = device.borrow_mut().draw(&epoch.sampler, &epoch.order[block.clone()], epoch.normalize);
+            if let Err(error) = drawn {
+                epoch.next = epoch.order.len();
+                return Some(Err(error));
+            }
+        }
+        let end = (epoch.next + epoch.batch_size).min(epoch.order.len());
+        let labels = epoch.order[epoch.next..end].iter().map(|&id| epoch.label(id)).collect();
+        let rows = Rows::Drawn(epoch.next - block.start..end - block.start);
+        epoch.next = end;
+        Some(Ok((rows, labels)))
+    }
+
+    /// Skips without drawing.
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        let rows = n.saturating_mul(self.epoch.batch_size);
+        self.epoch.next = self.epoch.next.saturating_add(rows).min(self.epoch.order.len());
         self.next()
     }
 }

@@ -61,6 +61,11 @@ impl<D: Driver> GpuModel<D> {
         }
         Ok(Self { base, means: GpuVec::of(driver, &model.means)?, factors, ranges, dim })
     }
+
+    /// Feature dimension d.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
 }
 
 /// Sends what was made where there is enough of it, or it is the last; where the next goes.

@@ -21,7 +21,7 @@ mod transform;
 pub use base_rows::BaseRows;
 pub use class_store::ClassStore;
 pub use counts::{Remainder, RowPlan, is_tail};
-pub use epoch::{BalancedEpoch, EpochMemory};
+pub use epoch::{BalancedEpoch, DeviceEpoch, EpochMemory};
 pub use factors::{ClassFactors, degrees_of_freedom};
 pub use laws::{Component, NO_CLASS, RowLaws};
 pub use low_rank::{FeatureModel, LowRankSampler, SamplerScratch};

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{crt::Crt, joint::Joint, lws::Lws, mpfa::Mpfa, ncm::Ncm, tailcalib::TailCalib, tau_norm::TauNorm};
 use crate::ClassifierError;
 use crate::data::FitData;
+use crate::device::SharedDevice;
 use crate::generate::normalize_rows;
 use crate::journal::Journal;
 use crate::scoring::ScoringHead;
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub groups: ShotGroups,
     /// Metrics, progress and checkpoints.
     pub journal: &'a mut dyn Journal,
+    /// Where heads are trained and rows drawn; none for the CPU.
+    pub device: Option<SharedDevice>,
 }
 
 /// A fitted classifier. Only a method makes one; the test set opens against it alone.

@@ -8,11 +8,12 @@ use serde_json::Map;
 use super::base::{Context, Fitted, Method};
 use crate::ClassifierError;
 use crate::data::FitData;
+use crate::device::SharedDevice;
 use crate::generate::{ClassStore, FeatureTransform};
 use crate::journal::Journal;
 use crate::sampler::RowSampler;
 use crate::scoring::ScoringHead;
-use crate::train::{Batches, RowSource, TrainPlan, train_head};
+use crate::train::{Batches, RowSource, TrainPlan, on_host, train_head};
 
 /// Classifier re-training.
 ///
@@ -43,6 +44,7 @@ impl Method for Crt<'_> {
             training,
             transform: FeatureTransform::IDENTITY,
             groups: context.groups,
+            device: context.device.clone(),
         };
         let mut source = SampledRows { sampler, store: &data.train };
         let result = train_head(&plan, data, &mut source, context.journal)?;
@@ -62,7 +64,12 @@ impl RowSource for SampledRows<'_> {
         self.sampler.rows(self.store)
     }
 
-    fn batches(&mut self, epoch: usize, _journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
-        Ok(Box::new(self.sampler.batches(self.store, epoch)))
+    fn batches(
+        &mut self,
+        epoch: usize,
+        _device: Option<&SharedDevice>,
+        _journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError> {
+        Ok(on_host(self.sampler.batches(self.store, epoch)))
     }
 }

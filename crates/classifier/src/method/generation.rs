@@ -4,11 +4,13 @@ use longtail_ops::stream_words;
 use longtail_recipe::{CountRule, TailRule};
 
 use crate::ClassifierError;
+use crate::device::SharedDevice;
 use crate::generate::{
     BalancedEpoch, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch,
     normalize_rows,
 };
 use crate::journal::Journal;
+use crate::train::{Batches, on_host};
 
 /// Settings that stay the same over the epochs.
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +50,42 @@ pub struct Generation {
     plan_epoch: Option<usize>,
     cache: Option<Vec<f32>>,
     announced: bool,
+    /// Whether a device has the model.
+    is_there: bool,
 }
 
 impl Generation {
     /// A generation from a model and the laws of its rows.
     pub fn new(settings: GenerationSettings, model: FeatureModel, laws: RowLaws) -> Self {
         let plan = RowPlan::new(&[], settings.tail, settings.count, settings.remainder, settings.seed, "", 0);
-        Self { settings, model, laws, plan, plan_epoch: None, cache: None, announced: false }
+        Self { settings, model, laws, plan, plan_epoch: None, cache: None, announced: false, is_there: false }
+    }
+
+    /// Another model, with its laws.
+    pub fn replace(&mut self, model: FeatureModel, laws: RowLaws) {
+        (self.model, self.laws, self.is_there) = (model, laws, false);
+    }
+
+    /// The batches of an epoch, drawn on `device` where there is one: see [`Generation::epoch`].
+    ///
+    /// # Errors
+    /// As there; the device's.
+    pub fn batches(
+        &mut self,
+        epoch: usize,
+        steps: Option<usize>,
+        device: Option<&SharedDevice>,
+        journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError> {
+        let Some(device) = device else {
+            return Ok(on_host(self.epoch(epoch, steps, journal)?));
+        };
+        if !self.is_there {
+            device.borrow_mut().take_model(&self.model)?;
+            self.is_there = true;
+        }
+        self.settings.may_cache = false; // rows are drawn again faster than they are fetched
+        Ok(Box::new(self.epoch(epoch, steps, journal)?.on(device.clone())))
     }
 
     /// Drops rows that were kept: the laws have changed.

@@ -11,6 +11,7 @@ use super::base::{Context, Fitted, Method, cosine_head};
 use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
+use crate::device::SharedDevice;
 use crate::generate::calibration::{Calibration, scale_prototypes};
 use crate::generate::{BaseRows, ClassFactors, FeatureModel, FeatureTransform, Remainder, Tukey, tukey_rows};
 use crate::journal::Journal;
@@ -95,6 +96,7 @@ impl Method for Mpfa<'_> {
             training: &recipe.training,
             transform,
             groups: context.groups,
+            device: context.device.clone(),
         };
         let result = train_head(&plan, data, &mut source, context.journal)?;
         let mut chosen = Map::new();
@@ -166,14 +168,19 @@ impl RowSource for CalibratedRows {
         Ok(())
     }
 
-    fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
+    fn batches(
+        &mut self,
+        epoch: usize,
+        device: Option<&SharedDevice>,
+        journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError> {
         let values = self.alpha.values();
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         for (name, value) in [("alpha_mean", mean), ("alpha_min", low), ("alpha_max", high)] {
             journal.scalar(epoch, "generate", name, value, "")?;
         }
-        Ok(Box::new(self.generation.epoch(epoch, None, journal)?))
+        self.generation.batches(epoch, None, device, journal)
     }
 
     fn after_epoch(

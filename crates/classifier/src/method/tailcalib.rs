@@ -10,6 +10,7 @@ use super::base::{Context, Fitted, Method, cosine_head};
 use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::FitData;
+use crate::device::SharedDevice;
 use crate::generate::tailcalib::tailcalib_model;
 use crate::generate::{ClassStore, FeatureModel, FeatureTransform, Remainder, RowLaws};
 use crate::journal::Journal;
@@ -80,6 +81,7 @@ impl Method for TailCalib<'_> {
             training: &self.recipe.training,
             transform,
             groups: context.groups,
+            device: context.device.clone(),
         };
         let settings = self.generation(context.seed);
         let (model, laws) = self.model(data)?;
@@ -124,15 +126,20 @@ impl RowSource for CalibratedRows<'_> {
         (self.steps() * self.settings.batch_size).min(self.generation.rows_per_epoch())
     }
 
-    fn batches(&mut self, epoch: usize, journal: &mut dyn Journal) -> Result<Batches<'_>, ClassifierError> {
+    fn batches(
+        &mut self,
+        epoch: usize,
+        device: Option<&SharedDevice>,
+        journal: &mut dyn Journal,
+    ) -> Result<Batches<'_>, ClassifierError> {
         if self.method.every_epoch
             && let Some(view) = self.data.views.of_epoch(epoch)
         {
             let rows = unit_rows(&view?, self.method.transform())?;
             let (model, laws) = tailcalib_model(Arc::new(rows), self.method.recipe)?;
-            (self.generation.model, self.generation.laws) = (model, laws);
+            self.generation.replace(model, laws);
         }
         let steps = self.steps();
-        Ok(Box::new(self.generation.epoch(epoch, Some(steps), journal)?))
+        self.generation.batches(epoch, Some(steps), device, journal)
     }
 }

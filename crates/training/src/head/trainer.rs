@@ -154,6 +154,33 @@ impl HeadTrainer {
         Ok(())
     }
 
+    /// How it trains.
+    pub fn settings(&self) -> &HeadTrainerSettings {
+        &self.settings
+    }
+
+    /// The momentum of what is trained.
+    pub fn momentum(&self) -> &[f32] {
+        self.sgd.buffer()
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes over weights, momentum and step count from where it was trained in its place.
+    ///
+    /// # Errors
+    /// Other sizes; the trainer is then not to be used.
+    pub fn set_state(&mut self, values: Vec<f32>, momentum: Vec<f32>, steps: u64) -> Result<(), TrainingError> {
+        TrainingError::check_size("head values", values.len(), self.head.values.len())?;
+        self.head.values = values;
+        self.sgd.restore(momentum)?;
+        self.steps = steps;
+        Ok(())
+    }
+
     /// The head as it is now.
     pub fn head(&self) -> &HeadWeights {
         &self.head
