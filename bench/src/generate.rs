@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use longtail_classifier::device::SharedDevice;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
     BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
@@ -11,7 +12,7 @@ use longtail_classifier::generate::{
 use longtail_ops::philox_normals;
 use longtail_recipe::ClassifierRecipe;
 
-use crate::case::{Case, Repetition, timed};
+use crate::case::{Absent, Case, Repetition, timed};
 
 const BATCH: usize = 128;
 const RECIPE: &str = "recipe: speed\ndata: {dataset: cifar100}\n\
@@ -55,6 +56,7 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
     // Of the rows handed out, this share is generated: in a whole epoch to the row, in a part of it nearly.
     let share = plan.len() as f64 / (plan.len() + labels.len()) as f64;
     let mut epoch = 0u32;
+    let device = device(case, &model)?;
     Ok(Box::new(move || {
         epoch += 1;
         let mut rows = 0;
@@ -62,12 +64,41 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
             let sampler = LowRankSampler::new(&model, &laws, &plan, [epoch, 0])?;
             let order = (0, "speed/order", u64::from(epoch));
             let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, Some(most), order);
-            rows = batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
-            Ok::<(), anyhow::Error>(())
+            let Some((device, wait)) = &device else {
+                rows = batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
+                return Ok(());
+            };
+            rows = 0;
+            for batch in batches.on(device.clone()) {
+                rows += batch?.1.len();
+            }
+            wait()
         })?;
         anyhow::ensure!(rows >= plan.len().min(most.saturating_mul(BATCH)), "{rows} rows of {}", plan.len());
         Ok(secs * 1000.0 / (rows as f64 * share))
     }))
+}
+
+/// A device that has the model, and what waits for it; nothing for the CPU.
+type Device = Option<(SharedDevice, Box<dyn Fn() -> Result<()>>)>;
+
+#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+fn device(case: &Case, model: &FeatureModel) -> Result<Device> {
+    if !case.is_on_gpu() {
+        return Ok(None);
+    }
+    #[cfg(feature = "cuda")]
+    {
+        use longtail_classifier::device::{GpuHeads, HeadDevice as _};
+        use longtail_ops::gpu::{Cuda, CudaSettings};
+        let tf32 = case.word("precision")? == "tf32";
+        let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
+        let heads = std::rc::Rc::new(std::cell::RefCell::new(GpuHeads::new(driver)?));
+        heads.borrow_mut().take_model(model)?;
+        Ok(Some((heads.clone(), Box::new(move || Ok(heads.borrow().wait()?)))))
+    }
+    #[cfg(not(feature = "cuda"))]
+    Err(Absent("this build has no CUDA".to_owned()).into())
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Res
         _ => (false, Element::F32),
     };
     let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
-    let mut network = GpuNetwork::with_element(driver, &model.network.architecture(), model.network.image(), element)?;
+    let mut network = GpuNetwork::with_element(driver, model.network.architecture(), model.network.image(), element)?;
     let params = network.upload_params(model.backbone_weights())?;
     let mut running = GpuVec::of(network.driver(), &model.running)?;
     // The images lie there, as they do on the other side.

@@ -68,8 +68,6 @@ impl FromStr for DeviceChoice {
 pub enum Gpus {
     /// Nothing: it was built without the feature `cuda`.
     NotBuilt,
-    /// Nothing: built with it, but the stage has no code for them, and computes on the CPU whatever is asked for.
-    NotUsed,
     /// It computes on them; the function counts those that answer, or says in words why none can.
     Counted(fn() -> Result<usize, String>),
 }
@@ -86,11 +84,8 @@ impl DeviceChoice {
             Self::Auto => None,
         };
         match (asked, gpus) {
-            (None, Gpus::NotBuilt | Gpus::NotUsed) => Ok((Device::Cpu, None)),
+            (None, Gpus::NotBuilt) => Ok((Device::Cpu, None)),
             (Some(ordinal), Gpus::NotBuilt) => Err(ArtifactError::NoCuda { device: Device::Cuda(ordinal), stage }),
-            (Some(_), Gpus::NotUsed) => {
-                Ok((Device::Cpu, Some(format!("{stage} computes on the cpu: it has no code for GPUs yet"))))
-            }
             (None, Gpus::Counted(count)) => {
                 let why = match count() {
                     Ok(0) => "this machine has no CUDA device".to_owned(),
@@ -154,7 +149,6 @@ mod tests {
     fn auto_takes_a_gpu_only_where_the_build_has_it_and_one_answers() {
         let settled = |gpus| choice("auto").settle("features", gpus).expect("never an error");
         assert_eq!(settled(Gpus::NotBuilt), (Device::Cpu, None));
-        assert_eq!(settled(Gpus::NotUsed), (Device::Cpu, None));
         assert_eq!(settled(Gpus::Counted(|| Ok(2))).0, Device::Cuda(0));
         for (gpus, why) in [
             (Gpus::Counted(|| Ok(0)), "no CUDA device"),
@@ -180,12 +174,5 @@ mod tests {
         assert!(problem.to_string().contains("built without"), "{problem}");
         let hint = problem.hint().expect("it says how to build it");
         assert!(hint.contains("cargo build --release -p longtail-features --features cudnn"), "{hint}");
-    }
-
-    #[test]
-    fn a_stage_without_code_for_gpus_says_so_and_is_not_recorded_as_run_on_one() {
-        let (device, said) = choice("cuda").settle("classifier", Gpus::NotUsed).expect("goes on");
-        assert_eq!(device, Device::Cpu);
-        assert!(said.expect("said").contains("classifier computes on the cpu"));
     }
 }

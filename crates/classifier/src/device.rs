@@ -148,6 +148,14 @@ impl<D: Driver> GpuHeads<D> {
         })
     }
 
+    /// Waits for everything that was asked for.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.losses.view().part(0..1).to_vec(&self.driver).map(|_| ())
+    }
+
     fn fetch(&mut self) -> Result<(), ClassifierError> {
         let values = self.losses.view().part(0..self.taken.len()).to_vec(&self.driver)?;
         for (taken, value) in self.taken.drain(..).zip(values) {

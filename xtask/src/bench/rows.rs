@@ -69,6 +69,13 @@ pub fn on_gpu() -> Vec<Row> {
             row(BenchGroup::Step, &format!("{net} features, batch 128"), format!("infer {}", large(net, 128)));
         }
     }
+    // torch's way is a factor a row; its precision says little there.
+    rows.extend(generation().into_iter().map(|row| Row {
+        name: format!("{}, f32", row.name),
+        case: format!("{} device=cuda precision=f32", row.case),
+        threads: Threads::Most,
+        ..row
+    }));
     rows
 }
 
