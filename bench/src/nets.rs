@@ -5,7 +5,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
-use longtail_representation::gpu::{DevicePlan, DeviceTrainer, element};
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer, Pixels, element};
 use longtail_representation::meta_network::MetaNetwork;
 use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
 use longtail_representation::passes::MicroBatch;
@@ -67,7 +67,7 @@ pub fn step(case: &Case) -> Result<Repetition> {
             let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
             steps += 1;
             timed(|| {
-                trainer.step(&train, &at, &mut meter)?;
+                trainer.step(Pixels::Values(&train.images), &train.labels, &at, &mut meter)?;
                 trainer.finish(&mut meter) // waits for the device
             })
         }));
@@ -101,6 +101,7 @@ fn trainer(
         decays: None,
         micro: MicroBatch::WHOLE,
         element: element(precision),
+        stored: None,
     };
     let mut trainer = open_gpu(0, model, plan, precision).map_err(|error| Absent(error.to_string()))?;
     trainer.load(model, optimizer, method)?;

@@ -2,6 +2,7 @@
 #include "contrast.cu"
 #include "flat.cu"
 #include "generate.cu"
+#include "images.cu"
 #include "loss.cu"
 #include "norm.cu"
 #include "philox.cu"

@@ -124,7 +124,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD(contrast_direction); ADD(bound_angle); ADD(bound_angle_gradient); ADD(prototype_update);
         ADD(rows_bias); ADD(rows_relu_gradient); ADD(rows_column_sums); ADD(rows_gather); ADD(rows_dots); ADD(rows_total);
         ADD(rows_scale); ADD(rows_shrink_step);
-        ADD(philox_normals); ADD(generate_means); ADD(generate_add);
+        ADD(philox_normals); ADD(generate_means); ADD(generate_add); ADD(images_place);
     }
     auto found = kernels.find(name);
     if (found == kernels.end()) return 1;

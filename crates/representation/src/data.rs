@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use longtail_backbone::ImageShape;
-use longtail_datasets::{Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, Split, Transform};
+use longtail_datasets::{
+    Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, PlacedBatch, Split, StoredPixels, Transform,
+};
 use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, RepresentationRecipe};
 
 use crate::RepresentationError;
@@ -24,6 +26,8 @@ pub struct StageData {
     pub validation: EvalLoader,
     /// Meta batches, where the method asks for them.
     pub meta: Option<MetaLoader>,
+    /// The images of all three, where a device can hold them.
+    pub stored: Option<StoredPixels>,
     /// Of the images.
     pub image: ImageShape,
     /// K.
@@ -77,7 +81,8 @@ impl StageData {
             _ => None,
         };
         let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
-        Ok(Self { train, validation, meta, image, num_classes: source.num_classes })
+        let stored = StoredPixels::new(source, &data.normalize)?;
+        Ok(Self { train, validation, meta, stored, image, num_classes: source.num_classes })
     }
 }
 
@@ -91,6 +96,10 @@ impl MetaBatches<f32> for MetaLoader {
     fn batch(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
         let batch: Batch = MetaLoader::batch(self, index)?;
         Ok(batch.into())
+    }
+
+    fn placed(&self, index: u64) -> Option<PlacedBatch> {
+        MetaLoader::placed(self, index)
     }
 }
 

@@ -50,7 +50,7 @@ pub fn assemble(
     let device = match open {
         None => None,
         Some(open) => {
-            let plan = DevicePlan::new(part, &model, &split.class_counts, meta)?;
+            let plan = DevicePlan::new(part, &model, &split.class_counts, meta, data.stored)?;
             Some(open(&model, plan, part.cuda_precision)?)
         }
     };

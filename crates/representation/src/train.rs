@@ -1,18 +1,18 @@
 //! The training loop of stage 1.
 
 use longtail_artifact::{MetricsWriter, StageRun};
-use longtail_datasets::{EvalLoader, Loader};
+use longtail_datasets::{BatchIter, EvalLoader, Loader, PlacedBatch};
 use longtail_recipe::RepresentationRecipe;
 use longtail_training::{
     CheckpointClock, Decay, EpochMeter, Schedule, Sgd, SgdSettings, ShotBounds, StateReader, StateWriter, StepClock,
 };
 
 use crate::RepresentationError;
-use crate::gpu::DeviceTrainer;
+use crate::gpu::{DeviceTrainer, Pixels};
 use crate::method::{LabelledImages, Method, StepAt};
 use crate::model::Model;
 use crate::stability;
-use crate::validation::{validate, validate_with};
+use crate::validation::{validate, validate_on};
 
 /// Steps between two looks at whether the run is still in the stable region.
 const WATCH_EVERY: u64 = 50;
@@ -50,6 +50,12 @@ struct Position {
     batch: usize,
     step: u64,
     meter: EpochMeter,
+}
+
+/// Batches of an epoch: made here, or placed on a device that holds the images.
+enum Batches {
+    Made(BatchIter),
+    Placed(BatchIter<PlacedBatch>),
 }
 
 /// Who wants to know how it goes, and whether to stop.
@@ -106,17 +112,11 @@ impl Training {
         while at.epoch < self.epochs {
             let lr = self.schedule.lr(at.epoch);
             let (mut speed, mut warned) = (StepClock::start(), false);
-            for batch in self.loader.epoch_from(at.epoch, at.batch) {
-                // order = f(seed, epoch), not of threads
-                let batch = LabelledImages::from(batch?);
+            let mut batches = self.batches(&at); // order = f(seed, epoch), not of threads
+            loop {
                 let here = self.step_at(&at, lr);
-                match &mut self.device {
-                    Some(device) => device.step(&batch, &here, &mut at.meter)?,
-                    None => {
-                        self.method.step(&mut self.model, &mut self.optimizer, &batch, &here, &mut at.meter)?;
-                    }
-                }
-                speed.add(batch.labels.len());
+                let Some(images) = self.step(&mut batches, &here, &mut at.meter)? else { break };
+                speed.add(images);
                 (at.batch, at.step) = (at.batch + 1, at.step + 1);
                 let stop = observer.stop_after(at.step);
                 if stop || clock.is_due(at.step) {
@@ -137,6 +137,42 @@ impl Training {
             at = Position { epoch: at.epoch + 1, step: at.step, ..Position::default() };
         }
         self.bring_back()
+    }
+
+    /// The rest of the epoch.
+    fn batches(&self, at: &Position) -> Batches {
+        let placed = match &self.device {
+            Some(device) if device.holds_images() => self.loader.placed_from(at.epoch, at.batch),
+            _ => None,
+        };
+        placed.map_or_else(|| Batches::Made(self.loader.epoch_from(at.epoch, at.batch)), Batches::Placed)
+    }
+
+    /// A step on the next batch: how many images it had, or `None` after the last.
+    fn step(
+        &mut self,
+        batches: &mut Batches,
+        at: &StepAt,
+        meter: &mut EpochMeter,
+    ) -> Result<Option<usize>, RepresentationError> {
+        let images = match (batches, &mut self.device) {
+            (Batches::Placed(batches), Some(device)) => {
+                let Some(batch) = batches.next().transpose()? else { return Ok(None) };
+                device.step(Pixels::Placed(&batch.placements), &batch.labels, at, meter)?;
+                batch.labels.len()
+            }
+            (Batches::Placed(_), None) => unreachable!("places are for a device"),
+            (Batches::Made(batches), device) => {
+                let Some(batch) = batches.next().transpose()? else { return Ok(None) };
+                let batch = LabelledImages::from(batch);
+                match device {
+                    Some(device) => device.step(Pixels::Values(&batch.images), &batch.labels, at, meter)?,
+                    None => self.method.step(&mut self.model, &mut self.optimizer, &batch, at, meter)?,
+                }
+                batch.labels.len()
+            }
+        };
+        Ok(Some(images))
     }
 
     /// The state of the device, where there is one, back on the host.
@@ -171,10 +207,7 @@ impl Training {
         }
         let images_per_sec = speed.images_per_sec();
         let accuracy = match &mut self.device {
-            Some(device) => {
-                let classes = |images: &[f32], n: usize| device.predict(images, n);
-                validate_with(classes, &self.validation, &self.class_counts, self.bounds)?
-            }
+            Some(device) => validate_on(device.as_mut(), &self.validation, &self.class_counts, self.bounds)?,
             None => validate(&mut self.model, &self.validation, &self.class_counts, self.bounds)?,
         };
         let mut scalar = |name: &str, value: f64, unit: &str| {

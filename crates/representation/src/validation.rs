@@ -1,10 +1,11 @@
 //! Accuracy of the running model on validation images: eval-mode features, the head as it is. Never on test images.
 
 use longtail_backbone::Network;
-use longtail_datasets::EvalLoader;
+use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
 use longtail_training::{GroupAccuracy, HeadWeights, ShotBounds, argmax_rows, evaluate};
 
 use crate::RepresentationError;
+use crate::gpu::{DeviceTrainer, Pixels};
 use crate::model::Model;
 
 /// Top-1 accuracies by shot group; every field is `None` on an empty loader.
@@ -19,27 +20,53 @@ pub fn validate(
 ) -> Result<GroupAccuracy, RepresentationError> {
     let head = model.head_file()?;
     let backbone = model.backbone_len();
-    let classes = |images: &[f32], n: usize| {
-        predict(&mut model.network, &model.weights[..backbone], &model.running, &head, images, n)
-    };
-    validate_with(classes, loader, class_counts, bounds)
+    let batches = loader.iter().map(|batch| {
+        let Batch { images, labels, len, .. } = batch?;
+        let weights = &model.weights[..backbone];
+        Ok((predict(&mut model.network, weights, &model.running, &head, &images, len)?, labels))
+    });
+    accuracy(batches, class_counts, bounds)
 }
 
-/// [`validate`] with the classes of a batch of images (n, H, W, C) from elsewhere.
+/// [`validate`] with the classes from a device.
 ///
 /// # Errors
-/// If an image cannot be read, or those of `classes`.
-pub(crate) fn validate_with(
-    mut classes: impl FnMut(&[f32], usize) -> Result<Vec<u32>, RepresentationError>,
+/// If an image cannot be read; the device's.
+pub(crate) fn validate_on(
+    device: &mut dyn DeviceTrainer,
     loader: &EvalLoader,
     class_counts: &[u32],
     bounds: ShotBounds,
 ) -> Result<GroupAccuracy, RepresentationError> {
+    match loader.placed_from(0).filter(|_| device.holds_images()) {
+        Some(batches) => {
+            let classes = |batch: Result<PlacedBatch, DatasetError>| {
+                let PlacedBatch { placements, labels } = batch?;
+                Ok((device.predict(Pixels::Placed(&placements), labels.len())?, labels))
+            };
+            accuracy(batches.map(classes), class_counts, bounds)
+        }
+        None => {
+            let classes = |batch: Result<Batch, DatasetError>| {
+                let Batch { images, labels, .. } = batch?;
+                Ok((device.predict(Pixels::Values(&images), labels.len())?, labels))
+            };
+            accuracy(loader.iter().map(classes), class_counts, bounds)
+        }
+    }
+}
+
+/// Of the predicted and the true classes of batch after batch.
+fn accuracy(
+    batches: impl Iterator<Item = Result<(Vec<u32>, Vec<u32>), RepresentationError>>,
+    class_counts: &[u32],
+    bounds: ShotBounds,
+) -> Result<GroupAccuracy, RepresentationError> {
     let (mut predicted, mut labels) = (Vec::new(), Vec::new());
-    for batch in loader.iter() {
-        let batch = batch?;
-        predicted.extend(classes(&batch.images, batch.len)?);
-        labels.extend_from_slice(&batch.labels);
+    for batch in batches {
+        let (classes, truth) = batch?;
+        predicted.extend(classes);
+        labels.extend(truth);
     }
     Ok(evaluate(&predicted, &labels, class_counts, bounds)?)
 }

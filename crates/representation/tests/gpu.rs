@@ -10,7 +10,7 @@ use longtail_backbone::{Architecture, ImageShape};
 use longtail_ops::gpu::{Driver, Element, Emulated};
 use longtail_ops::{normal, stream};
 use longtail_recipe::{Ema, EmaMomentum, EmaOrder, Jvp, MetaBn, MetaOptimizer, MetaScale, ProtoSpace, VirtualStep};
-use longtail_representation::gpu::{DevicePlan, DeviceTrainer, GpuTrainer};
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer, GpuTrainer, Pixels};
 use longtail_representation::method::{Ce, LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
 use longtail_representation::passes::MicroBatch;
 use longtail_representation::prototypes::PrototypeSettings;
@@ -144,12 +144,13 @@ impl Case {
             decays: self.decays(),
             micro: self.micro,
             element,
+            stored: None,
         };
         let mut trainer = GpuTrainer::new(driver.clone(), &model, plan()).expect("it runs on a device");
         let mut fresh = GpuTrainer::new(driver, &model, plan()).expect("it runs on a device");
         trainer.load(&model, &optimizer, method.as_ref()).expect("sizes fit");
         for (step, batch) in batches().iter().enumerate() {
-            trainer.step(batch, &at(step), &mut meter).expect("a step");
+            trainer.step(Pixels::Values(&batch.images), &batch.labels, &at(step), &mut meter).expect("a step");
             if step == 1 {
                 // Away and back, as a checkpoint does it, and on another device.
                 trainer.finish(&mut meter).expect("finite");
@@ -162,7 +163,7 @@ impl Case {
         trainer.store(&mut model, &mut optimizer, method.as_mut()).expect("the same sizes");
         let results = Results::of(&model, &optimizer, method.as_ref(), &meter);
         let all = of_type::<f32>(&images(90, 9));
-        let found = trainer.predict(&all.images, 9).expect("sizes fit");
+        let found = trainer.predict(Pixels::Values(&all.images), 9).expect("sizes fit");
         let mut features = vec![0.0; 9 * 64];
         let weights = model.backbone_weights().to_vec();
         model.network.infer(&weights, &model.running, &all.images, 9, &mut features).expect("sizes fit");
@@ -338,6 +339,7 @@ fn what_does_not_run_on_a_device_is_said() {
         decays: None,
         micro: MicroBatch::WHOLE,
         element: Element::F32,
+        stored: None,
     };
     let error = GpuTrainer::new(Rc::new(driver), &model, plan).err().expect("an error");
     assert!(error.to_string().contains("`jvp: central` does not run on a GPU"), "{error}");

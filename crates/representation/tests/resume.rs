@@ -13,7 +13,7 @@ use longtail_ops::gpu::Emulated;
 use longtail_ops::{below, stream};
 use longtail_recipe::{Recipe, read_str};
 use longtail_representation::RepresentationError;
-use longtail_representation::gpu::GpuTrainer;
+use longtail_representation::gpu::{DevicePlan, GpuTrainer};
 use longtail_representation::stage::{self, OpenDevice, Outcome};
 use longtail_representation::train::Observer;
 
@@ -163,7 +163,8 @@ fn stopped_and_resumed_is_a_straight_run() {
     }
 }
 
-/// Through stage 1 on a device: every checkpoint is the host's, so nothing is lost between two processes, or two devices.
+/// Through stage 1 on a device: every checkpoint is the host's, so nothing is lost between two processes, or two devices; and whether
+/// the device holds the images or is sent every batch changes no bit.
 #[test]
 fn on_a_device_stopped_and_resumed_is_a_straight_run() {
     let driver = match Emulated::compile(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
@@ -171,6 +172,11 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
         Err(why) => return println!("skipped: {why}"),
     };
     let open: &OpenDevice<'_> = &|model, plan, _| Ok(Box::new(GpuTrainer::new(driver.clone(), model, plan)?));
+    let uploading: &OpenDevice<'_> = &|model, plan, _| {
+        assert!(plan.stored.is_some(), "so few images are held by the device");
+        let plan = DevicePlan { stored: None, ..plan };
+        Ok(Box::new(GpuTrainer::new(driver.clone(), model, plan)?))
+    };
     for variant in ["ce", "meta", "parts_on_device"] {
         let straight = tempfile::tempdir().expect("a temporary folder");
         train_on(Some(open), straight.path(), variant, &mut never()).expect("a straight run");
@@ -182,6 +188,11 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
         }
         train_on(Some(open), folder.path(), variant, &mut never()).expect("the rest");
         assert_same(&result(folder.path()), &result(straight.path()), variant);
+        if variant == "meta" {
+            let uploaded = tempfile::tempdir().expect("a temporary folder");
+            train_on(Some(uploading), uploaded.path(), variant, &mut never()).expect("a straight run");
+            assert_same(&result(uploaded.path()), &result(straight.path()), variant);
+        }
     }
     for variant in ["again", "central"] {
         let folder = tempfile::tempdir().expect("a temporary folder");

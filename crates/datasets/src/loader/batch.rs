@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use longtail_ops::gpu::Placement;
 use longtail_ops::stream;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -31,6 +32,15 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
+
+/// A batch for a device that holds the images: what it takes to make the very bits of [`Batch::images`] there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedBatch {
+    /// `(N,)`
+    pub placements: Vec<Placement>,
+    /// `(N,)`
+    pub labels: Vec<u32>,
 }
 
 /// One image of a batch: which one, and the random stream of its augmentation.
@@ -139,6 +149,22 @@ impl Maker {
         Ok(batch)
     }
 
+    /// The same batch by where its images come from.
+    ///
+    /// # Panics
+    /// If more than that is done to them: [`Transform::only_places`].
+    pub fn place(&self, draws: &[Draw]) -> PlacedBatch {
+        PlacedBatch {
+            placements: draws.iter().map(|draw| self.transform.placement(draw.index, || self.stream(draw))).collect(),
+            labels: draws.iter().map(|draw| self.label(draw.index)).collect(),
+        }
+    }
+
+    /// Whether a batch can be told by [`Maker::place`].
+    pub fn only_places(&self) -> bool {
+        self.transform.only_places()
+    }
+
     fn photo(
         &self,
         files: &PhotoFiles,
@@ -164,18 +190,18 @@ impl Maker {
 }
 
 /// The batches of an epoch, or of a whole split, in order, made ahead on rayon.
-pub struct BatchIter {
-    prefetch: Prefetch<Result<Batch, DatasetError>>,
+pub struct BatchIter<B = Batch> {
+    prefetch: Prefetch<Result<B, DatasetError>>,
 }
 
-impl BatchIter {
-    pub(crate) fn new(prefetch: Prefetch<Result<Batch, DatasetError>>) -> Self {
+impl<B> BatchIter<B> {
+    pub(crate) fn new(prefetch: Prefetch<Result<B, DatasetError>>) -> Self {
         Self { prefetch }
     }
 }
 
-impl Iterator for BatchIter {
-    type Item = Result<Batch, DatasetError>;
+impl<B: Send + 'static> Iterator for BatchIter<B> {
+    type Item = Result<B, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (batch, made) = self.prefetch.next()?;
@@ -187,4 +213,4 @@ impl Iterator for BatchIter {
     }
 }
 
-impl ExactSizeIterator for BatchIter {}
+impl<B: Send + 'static> ExactSizeIterator for BatchIter<B> {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::batch::{BatchIter, Draw, Maker};
+use super::batch::{BatchIter, Draw, Maker, PlacedBatch};
 use super::prefetch::Prefetch;
 use super::train::check_batch_size;
 use crate::error::DatasetError;
@@ -83,20 +83,32 @@ impl EvalLoader {
 
     /// The batches from number `first` on.
     pub fn iter_from(&self, first: usize) -> BatchIter {
+        self.batches(first, self.maker.depth(self.batch_size, self.prefetch), Maker::batch)
+    }
+
+    /// As [`EvalLoader::iter_from`], for a device that holds the images and makes the same bits of these; `None` where images
+    /// are not only cropped, mirrored and normalised.
+    pub fn placed_from(&self, first: usize) -> Option<BatchIter<PlacedBatch>> {
+        let place = |maker: &Maker, draws: &[Draw]| Ok(maker.place(draws));
+        self.maker.only_places().then(|| self.batches(first, self.prefetch, place))
+    }
+
+    fn batches<B: Send + 'static>(
+        &self,
+        first: usize,
+        ahead: usize,
+        make: impl Fn(&Maker, &[Draw]) -> Result<B, DatasetError> + Send + Sync + 'static,
+    ) -> BatchIter<B> {
         let (maker, indices) = (Arc::clone(&self.maker), Arc::clone(&self.indices));
         let (batch_size, view) = (self.batch_size, self.view);
         let make = move |batch: usize| {
             let end = ((batch + 1) * batch_size).min(indices.len());
             let part = &indices[batch * batch_size..end];
             let draws: Vec<Draw> = part.iter().map(|&index| Draw { index, epoch: view, occurrence: 0 }).collect();
-            maker.batch(&draws)
+            make(&maker, &draws)
         };
         let batches = self.num_batches();
-        BatchIter::new(Prefetch::new(
-            Arc::new(make),
-            first.min(batches)..batches,
-            self.maker.depth(self.batch_size, self.prefetch),
-        ))
+        BatchIter::new(Prefetch::new(Arc::new(make), first.min(batches)..batches, ahead))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longtail_recipe::Sampler;
 
-use super::batch::{Batch, Draw, Maker};
+use super::batch::{Batch, Draw, Maker, PlacedBatch};
 use super::train::check_batch_size;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
@@ -58,6 +58,16 @@ impl MetaLoader {
     /// # Errors
     /// A photo that cannot be read or decoded.
     pub fn batch(&self, number: u64) -> Result<Batch, DatasetError> {
+        self.maker.batch(&self.draws(number))
+    }
+
+    /// As [`MetaLoader::batch`], for a device that holds the images and makes the same bits of these; `None` where images are
+    /// not only cropped, mirrored and normalised.
+    pub fn placed(&self, number: u64) -> Option<PlacedBatch> {
+        self.maker.only_places().then(|| self.maker.place(&self.draws(number)))
+    }
+
+    fn draws(&self, number: u64) -> Vec<Draw> {
         let size = self.indices.len() as u64;
         let start = number * self.batch_size as u64;
         let end = start + self.batch_size as u64;
@@ -73,7 +83,7 @@ impl MetaLoader {
                 occurrence: occurrences[i],
             }));
         }
-        self.maker.batch(&draws)
+        draws
     }
 
     fn order(&self, pass: u64) -> Vec<u32> {

@@ -6,7 +6,7 @@ mod meta;
 mod prefetch;
 mod train;
 
-pub use batch::{Batch, BatchIter};
+pub use batch::{Batch, BatchIter, PlacedBatch};
 pub use eval::EvalLoader;
 pub use meta::MetaLoader;
 pub use train::{Loader, LoaderOptions};

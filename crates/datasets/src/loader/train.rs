@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longtail_recipe::Sampler;
 
-use super::batch::{BatchIter, Draw, Maker};
+use super::batch::{BatchIter, Draw, Maker, PlacedBatch};
 use super::prefetch::Prefetch;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
@@ -91,6 +91,23 @@ impl Loader {
 
     /// The batches of epoch `epoch` without the first `skip_batches`, to go on inside an epoch.
     pub fn epoch_from(&self, epoch: usize, skip_batches: usize) -> BatchIter {
+        self.batches(epoch, skip_batches, self.ahead(), Maker::batch)
+    }
+
+    /// As [`Loader::epoch_from`], for a device that holds the images and makes the same bits of these; `None` where images are
+    /// not only cropped, mirrored and normalised.
+    pub fn placed_from(&self, epoch: usize, skip_batches: usize) -> Option<BatchIter<PlacedBatch>> {
+        let place = |maker: &Maker, draws: &[Draw]| Ok(maker.place(draws));
+        self.maker.only_places().then(|| self.batches(epoch, skip_batches, self.options.prefetch, place))
+    }
+
+    fn batches<B: Send + 'static>(
+        &self,
+        epoch: usize,
+        skip_batches: usize,
+        ahead: usize,
+        make: impl Fn(&Maker, &[Draw]) -> Result<B, DatasetError> + Send + Sync + 'static,
+    ) -> BatchIter<B> {
         let order = self.order(epoch);
         let occurrences = occurrences(&order, self.indices.len());
         let (maker, indices) = (Arc::clone(&self.maker), Arc::clone(&self.indices));
@@ -99,11 +116,10 @@ impl Loader {
             let range = batch * batch_size..((batch + 1) * batch_size).min(order.len());
             let draw =
                 |i: usize| Draw { index: indices[order[i] as usize], epoch: epoch as u64, occurrence: occurrences[i] };
-            maker.batch(&range.map(draw).collect::<Vec<_>>())
+            make(&maker, &range.map(draw).collect::<Vec<_>>())
         };
         let batches = self.batches_per_epoch();
-        let depth = self.maker.depth(batch_size, self.options.prefetch);
-        BatchIter::new(Prefetch::new(Arc::new(make), skip_batches.min(batches)..batches, depth))
+        BatchIter::new(Prefetch::new(Arc::new(make), skip_batches.min(batches)..batches, ahead))
     }
 
     fn order(&self, epoch: usize) -> Vec<u32> {

@@ -1,5 +1,6 @@
 //! The transform of a recipe: for stored pixels or for photos, for training, for scoring, for the meta set.
 
+use longtail_ops::gpu::Placement;
 use longtail_recipe::{Augmentation, DataRecipe, MetaAug};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -81,6 +82,27 @@ impl Transform {
             Self::Train(transform) => transform.apply(image, &mut rng(), scratch, out),
             Self::Eval(transform) => transform.apply(image, out),
             Self::Photo(_) => unreachable!("loaders apply photo transforms to photos only"),
+        }
+    }
+
+    /// Whether nothing but moving, mirroring and normalising is done to stored pixels.
+    pub fn only_places(&self) -> bool {
+        match self {
+            Self::Train(transform) => transform.only_places(),
+            Self::Eval(_) => true,
+            Self::Photo(_) => false,
+        }
+    }
+
+    /// What [`Transform::apply`] does to image `index`, but for normalising, for a device that holds the images.
+    ///
+    /// # Panics
+    /// If it does more than that: [`Transform::only_places`].
+    pub fn placement(&self, index: u32, rng: impl FnOnce() -> ChaCha8Rng) -> Placement {
+        assert!(self.only_places(), "pixels that are changed have no placement");
+        match self {
+            Self::Train(transform) => transform.placement(index, rng),
+            _ => Placement::of(index),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Random crop of the zero-padded image, and horizontal flip.
 
+use longtail_ops::gpu::Placement;
 use rand_chacha::ChaCha8Rng;
 
 use super::{PixelTable, coin, index_below};
@@ -26,6 +27,12 @@ impl CropFlip {
     /// Row, column (each uniform in 0..=2·PAD), then the coin for the flip.
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
         Self { top: index_below(rng, 2 * PAD + 1), left: index_below(rng, 2 * PAD + 1), flip: coin(rng) }
+    }
+
+    /// The same of image `image` of a set, for a device that holds the set.
+    pub fn placement(&self, image: u32) -> Placement {
+        let from = |first: usize| first as i32 - PAD as i32;
+        Placement { image, top: from(self.top), left: from(self.left), mirrored: self.flip }
     }
 
     /// The cropped and flipped bytes.

@@ -10,6 +10,7 @@ mod cutout;
 pub mod pillow;
 mod pixel_table;
 
+use longtail_ops::gpu::Placement;
 use longtail_ops::{below, uniform};
 use longtail_recipe::{Augmentation, Normalize};
 use rand_chacha::ChaCha8Rng;
@@ -103,6 +104,19 @@ impl TrainTransform {
         policy.apply(rng, &mut scratch.image, &mut scratch.spare);
         CutoutBox::draw(rng, self.shape).fill(self.shape, &mut scratch.image.pixels);
         self.table.normalize(&scratch.image.pixels, out);
+    }
+
+    /// Whether nothing but moving, mirroring and normalising is done: not with `AutoaugmentCutout`.
+    pub(super) fn only_places(&self) -> bool {
+        self.policy.is_none()
+    }
+
+    /// What [`TrainTransform::apply`] does to image `index` with the same stream, where it only places.
+    pub(super) fn placement(&self, index: u32, rng: impl FnOnce() -> ChaCha8Rng) -> Placement {
+        match self.augmentation {
+            Augmentation::None => Placement::of(index),
+            _ => CropFlip::draw(&mut rng()).placement(index),
+        }
     }
 
     /// What is done, for a dump's metadata.

@@ -44,6 +44,11 @@ impl PixelTable {
         &self.values[channel]
     }
 
+    /// The values of all channels, (C, 256).
+    pub fn values(&self) -> &[f32] {
+        self.values.as_flattened()
+    }
+
     /// Number of channels.
     pub fn channels(&self) -> usize {
         self.values.len()

@@ -14,6 +14,7 @@ mod error;
 mod flat;
 mod gemm;
 mod generate;
+mod images;
 mod loss;
 mod memory;
 mod norm;
@@ -35,6 +36,7 @@ pub use flat::{
 };
 pub use gemm::{GemmSize, Matrix, MatrixMut};
 pub use generate::{RowMeans, gpu_add_rows, gpu_row_means};
+pub use images::{Placement, StoredImages};
 pub use loss::{GpuCrossEntropy, gpu_cross_entropy, gpu_unit_rows, gpu_unit_rows_tangent};
 pub use memory::{Activation, Element, GpuVec, Plain, View, ViewMut};
 pub use norm::{

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
+use longtail_datasets::PlacedBatch;
 use longtail_ops::gpu::{
-    AdamNumbers, Driver, GemmSize, GpuVec, Matrix, MatrixMut, Total, VirtualKind, gpu_adam, gpu_axpy,
+    AdamNumbers, Driver, GemmSize, GpuVec, Matrix, MatrixMut, StoredImages, Total, VirtualKind, gpu_adam, gpu_axpy,
     gpu_contrast_direction, gpu_scale, gpu_shrink_step, gpu_total, gpu_unit_rows_tangent, gpu_virtual_step,
 };
 use longtail_recipe::{MetaOptimizer, MetaScale, VirtualStep};
@@ -15,7 +16,7 @@ use super::loss::{Batch, DeviceLoss, Gradients, classification, unit_features};
 use super::meta_network::{DeviceMetaNetwork, add_proximity};
 use super::reports::Slot;
 use super::walk::{Against, Walk};
-use super::{DeviceBatch, DeviceWeights, GpuTrainer, meta_norm_mode, not_on_device, sgd_numbers};
+use super::{DeviceBatch, DeviceWeights, GpuTrainer, Pixels, meta_norm_mode, not_on_device, sgd_numbers};
 use crate::RepresentationError;
 use crate::method::{LOSS_BEFORE_EVERY, LabelledImages, MetaBatches, MpclSettings, StepAt};
 
@@ -95,6 +96,28 @@ impl<D: Driver + Clone> Meta<D> {
         })
     }
 
+    /// The meta batch of the step, to the device; how many images it has.
+    fn next_batch(
+        &mut self,
+        driver: &D,
+        stored: Option<&StoredImages<D>>,
+        classes: usize,
+    ) -> Result<usize, RepresentationError> {
+        let labels = match stored.and_then(|_| self.batches.placed(self.steps)) {
+            Some(PlacedBatch { placements, labels }) => {
+                self.batch.write(driver, stored, (Pixels::Placed(&placements), &labels), classes)?;
+                labels
+            }
+            None => {
+                let LabelledImages { images, labels } = self.batches.batch(self.steps)?;
+                self.batch.write(driver, stored, (Pixels::Values(&images), &labels), classes)?;
+                labels
+            }
+        };
+        self.batch.factor = self.loss.factor(&labels);
+        Ok(labels.len())
+    }
+
     /// One step of Θ's optimiser.
     fn move_theta(&mut self, driver: &D, settings: &MpclSettings, rate: f64) -> Result<(), RepresentationError> {
         let Self { theta, gradient, adam, rate: device_rate, .. } = self;
@@ -133,11 +156,11 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     pub(super) fn move_theta(
         &mut self,
         settings: &MpclSettings,
-        batch: &LabelledImages<f32>,
+        labels: &[u32],
         at: &StepAt,
         lambda: f64,
     ) -> Result<(), RepresentationError> {
-        let (n, mode) = (batch.labels.len(), meta_norm_mode(settings));
+        let (n, mode) = (labels.len(), meta_norm_mode(settings));
         let on_running = mode == NormMode::Running;
 
         // 1  The train forward; with batch statistics it is the walk of step 2.
@@ -151,7 +174,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
 
         // 2  g at Θ.
         self.apply_meta_network()?;
-        self.walk(&batch.labels, walk, Some(Against { lambda, meta: true }))?;
+        self.walk(labels, walk, Some(Against { lambda, meta: true }))?;
 
         // 3  Ŵ, 4  v = ∇L_meta there, where g was.
         let rate = self.virtual_step(settings, at.lr)?;
@@ -185,14 +208,12 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     /// The meta batch at Ŵ: L_meta to a slot, its gradient to the weights' gradient, of which the backbone's part is v.
     fn meta_direction(&mut self, mode: NormMode) -> Result<Slot, RepresentationError> {
         let slot = self.reports.slot();
-        let Self { driver, network, weights, meta, room, reports, head, image, part_gradient, .. } = self;
+        let Self { driver, network, weights, meta, stored, room, reports, head, image, part_gradient, .. } = self;
         let meta = meta.as_mut().ok_or(RepresentationError::NoMetaSet)?;
-        let images = meta.batches.batch(meta.steps)?;
-        meta.batch.write(driver, &images, head.num_classes)?;
-        meta.batch.factor = meta.loss.factor(&images.labels);
+        let images = meta.next_batch(driver, stored.as_ref(), head.num_classes)?;
         let there = meta.virtual_weights.view();
         let (backbone, rest) = (there.part(0..weights.backbone), there.part(weights.backbone..there.len()));
-        let parts = self.micro.parts(images.labels.len());
+        let parts = self.micro.parts(images);
         if parts.len() > 1 {
             part_gradient.reserve(driver, weights.gradient.len())?;
         }

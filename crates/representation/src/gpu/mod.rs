@@ -4,6 +4,7 @@
 //! the home of the state: [`GpuTrainer::load`] takes it from them, [`GpuTrainer::store`] brings it back, so that checkpoints and
 //! files are those of the CPU. What the CPU can and this cannot is refused by [`GpuTrainer::new`].
 
+mod batch;
 mod buffer;
 mod loss;
 mod meta_network;
@@ -18,16 +19,20 @@ use std::rc::Rc;
 
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
-use longtail_ops::gpu::{Driver, Element, GpuVec, SgdNumbers};
+use longtail_datasets::StoredPixels;
+use longtail_ops::gpu::{Driver, Element, GpuVec, SgdNumbers, StoredImages};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
 use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSettings, argmax_rows};
 
 use crate::RepresentationError;
-use crate::method::{LabelledImages, MetaBatches, Method, MpclSettings, StepAt};
+use crate::method::{MetaBatches, Method, MpclSettings, StepAt};
 use crate::model::Model;
 use crate::passes::MicroBatch;
 use crate::prototypes::PrototypeSettings;
 
+pub use batch::Pixels;
+
+use batch::DeviceBatch;
 use buffer::Buffer;
 use loss::{DeviceLoss, LossRoom};
 use meta_step::Meta;
@@ -38,14 +43,21 @@ use reports::Reports;
 pub trait DeviceTrainer {
     /// One step; as [`Method::step`](crate::method::Method::step), but that what it measured may come to the meter with a later one.
     ///
+    /// # Shapes
+    /// - `images`: n  - `labels`: (n)
+    ///
     /// # Errors
     /// A loss that was not finite, of this step or one of the steps before; sizes that do not fit; the device's.
     fn step(
         &mut self,
-        batch: &LabelledImages<f32>,
+        images: Pixels<'_>,
+        labels: &[u32],
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError>;
+
+    /// Whether [`Pixels::Placed`] is understood.
+    fn holds_images(&self) -> bool;
 
     /// Waits for all steps, and hands to the meter what they measured.
     ///
@@ -75,13 +87,11 @@ pub trait DeviceTrainer {
         method: &dyn Method<f32>,
     ) -> Result<(), RepresentationError>;
 
-    /// The class of each image under running statistics.
+    /// The class of each of n images under running statistics, (n).
     ///
-    /// # Shapes
-    /// - `images`: (n, H, W, C)  - returns (n)
     /// # Errors
     /// The device's.
-    fn predict(&mut self, images: &[f32], n: usize) -> Result<Vec<u32>, RepresentationError>;
+    fn predict(&mut self, images: Pixels<'_>, n: usize) -> Result<Vec<u32>, RepresentationError>;
 }
 
 /// What is trained, and how: the settings of the host's method.
@@ -102,6 +112,8 @@ pub struct DevicePlan {
     pub micro: MicroBatch,
     /// What activations are stored in.
     pub element: Element,
+    /// The images of the loaders, where the device is to hold them.
+    pub stored: Option<StoredPixels>,
 }
 
 impl DevicePlan {
@@ -114,6 +126,7 @@ impl DevicePlan {
         model: &Model<f32>,
         class_counts: &[u32],
         meta: Option<Rc<dyn MetaBatches<f32>>>,
+        stored: Option<StoredPixels>,
     ) -> Result<Self, RepresentationError> {
         if recipe.activation_checkpointing {
             return Err(not_on_device("`activation_checkpointing`", "the device keeps every activation"));
@@ -132,7 +145,17 @@ impl DevicePlan {
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
         let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
         let element = element(recipe.cuda_precision);
-        Ok(Self { loss, prototypes, mpcl, meta, sgd, decays: model.decay_ranges(recipe.wd_groups)?, micro, element })
+        Ok(Self {
+            loss,
+            prototypes,
+            mpcl,
+            meta,
+            sgd,
+            decays: model.decay_ranges(recipe.wd_groups)?,
+            micro,
+            element,
+            stored,
+        })
     }
 }
 
@@ -174,31 +197,6 @@ fn sgd_numbers<'a, D: Driver>(
     }
 }
 
-/// A batch on the device.
-struct DeviceBatch<D: Driver> {
-    images: Buffer<f32, D>,
-    labels: Buffer<i32, D>,
-    /// The labels as places among the seen classes, −1 for the others.
-    targets: Buffer<i32, D>,
-    /// What a loss summed over it is multiplied with to be a mean, where it has been worked out.
-    factor: f32,
-}
-
-impl<D: Driver> Default for DeviceBatch<D> {
-    fn default() -> Self {
-        Self { images: Buffer::default(), labels: Buffer::default(), targets: Buffer::default(), factor: 0.0 }
-    }
-}
-
-impl<D: Driver> DeviceBatch<D> {
-    fn write(&mut self, driver: &D, batch: &LabelledImages<f32>, classes: usize) -> Result<(), RepresentationError> {
-        longtail_training::TrainingError::check_labels(&batch.labels, classes)?;
-        self.images.write(driver, &batch.images)?;
-        let labels: Vec<i32> = batch.labels.iter().map(|&label| label as i32).collect();
-        Ok(self.labels.write(driver, &labels)?)
-    }
-}
-
 /// [`DeviceTrainer`] over a driver.
 pub struct GpuTrainer<D: Driver + Clone> {
     driver: D,
@@ -210,6 +208,8 @@ pub struct GpuTrainer<D: Driver + Clone> {
     prototypes: DevicePrototypes<D>,
     meta: Option<Meta<D>>,
     batch: DeviceBatch<D>,
+    /// The data set, where all of it is on the device.
+    stored: Option<StoredImages<D>>,
     tape: GpuTape<D>,
     dfeatures: Buffer<f32, D>,
     features: Buffer<f32, D>,
@@ -236,7 +236,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     /// # Errors
     /// A setting that does not run on a device; no memory.
     pub fn new(driver: D, model: &Model<f32>, plan: DevicePlan) -> Result<Self, RepresentationError> {
-        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro, element } = plan;
+        let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro, element, stored } = plan;
         if let Some(settings) = &mpcl
             && settings.use_meta
             && settings.jvp == Jvp::Central
@@ -279,6 +279,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
             micro,
             image: model.network.image().len(),
             batch: DeviceBatch::default(),
+            stored: stored.map(|stored| stored.upload(&driver)).transpose()?,
             dfeatures: Buffer::default(),
             features: Buffer::default(),
             room: LossRoom::default(),
@@ -314,11 +315,16 @@ fn meta_norm_mode(settings: &MpclSettings) -> NormMode {
 impl<D: Driver + Clone> DeviceTrainer for GpuTrainer<D> {
     fn step(
         &mut self,
-        batch: &LabelledImages<f32>,
+        images: Pixels<'_>,
+        labels: &[u32],
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
-        self.take_step(batch, at, meter)
+        self.take_step((images, labels), at, meter)
+    }
+
+    fn holds_images(&self) -> bool {
+        self.stored.is_some()
     }
 
     fn finish(&mut self, meter: &mut EpochMeter) -> Result<(), RepresentationError> {
@@ -343,9 +349,9 @@ impl<D: Driver + Clone> DeviceTrainer for GpuTrainer<D> {
         self.take_over(model, optimizer, method)
     }
 
-    fn predict(&mut self, images: &[f32], n: usize) -> Result<Vec<u32>, RepresentationError> {
-        let Self { driver, network, weights, batch, features, room, head, .. } = self;
-        batch.images.write(driver, images)?;
+    fn predict(&mut self, images: Pixels<'_>, n: usize) -> Result<Vec<u32>, RepresentationError> {
+        let Self { driver, network, weights, batch, stored, features, room, head, .. } = self;
+        batch.images.write(driver, stored.as_ref(), images)?;
         let (backbone, head_weights) = (
             weights.values.view().part(0..weights.backbone),
             weights.values.view().part(weights.backbone..weights.values.len()),

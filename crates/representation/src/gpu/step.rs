@@ -6,9 +6,9 @@ use longtail_training::EpochMeter;
 
 use super::loss::{Batch, Contrast, contrast, unit_features};
 use super::walk::{Against, LossSlots, Walk};
-use super::{DeviceWeights, GpuTrainer, sgd_numbers};
+use super::{DeviceWeights, GpuTrainer, Pixels, sgd_numbers};
 use crate::RepresentationError;
-use crate::method::{LabelledImages, Phase, StepAt};
+use crate::method::{Phase, StepAt};
 
 /// More numbers than a step measures.
 const MOST_NUMBERS: usize = 16;
@@ -16,25 +16,25 @@ const MOST_NUMBERS: usize = 16;
 impl<D: Driver + Clone> GpuTrainer<D> {
     pub(super) fn take_step(
         &mut self,
-        batch: &LabelledImages<f32>,
+        (images, labels): (Pixels<'_>, &[u32]),
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<(), RepresentationError> {
         if self.reports.is_full(MOST_NUMBERS) {
             self.reports.fetch(&self.driver, meter)?;
         }
-        self.batch.write(&self.driver, batch, self.head.num_classes)?;
+        self.batch.write(&self.driver, self.stored.as_ref(), (images, labels), self.head.num_classes)?;
         self.weights.rate.view_mut().write(&self.driver, &[at.lr as f32])?;
         let settings = self.mpcl.clone();
         let phase = settings.as_ref().map_or(Phase::Plain, |settings| settings.phase(at));
-        let any_seen = phase != Phase::Plain && self.find_targets(&batch.labels)?;
+        let any_seen = phase != Phase::Plain && self.find_targets(labels)?;
 
         let mut walk = Walk { mode: NormMode::Batch { track: true }, is_there: false };
         if let (Phase::Meta { lambda }, Some(settings)) = (phase, &settings)
             && settings.moves_theta(at)
             && !self.prototypes.seen().classes().is_empty()
         {
-            self.move_theta(settings, batch, at, lambda)?;
+            self.move_theta(settings, labels, at, lambda)?;
             walk = Walk { mode: NormMode::Batch { track: false }, is_there: true }; // running statistics move once a batch
         }
 
@@ -46,14 +46,14 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         if against.is_some_and(|against| against.meta) {
             self.apply_meta_network()?; // Θ may have moved
         }
-        let slots = self.walk(&batch.labels, walk, against)?;
-        self.report(slots, against, batch.labels.len(), at)?;
+        let slots = self.walk(labels, walk, against)?;
+        self.report(slots, against, labels.len(), at)?;
         let DeviceWeights { values, momentum, gradient, decays, rate, sgd, .. } = &mut self.weights;
         let numbers = sgd_numbers(sgd, rate, decays);
         gpu_sgd(&self.driver, values.view_mut(), gradient.view(), momentum.view_mut(), &numbers)?;
         if settings.is_none_or(|settings| settings.moves_prototypes(at)) {
             let of_batch = Batch { features: self.whole.view(), labels: self.batch.labels.view() };
-            self.prototypes.update(&self.driver, of_batch, &batch.labels)?;
+            self.prototypes.update(&self.driver, of_batch, labels)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What every stage-1 method does: one training step on one batch, and prototypes at the end.
 
 use longtail_artifact::NamedTensor;
-use longtail_datasets::Batch;
+use longtail_datasets::{Batch, PlacedBatch};
 use longtail_recipe::{RepresentationMethod, RepresentationRecipe};
 use longtail_training::{ClassificationLoss, EpochMeter, Scalar, Sgd, StateReader, StateWriter};
 
@@ -33,12 +33,22 @@ pub trait MetaBatches<T> {
     /// # Errors
     /// If an image cannot be read.
     fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError>;
+
+    /// Batch `index` for a device that holds the images, where it can be told so: the same, bit for bit.
+    fn placed(&self, index: u64) -> Option<PlacedBatch> {
+        let _ = index;
+        None
+    }
 }
 
 /// The same batches for several owners.
 impl<T, M: MetaBatches<T> + ?Sized> MetaBatches<T> for std::rc::Rc<M> {
     fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
         M::batch(self, index)
+    }
+
+    fn placed(&self, index: u64) -> Option<PlacedBatch> {
+        M::placed(self, index)
     }
 }
 

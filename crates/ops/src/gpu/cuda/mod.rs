@@ -26,7 +26,7 @@ const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
 
 /// All kernels of `kernels/`.
-const KERNELS: [&str; 66] = [
+const KERNELS: [&str; 67] = [
     "activations_add",
     "activations_add_bf16",
     "bound_angle",
@@ -46,6 +46,7 @@ const KERNELS: [&str; 66] = [
     "flat_widen",
     "generate_add",
     "generate_means",
+    "images_place",
     "norm_apply",
     "norm_apply_bf16",
     "norm_apply_wide",
