@@ -1,5 +1,6 @@
 //! The backbone of stage 1, read from its file and frozen.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use longtail_artifact::Device;
@@ -14,6 +15,8 @@ pub struct FrozenBackbone {
     saved: SavedBackbone,
     /// None: the CPU.
     gpu: Option<Box<dyn Infer>>,
+    /// What the CPU made and nobody took yet.
+    made: VecDeque<Vec<f32>>,
 }
 
 impl FrozenBackbone {
@@ -22,7 +25,7 @@ impl FrozenBackbone {
     /// # Errors
     /// A file that cannot be read, that does not say its architecture, or whose tensors are not that architecture's.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        Ok(Self { saved: SavedBackbone::open(path)?, gpu: None })
+        Ok(Self { saved: SavedBackbone::open(path)?, gpu: None, made: VecDeque::new() })
     }
 
     /// From now on on that device.
@@ -87,12 +90,40 @@ impl FrozenBackbone {
     /// # Errors
     /// A length that does not fit; the device's.
     pub fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, FeaturesError> {
+        while self.take()?.is_some() {} // of a batch that nobody waited for
+        self.start(images, n)?;
+        Ok(self.take()?.unwrap_or_default())
+    }
+
+    /// How many batches more than one it is worth to start before the first is taken: a GPU goes on while the program does
+    /// something else.
+    pub fn ahead(&self) -> usize {
+        usize::from(self.gpu.is_some())
+    }
+
+    /// Begins with a batch as [`FrozenBackbone::features`]; a GPU is not waited for.
+    ///
+    /// # Errors
+    /// A length that does not fit; the device's.
+    pub fn start(&mut self, images: &[f32], n: usize) -> Result<(), FeaturesError> {
         if let Some(gpu) = &mut self.gpu {
-            return Ok(gpu.features(images, n)?);
+            return Ok(gpu.start(images, n)?);
         }
         let SavedBackbone { network, params, running, .. } = &mut self.saved;
         let mut features = vec![0.0; n * network.feature_dim()];
         network.infer(params, running, images, n, &mut features)?;
-        Ok(features)
+        self.made.push_back(features);
+        Ok(())
+    }
+
+    /// The features of the first batch that was started and not taken, `(n, d)`; `None` if there is none.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn take(&mut self) -> Result<Option<Vec<f32>>, FeaturesError> {
+        match &mut self.gpu {
+            Some(gpu) => Ok(gpu.take()?),
+            None => Ok(self.made.pop_front()),
+        }
     }
 }

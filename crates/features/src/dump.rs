@@ -1,11 +1,12 @@
 //! One dump: a split's images through the frozen backbone, into one file; stopped at any batch and gone on with.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use longtail_artifact::{
     DType, FileHash, Interrupted, Mark, NamedTensor, TensorData, TensorPlan, TensorWriter, interrupted,
 };
-use longtail_datasets::EvalLoader;
+use longtail_datasets::{Batch, EvalLoader};
 use longtail_training::CheckpointClock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -145,9 +146,19 @@ impl<'a> DumpRun<'a> {
         // The batches may have another size than those of the process that stopped: the first may be half done.
         let batch_size = self.dump.loader.batch_size();
         let (first, mut skip) = (self.rows() / batch_size, self.rows() % batch_size);
-        for (step, batch) in (1..).zip(self.dump.loader.iter_from(first)) {
-            let batch = batch?;
-            let rows = backbone.features(&batch.images, batch.len)?;
+        let (mut batches, mut started) = ((1..).zip(self.dump.loader.iter_from(first)), VecDeque::new());
+        while backbone.take()?.is_some() {} // of a dump that ended early
+        loop {
+            if let Some((step, batch)) = batches.next() {
+                let batch = batch?;
+                backbone.start(&batch.images, batch.len)?;
+                started.push_back((step, Batch { images: Vec::new(), ..batch }));
+                if started.len() <= backbone.ahead() {
+                    continue; // the backbone is not to wait for what is done with its features
+                }
+            }
+            let Some((step, batch)) = started.pop_front() else { break };
+            let rows = backbone.take()?.unwrap_or_default();
             self.check_finite(&rows, &batch.indices)?;
             self.writer.append("features", &rows[skip * self.dim..])?;
             self.progress.labels.extend_from_slice(&batch.labels[skip..]);

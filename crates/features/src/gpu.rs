@@ -1,13 +1,16 @@
-//! The frozen backbone on a GPU: weights are copied there once, images batch by batch, features back.
+//! The frozen backbone on a GPU: weights are copied there once, images batch by batch while it is at work, features back.
 
 use longtail_backbone::gpu::GpuNetwork;
 use longtail_backbone::{BackboneError, SavedBackbone};
-use longtail_ops::gpu::{Driver, GpuVec};
+use longtail_ops::gpu::{Downloads, Driver, GpuVec, Uploads};
 
 /// Features by whatever driver.
 pub(crate) trait Infer {
-    /// As [`crate::FrozenBackbone::features`].
-    fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, BackboneError>;
+    /// As [`crate::FrozenBackbone::start`].
+    fn start(&mut self, images: &[f32], n: usize) -> Result<(), BackboneError>;
+
+    /// As [`crate::FrozenBackbone::take`].
+    fn take(&mut self) -> Result<Option<Vec<f32>>, BackboneError>;
 }
 
 /// A network with its weights, and the memory for a batch, which is made once for the largest.
@@ -15,8 +18,9 @@ pub(crate) struct OnGpu<D: Driver> {
     network: GpuNetwork<D>,
     params: GpuVec<f32, D>,
     running: GpuVec<f32, D>,
-    images: GpuVec<f32, D>,
+    images: Uploads<f32, D>,
     features: GpuVec<f32, D>,
+    back: Downloads<f32, D>,
 }
 
 impl<D: Driver> OnGpu<D> {
@@ -25,22 +29,26 @@ impl<D: Driver> OnGpu<D> {
         Ok(Self {
             params: network.upload_params(&saved.params)?,
             running: GpuVec::of(network.driver(), &saved.running)?,
-            images: GpuVec::default(),
+            images: Uploads::default(),
             features: GpuVec::default(),
+            back: Downloads::default(),
             network,
         })
     }
 }
 
 impl<D: Driver> Infer for OnGpu<D> {
-    fn features(&mut self, images: &[f32], n: usize) -> Result<Vec<f32>, BackboneError> {
-        let Self { network, params, running, .. } = self;
+    fn start(&mut self, images: &[f32], n: usize) -> Result<(), BackboneError> {
+        let Self { network, params, running, images: uploads, features, back } = self;
         let numbers = n * network.feature_dim();
-        self.images.reserve(network.driver(), images.len())?;
-        self.features.reserve(network.driver(), numbers)?;
-        self.images.view_mut().part(0..images.len()).write(network.driver(), images)?;
-        let batch = self.images.view().part(0..images.len());
-        network.infer(params.view(), running.view_mut(), batch, n, self.features.view_mut().part(0..numbers))?;
-        Ok(self.features.view().part(0..numbers).to_vec(network.driver())?)
+        uploads.write(network.driver(), images)?;
+        features.reserve(network.driver(), numbers)?;
+        let to = features.view_mut().part(0..numbers);
+        network.infer(params.view(), running.view_mut(), uploads.view(), n, to)?;
+        Ok(back.ask(network.driver(), features.view().part(0..numbers))?)
+    }
+
+    fn take(&mut self) -> Result<Option<Vec<f32>>, BackboneError> {
+        Ok(self.back.take(self.network.driver())?)
     }
 }

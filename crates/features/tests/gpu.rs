@@ -140,6 +140,15 @@ fn smaller_and_larger_batches_share_the_devices_memory() {
     let last = backbone.features(&batch.images[(batch.len - 1) * len..], 1).expect("fits");
     assert_eq!(together[(batch.len - 1) * dim..], last);
     assert_ne!(alone, last);
+    // Started one after the other, taken in that order.
+    assert_eq!(backbone.ahead(), 1);
+    backbone.start(&batch.images[..len], 1).expect("fits");
+    backbone.start(&batch.images, batch.len).expect("fits");
+    backbone.start(&batch.images[(batch.len - 1) * len..], 1).expect("fits");
+    for expected in [alone, together, last] {
+        assert_eq!(backbone.take().expect("comes back"), Some(expected));
+    }
+    assert_eq!(backbone.take().expect("nothing to wait for"), None);
     assert!(backbone.features(&batch.images[..len], 2).is_err(), "too few images");
 }
 

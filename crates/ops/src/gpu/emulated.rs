@@ -93,6 +93,7 @@ fn turned(s: &ConvShape, weight: &[f32], to_pytorch: bool) -> Vec<f32> {
 #[allow(unsafe_code)]
 impl Driver for Emulated {
     type Memory = Vec<u128>; // for its alignment
+    type Staging = Vec<u8>;
 
     /// Threads are dear here.
     const MOST_BLOCKS: u64 = 2;
@@ -114,6 +115,30 @@ impl Driver for Emulated {
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
         // SAFETY: the caller's.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn staging(&self, bytes: usize) -> Result<Self::Staging, GpuError> {
+        Ok(vec![0; bytes])
+    }
+
+    fn mark_used(&self, _staging: &Self::Staging) -> Result<(), GpuError> {
+        Ok(())
+    }
+
+    unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
+        staging[..bytes.len()].copy_from_slice(bytes);
+        // SAFETY: the caller's.
+        unsafe { self.upload(&staging[..bytes.len()], to) }
+    }
+
+    unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { self.download(from, &mut staging[..bytes]) }
+    }
+
+    fn downloaded(&self, staging: &mut Self::Staging, bytes: &mut [u8]) -> Result<(), GpuError> {
+        bytes.copy_from_slice(&staging[..bytes.len()]);
         Ok(())
     }
 

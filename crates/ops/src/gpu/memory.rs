@@ -188,9 +188,16 @@ fn recast<T: Plain, U: Plain>(address: u64, len: usize) -> usize {
 
 /// The bytes of plain numbers.
 #[allow(unsafe_code)]
-fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+pub(super) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: plain numbers have no gaps, and bytes no alignment.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// The same, to write: every pattern of bits is a plain number.
+#[allow(unsafe_code)]
+pub(super) fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, borrowed to write.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
 impl<'a, T: Plain> View<'a, T> {
@@ -235,11 +242,8 @@ impl<'a, T: Plain> View<'a, T> {
     pub fn to_vec<D: Driver>(self, driver: &D) -> Result<Vec<T>, GpuError> {
         let mut values = vec![T::default(); self.len];
         if self.len > 0 {
-            // SAFETY: a view of as many elements; every pattern of bits is a plain number.
-            unsafe {
-                let bytes = std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(&values[..]));
-                driver.download(self.address, bytes)?;
-            }
+            // SAFETY: a view of as many elements.
+            unsafe { driver.download(self.address, bytes_of_mut(&mut values))? };
         }
         Ok(values)
     }

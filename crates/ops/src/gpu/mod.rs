@@ -1,8 +1,8 @@
 //! The kernels on a GPU: memory, launches, and one safe function for each kernel, over any [`Driver`].
 //!
 //! The sources are in `kernels/`. Activations are channels-last as on the CPU, and `f32` or bfloat16 ([`Activation`]); a convolution's weight is `(O, k, k, I/groups)` on
-//! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream, and nothing waits for
-//! it but [`Driver::download`].
+//! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream but the copies of [`Uploads`],
+//! and nothing waits for it but [`Driver::download`] and [`Downloads::take`].
 
 mod contrast;
 mod conv;
@@ -21,6 +21,7 @@ mod norm;
 mod philox;
 mod pool;
 mod rows;
+mod transfers;
 
 pub use contrast::{
     AngleBound, gpu_bound_angle, gpu_bound_angle_gradient, gpu_contrast_direction, gpu_prototype_update,
@@ -52,6 +53,7 @@ pub use rows::{
     Places, Total, gpu_bias, gpu_column_sums, gpu_dots, gpu_gather, gpu_relu_gradient, gpu_scale, gpu_shrink_step,
     gpu_total,
 };
+pub use transfers::{Downloads, Uploads};
 
 use crate::ConvShape;
 
@@ -70,11 +72,14 @@ pub enum Argument {
 
 /// What runs kernels: CUDA, or the CPU in its place where only their arithmetic is tested.
 ///
-/// All work of one driver happens in the order in which it was asked for.
+/// All work of one driver happens in the order in which it was asked for, but for [`Driver::upload_beside`], which may be early.
 #[allow(unsafe_code)]
 pub trait Driver {
     /// A piece of device memory, freed when it goes.
     type Memory: std::fmt::Debug;
+
+    /// See [`Driver::staging`].
+    type Staging: std::fmt::Debug;
 
     /// Most blocks of the kernels whose threads go over all elements: enough to fill a device several times over; threads then
     /// take several elements.
@@ -104,6 +109,46 @@ pub trait Driver {
     /// # Errors
     /// The device's; those of launches before may come here.
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError>;
+
+    /// What it takes to copy up to `bytes` bytes at a time beside the device's work: memory of the program that the device reads
+    /// and writes by itself, where that is a thing apart.
+    ///
+    /// # Errors
+    /// If there is not so much.
+    fn staging(&self, bytes: usize) -> Result<Self::Staging, GpuError>;
+
+    /// Says that everything asked for so far may use the device memory that the next copy by way of `staging` overwrites.
+    ///
+    /// # Errors
+    /// The device's.
+    fn mark_used(&self, staging: &Self::Staging) -> Result<(), GpuError>;
+
+    /// Copies to the device, beside what was asked for since [`Driver::mark_used`]. The bytes have been read when the call returns;
+    /// everything that is asked for later sees them.
+    ///
+    /// # Safety
+    /// `to` is memory of this driver for as many bytes, `staging` is for as many, and nothing that was asked for since the mark
+    /// uses that memory.
+    /// # Errors
+    /// The device's.
+    unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError>;
+
+    /// Copies from the device after everything before, and does not wait for it.
+    ///
+    /// # Safety
+    /// `from` is memory of this driver for as many bytes, and `staging` is for as many.
+    /// # Errors
+    /// The device's.
+    unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError>;
+
+    /// Waits for what [`Driver::download_beside`] copies, and for nothing after it. What was not copied is undefined, but some number.
+    ///
+    /// # Errors
+    /// The device's; those of launches before may come here.
+    ///
+    /// # Panics
+    /// If the staging is smaller.
+    fn downloaded(&self, staging: &mut Self::Staging, bytes: &mut [u8]) -> Result<(), GpuError>;
 
     /// Copies on the device.
     ///
@@ -155,6 +200,7 @@ pub trait Driver {
 #[allow(unsafe_code)]
 impl<D: Driver> Driver for std::rc::Rc<D> {
     type Memory = D::Memory;
+    type Staging = D::Staging;
 
     const MOST_BLOCKS: u64 = D::MOST_BLOCKS;
 
@@ -174,6 +220,28 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
         // SAFETY: the caller's.
         unsafe { D::download(self, from, bytes) }
+    }
+
+    fn staging(&self, bytes: usize) -> Result<Self::Staging, GpuError> {
+        D::staging(self, bytes)
+    }
+
+    fn mark_used(&self, staging: &Self::Staging) -> Result<(), GpuError> {
+        D::mark_used(self, staging)
+    }
+
+    unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::upload_beside(self, staging, bytes, to) }
+    }
+
+    unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { D::download_beside(self, staging, from, bytes) }
+    }
+
+    fn downloaded(&self, staging: &mut Self::Staging, bytes: &mut [u8]) -> Result<(), GpuError> {
+        D::downloaded(self, staging, bytes)
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {

@@ -1,6 +1,6 @@
 //! A batch on the device: copied there, or made there of images that it holds.
 
-use longtail_ops::gpu::{Driver, GpuVec, Placement, StoredImages, View};
+use longtail_ops::gpu::{Driver, GpuVec, Placement, StoredImages, Uploads, View};
 use longtail_training::TrainingError;
 
 use super::buffer::Buffer;
@@ -18,13 +18,13 @@ pub enum Pixels<'a> {
 
 /// Images on the device.
 pub(super) struct DeviceImages<D: Driver> {
-    values: Buffer<f32, D>,
+    values: Uploads<f32, D>,
     places: GpuVec<i32, D>,
 }
 
 impl<D: Driver> Default for DeviceImages<D> {
     fn default() -> Self {
-        Self { values: Buffer::default(), places: GpuVec::default() }
+        Self { values: Uploads::default(), places: GpuVec::default() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cudnn")]
 mod dnn;
+mod staging;
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -20,6 +21,7 @@ use super::gemm::{self, GemmSize, Matrix, MatrixMut};
 use super::memory::{Activation, Element};
 use super::{Argument, Driver, GpuError};
 use crate::ConvShape;
+use staging::Staging;
 
 /// The kernels for every GPU since compute capability 8.0, which the driver compiles for its own, and for 9.0.
 const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
@@ -103,9 +105,10 @@ pub struct CudaSettings {
     pub tf32: bool,
 }
 
-/// One GPU and one stream on it.
+/// One GPU, one stream on it, and another for copies beside it.
 pub struct Cuda {
     stream: Arc<CudaStream>,
+    copies: Arc<CudaStream>,
     blas: CudaBlas,
     kernels: HashMap<&'static str, CudaFunction>,
     #[cfg(feature = "cudnn")]
@@ -169,7 +172,8 @@ impl Cuda {
     pub fn open(ordinal: usize, settings: CudaSettings) -> Result<Self, GpuError> {
         Self::require_libraries()?;
         let context = CudaContext::new(ordinal).map_err(failed("opening the device"))?;
-        // SAFETY: all memory of this context is used on one stream, whose order is all that is needed.
+        // SAFETY: all memory of this context is used on one stream, whose order is all that is needed; copies on the other have
+        // events of their own.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         Self::on(stream, settings)
@@ -205,6 +209,7 @@ impl Cuda {
         Ok(Self {
             #[cfg(feature = "cudnn")]
             dnn: dnn::Convolutions::new(stream.clone(), settings)?,
+            copies: context.new_stream().map_err(failed("making a stream for copies"))?,
             stream,
             blas,
             kernels,
@@ -231,6 +236,7 @@ impl Cuda {
 #[allow(unsafe_code)]
 impl Driver for Cuda {
     type Memory = CudaSlice<u8>;
+    type Staging = Staging;
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError> {
         self.stream.alloc_zeros(bytes).map_err(|error| match error.0 {
@@ -253,6 +259,28 @@ impl Driver for Cuda {
         unsafe { driver::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
             .map_err(failed("copying from it"))?;
         self.synchronize()
+    }
+
+    fn staging(&self, bytes: usize) -> Result<Self::Staging, GpuError> {
+        Staging::new(self.stream.context(), bytes)
+    }
+
+    fn mark_used(&self, staging: &Self::Staging) -> Result<(), GpuError> {
+        staging.used.record(&self.stream).map_err(failed("marking memory"))
+    }
+
+    unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { staging.upload((&self.stream, &self.copies), bytes, to) }.map_err(failed("copying beside its work"))
+    }
+
+    unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
+        // SAFETY: the caller's.
+        unsafe { staging.download(&self.stream, from, bytes) }.map_err(failed("copying from it"))
+    }
+
+    fn downloaded(&self, staging: &mut Self::Staging, bytes: &mut [u8]) -> Result<(), GpuError> {
+        staging.take(bytes).map_err(failed("waiting for a copy"))
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
