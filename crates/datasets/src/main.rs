@@ -66,6 +66,10 @@ enum Command {
     #[command(after_help = "Example:
   datasets subset --recipe pipelines/cifar100-lt-if10.yaml --data ~/data/cifar-100-binary --out carried")]
     Subset(subset_command::SubsetArgs),
+    /// Write a file of `subset` anew with its pixels as they are, where it has arrived: larger, and read in no time.
+    #[command(after_help = "Example:
+  datasets unpack carried")]
+    Unpack(subset_command::UnpackArgs),
 }
 
 #[derive(Args)]
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Synthesize(arguments) => synthesize_command::run(&arguments),
         Command::Pack(arguments) => pack_command::run(&arguments),
         Command::Subset(arguments) => subset_command::run(&arguments),
+        Command::Unpack(arguments) => subset_command::unpack(&arguments),
     })
 }
 

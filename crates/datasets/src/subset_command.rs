@@ -1,4 +1,4 @@
-//! `datasets subset`: its arguments, and what it says.
+//! `datasets subset` and `datasets unpack`: their arguments, and what they say.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +70,33 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
             source.test.len(),
             bytes as f64 / 1e6
         );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Args)]
+pub struct UnpackArgs {
+    /// The folder with cifar100.subset
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Threads; all cores if left out. Changes no byte
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn unpack(arguments: &UnpackArgs) -> Result<ExitCode> {
+    init_threads(arguments.threads)?;
+    let path = arguments.folder.join(cifar100_subset::FILE);
+    let bytes = cifar100_subset::unpack(&path)
+        .map_err(DatasetError::explained)
+        .with_context(|| format!("cannot unpack `{}`", path.display()))?;
+    match bytes {
+        _ if arguments.json => println!("{}", json!({"file": path, "bytes": bytes})),
+        Some(bytes) => println!("{}: unpacked, {:.1} MB", path.display(), bytes as f64 / 1e6),
+        None => println!("{}: is unpacked", path.display()),
     }
     Ok(ExitCode::SUCCESS)
 }

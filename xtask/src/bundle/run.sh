@@ -30,12 +30,14 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
 recipe=""
 check_only=no
 data_given=no
+plan_only=no
 asked=""
 previous=""
 for word in "$@"; do
     case $word in
     -h | --help) help; exit 0 ;;
     --check) check_only=yes ;;
+    --dry-run) plan_only=yes ;;
     --data | --data=*) data_given=yes ;;
     --device=*) asked=${word#--device=} ;;
     esac
@@ -168,6 +170,14 @@ if [ "$verb" = bench ]; then
     [ -z "$asked" ] && set -- "$@" --device "$device"
     exec "$here/bin/xtask" bench "$@"
 fi
-[ "$data_given" = no ] && [ -d "$here/data/cifar100" ] && set -- "$@" --data "$here/data"
+if [ "$data_given" = no ] && [ -d "$here/data/cifar100" ]; then
+    # Once, since every stage reads the images. The file says at its beginning whether they lie plain.
+    if [ "$plan_only" = no ] && ! head -c 4096 "$here/data/cifar100/cifar100.subset" | grep -q '"plain":true'; then
+        echo "unpacking the images, once ..." >&2
+        "$here/bin/datasets" unpack "$here/data/cifar100" >/dev/null ||
+            echo "note: every stage unpacks them at its start; that takes longer" >&2
+    fi
+    set -- "$@" --data "$here/data"
+fi
 [ -z "$asked" ] && set -- "$@" --device "$device"
 exec "$here/bin/xtask" reproduce "$recipe" "$@"

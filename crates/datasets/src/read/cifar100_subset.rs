@@ -2,7 +2,8 @@
 //! images, losslessly compressed; all labels, so that every draw comes out as from the whole set.
 //!
 //! `magic | length of the header, u32 | header, JSON | kept, a bit an image | train labels, u8 | test labels, u8 | train pixels | test
-//! pixels | BLAKE3 of all before`. Pixels are [`crate::subset`]'s, in streams of [`STREAM`] images, so that all cores work on them.
+//! pixels | BLAKE3 of all before`. Pixels are [`crate::subset`]'s, in streams of [`STREAM`] images, so that all cores work on them; or,
+//! where the file has arrived and was unpacked for programs that read it often, as they are.
 
 use std::path::Path;
 
@@ -39,6 +40,9 @@ struct Header {
     /// Of each stream.
     train_bytes: Vec<usize>,
     test_bytes: Vec<usize>,
+    /// Pixels are not compressed, and lie in one stream each.
+    #[serde(default)]
+    plain: bool,
 }
 
 /// The streams of some images, and how long each is.
@@ -48,7 +52,10 @@ fn streams(pixels: &[u8]) -> (Vec<u8>, Vec<usize>) {
 }
 
 /// The way back.
-fn images(mut bytes: &[u8], lengths: &[usize], count: usize) -> Result<Vec<u8>, String> {
+fn images(mut bytes: &[u8], lengths: &[usize], plain: bool, count: usize) -> Result<Vec<u8>, String> {
+    if plain && bytes.len() == count * IMAGE {
+        return Ok(bytes.to_vec());
+    }
     let mut streams = Vec::new();
     for (stream, &length) in lengths.iter().enumerate() {
         let (here, rest) = bytes.split_at_checked(length).ok_or("a stream is longer than the file")?;
@@ -71,11 +78,42 @@ pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, Da
         let problem = "it is made from the whole of CIFAR-100, and from images that are there".to_owned();
         return Err(DatasetError::Config { what: "subset", problem });
     }
-    let pixels = source.train.images.pixels();
-    let chosen: Vec<u8> = kept.iter().flat_map(|&index| &pixels[index as usize * IMAGE..][..IMAGE]).copied().collect();
+    let chosen = pixels_of(source, kept);
     let ((train, train_bytes), (test, test_bytes)) = (streams(&chosen), streams(source.test.images.pixels()));
-    let header = Header { data_hash: source.hash.clone(), train_bytes, test_bytes };
-    let header = serde_json::to_vec(&header).expect("strings and numbers are JSON");
+    let header = Header { data_hash: source.hash.clone(), train_bytes, test_bytes, plain: false };
+    write_parts(path, &header, source, kept, [&train, &test])
+}
+
+/// Writes the file `path` anew with its pixels as they are, some three times as large, so that reading it takes no time; its bytes, or
+/// `None` if it is so already. A file that cannot be read, or written, stays as it is.
+///
+/// # Errors
+/// Those of [`read`]; a file that cannot be written.
+pub fn unpack(path: &Path) -> Result<Option<usize>, DatasetError> {
+    let (source, plain) = open(path)?;
+    if plain {
+        return Ok(None);
+    }
+    let kept = source.kept.as_deref().unwrap_or_default();
+    let (train, test) = (pixels_of(&source, kept), source.test.images.pixels());
+    let (train_bytes, test_bytes) = (vec![train.len()], vec![test.len()]);
+    let header = Header { data_hash: source.hash.clone(), train_bytes, test_bytes, plain: true };
+    write_parts(path, &header, &source, kept, [&train, test]).map(Some)
+}
+
+/// The pixels of the training images `kept`.
+fn pixels_of(source: &DataSource, kept: &[u32]) -> Vec<u8> {
+    kept.iter().flat_map(|&index| source.train.image(index as usize)).copied().collect()
+}
+
+fn write_parts(
+    path: &Path,
+    header: &Header,
+    source: &DataSource,
+    kept: &[u32],
+    pixels: [&[u8]; 2],
+) -> Result<usize, DatasetError> {
+    let header = serde_json::to_vec(header).expect("strings and numbers are JSON");
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
     bytes.extend(header);
@@ -83,8 +121,7 @@ pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, Da
     kept.iter().for_each(|&index| mask[index as usize / 8] |= 1 << (index % 8));
     bytes.extend(mask);
     bytes.extend(source.train.labels.iter().chain(&source.test.labels).map(|&label| label as u8));
-    bytes.extend(train);
-    bytes.extend(test);
+    pixels.iter().for_each(|pixels| bytes.extend_from_slice(pixels));
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());
     write_atomic(path, &bytes)?;
@@ -96,6 +133,11 @@ pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, Da
 /// # Errors
 /// A file that cannot be read, is damaged, or is none of these.
 pub fn read(path: &Path) -> Result<DataSource, DatasetError> {
+    Ok(open(path)?.0)
+}
+
+/// What is in a file, and whether its pixels lie as they are.
+fn open(path: &Path) -> Result<(DataSource, bool), DatasetError> {
     let damaged = |problem: String| DatasetError::Pack {
         path: path.to_owned(),
         problem: format!("is damaged: {problem}"),
@@ -114,8 +156,8 @@ pub fn read(path: &Path) -> Result<DataSource, DatasetError> {
     let parts = Parts::of(&content[MAGIC.len()..]).ok_or_else(|| damaged("its parts do not fit".to_owned()))?;
     let kept: Vec<u32> =
         (0..TRAIN as u32).filter(|index| parts.mask[*index as usize / 8] >> (index % 8) & 1 == 1).collect();
-    let train = images(parts.train, &parts.header.train_bytes, kept.len()).map_err(damaged)?;
-    let test = images(parts.test, &parts.header.test_bytes, TEST).map_err(damaged)?;
+    let train = images(parts.train, &parts.header.train_bytes, parts.header.plain, kept.len()).map_err(damaged)?;
+    let test = images(parts.test, &parts.header.test_bytes, parts.header.plain, TEST).map_err(damaged)?;
     let mut pixels = vec![0u8; TRAIN * IMAGE];
     for (&index, image) in kept.iter().zip(train.chunks_exact(IMAGE)) {
         pixels[index as usize * IMAGE..][..IMAGE].copy_from_slice(image);
@@ -126,13 +168,14 @@ pub fn read(path: &Path) -> Result<DataSource, DatasetError> {
         Ok(set)
     };
     let wrong = |problem: FormatError| damaged(problem.to_string());
-    Ok(DataSource {
+    let source = DataSource {
         train: set(pixels, parts.train_labels).map_err(wrong)?,
         test: set(test, parts.test_labels).map_err(wrong)?,
         hash: parts.header.data_hash,
         val_from: None,
         kept: Some(kept),
-    })
+    };
+    Ok((source, parts.header.plain))
 }
 
 /// A file's parts.
@@ -216,15 +259,24 @@ mod tests {
         assert!(error.to_string().contains("are not in the subset"), "{error}");
         assert!(error.hint().expect("a hint").contains("--data DIR"));
 
-        let good = std::fs::read(&path).expect("there");
-        for (cut, flip) in [(good.len() - 1, None), (40, None), (3, None), (good.len(), Some(good.len() / 2))] {
-            let mut bytes = good[..cut].to_vec();
-            if let Some(at) = flip {
-                bytes[at] ^= 1;
+        // Unpacked it is the same, and a second time there is nothing to do.
+        let packed = std::fs::read(&path).expect("there");
+        assert!(unpack(&path).expect("writable").is_some_and(|bytes| bytes > packed.len()));
+        assert_eq!(read(&path).expect("just written"), found);
+        assert_eq!(unpack(&path).expect("readable"), None);
+
+        for good in [packed, std::fs::read(&path).expect("there")] {
+            for (cut, flip) in [(good.len() - 1, None), (40, None), (3, None), (good.len(), Some(good.len() / 2))] {
+                let mut bytes = good[..cut].to_vec();
+                if let Some(at) = flip {
+                    bytes[at] ^= 1;
+                }
+                std::fs::write(&path, &bytes).expect("writable");
+                for error in [read(&path).expect_err("damaged"), unpack(&path).expect_err("damaged")] {
+                    assert!(error.hint().is_some_and(|hint| hint.contains("copy it again")), "{error}");
+                }
+                assert_eq!(std::fs::read(&path).expect("there"), bytes, "it stays as it is");
             }
-            std::fs::write(&path, bytes).expect("writable");
-            let error = read(&path).expect_err("damaged");
-            assert!(error.hint().is_some_and(|hint| hint.contains("copy it again")), "{error}");
         }
         for kept in [&[5, 0][..], &[3, 3], &[50_000]] {
             assert!(write(&path, &source, kept).is_err(), "{kept:?}");
