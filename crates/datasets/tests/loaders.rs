@@ -190,7 +190,12 @@ fn meta_batches_come_by_number_and_cover_each_pass() {
     // Other batch sizes cut the same row, over the end of a pass too, and larger than the set.
     assert_eq!((0..4).flat_map(|i| meta(45).batch(i).expect("a batch").indices).collect::<Vec<_>>(), row);
     assert_eq!(meta(180).batch(0).expect("a batch").indices, row);
-    // By number alone.
+    // By number alone, made ahead or not.
+    let ahead = meta(45);
+    for number in [0, 1, 2, 2, 3, 1, 7, 8] {
+        let expected = meta(45).batch(number).expect("a batch");
+        assert_eq!(ahead.batch_ahead(number).expect("a batch"), expected, "{number}");
+    }
     let loader = meta(45);
     let fourth = loader.batch(3).expect("a batch");
     assert_eq!((loader.batch(0).expect("a batch").len, loader.batch(3).expect("a batch")), (45, fourth));

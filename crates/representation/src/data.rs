@@ -98,6 +98,10 @@ impl MetaBatches<f32> for MetaLoader {
         Ok(batch.into())
     }
 
+    fn batch_ahead(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+        Ok(MetaLoader::batch_ahead(self, index)?.into())
+    }
+
     fn placed(&self, index: u64) -> Option<PlacedBatch> {
         MetaLoader::placed(self, index)
     }

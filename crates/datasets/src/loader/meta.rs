@@ -1,10 +1,11 @@
 //! The meta loader: an endless row of balanced batches, each of which can be made by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longtail_recipe::Sampler;
 
 use super::batch::{Batch, Draw, Maker, PlacedBatch};
+use super::prefetch::Prefetch;
 use super::train::check_batch_size;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
@@ -15,6 +16,13 @@ use crate::transform::Transform;
 /// Meta batches by number. The meta set is gone through again and again, in a new order each pass; a batch may reach over
 /// the end of a pass, and so may be larger than the set.
 pub struct MetaLoader {
+    row: Arc<Row>,
+    /// What [`MetaLoader::batch_ahead`] has begun.
+    ahead: Mutex<Option<Prefetch<Result<Batch, DatasetError>>>>,
+}
+
+/// The endless row of meta images.
+struct Row {
     maker: Maker,
     indices: Vec<u32>,
     labels: Vec<u32>,
@@ -47,7 +55,8 @@ impl MetaLoader {
         let indices = split.meta.clone();
         let maker = Maker::new(source, &indices, transform.into(), seed, purpose)?;
         let labels = indices.iter().map(|&index| maker.label(index)).collect();
-        Ok(Self { maker, indices, labels, sampler: split.meta_sampler(), batch_size, seed, purpose })
+        let row = Row { maker, indices, labels, sampler: split.meta_sampler(), batch_size, seed, purpose };
+        Ok(Self { row: Arc::new(row), ahead: Mutex::default() })
     }
 
     /// Batch `number`: a function of (seed, purpose, number) alone.
@@ -58,13 +67,36 @@ impl MetaLoader {
     /// # Errors
     /// A photo that cannot be read or decoded.
     pub fn batch(&self, number: u64) -> Result<Batch, DatasetError> {
-        self.maker.batch(&self.draws(number))
+        self.row.batch(number)
+    }
+
+    /// As [`MetaLoader::batch`], and begins with the next batch, for a caller that is about to do something else.
+    ///
+    /// # Errors
+    /// As [`MetaLoader::batch`].
+    pub fn batch_ahead(&self, number: u64) -> Result<Batch, DatasetError> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = ahead.take().filter(|begun| begun.number() as u64 == number);
+        let mut begun = begun.unwrap_or_else(|| {
+            let row = Arc::clone(&self.row);
+            Prefetch::new(Arc::new(move |number| row.batch(number as u64)), number as usize..usize::MAX, 1)
+        });
+        let made = begun.next();
+        *ahead = Some(begun);
+        made.map_or_else(|| self.row.batch(number), |(batch, made)| made.unwrap_or(Err(DatasetError::Worker { batch })))
     }
 
     /// As [`MetaLoader::batch`], for a device that holds the images and makes the same bits of these; `None` where images are
     /// not only cropped, mirrored and normalised.
     pub fn placed(&self, number: u64) -> Option<PlacedBatch> {
-        self.maker.only_places().then(|| self.maker.place(&self.draws(number)))
+        let Row { maker, .. } = self.row.as_ref();
+        maker.only_places().then(|| maker.place(&self.row.draws(number)))
+    }
+}
+
+impl Row {
+    fn batch(&self, number: u64) -> Result<Batch, DatasetError> {
+        self.maker.batch(&self.draws(number))
     }
 
     fn draws(&self, number: u64) -> Vec<Draw> {

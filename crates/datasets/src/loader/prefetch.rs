@@ -54,6 +54,11 @@ impl<T: Send + 'static> Prefetch<T> {
         prefetch
     }
 
+    /// The number of the next item.
+    pub fn number(&self) -> usize {
+        self.next
+    }
+
     /// Items that are still to come.
     pub fn remaining(&self) -> usize {
         self.end - self.next

@@ -84,7 +84,7 @@ pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, Da
     write_parts(path, &header, source, kept, [&train, &test])
 }
 
-/// Writes the file `path` anew with its pixels as they are, some three times as large, so that reading it takes no time; its bytes, or
+/// Writes the file `path` anew with its pixels as they are, some twice as large, so that reading it takes no time; its bytes, or
 /// `None` if it is so already. A file that cannot be read, or written, stays as it is.
 ///
 /// # Errors

@@ -109,7 +109,7 @@ impl<D: Driver + Clone> Meta<D> {
                 labels
             }
             None => {
-                let LabelledImages { images, labels } = self.batches.batch(self.steps)?;
+                let LabelledImages { images, labels } = self.batches.batch_ahead(self.steps)?;
                 self.batch.write(driver, stored, (Pixels::Values(&images), &labels), classes)?;
                 labels
             }

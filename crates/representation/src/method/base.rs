@@ -34,6 +34,14 @@ pub trait MetaBatches<T> {
     /// If an image cannot be read.
     fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError>;
 
+    /// As [`MetaBatches::batch`], for a caller that works on it elsewhere: the next one may be made meanwhile.
+    ///
+    /// # Errors
+    /// As [`MetaBatches::batch`].
+    fn batch_ahead(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
+        self.batch(index)
+    }
+
     /// Batch `index` for a device that holds the images, where it can be told so: the same, bit for bit.
     fn placed(&self, index: u64) -> Option<PlacedBatch> {
         let _ = index;
@@ -45,6 +53,10 @@ pub trait MetaBatches<T> {
 impl<T, M: MetaBatches<T> + ?Sized> MetaBatches<T> for std::rc::Rc<M> {
     fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
         M::batch(self, index)
+    }
+
+    fn batch_ahead(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
+        M::batch_ahead(self, index)
     }
 
     fn placed(&self, index: u64) -> Option<PlacedBatch> {
