@@ -32,6 +32,8 @@ fn a_bundle_runs_without_rust_and_says_what_is_missing() {
     assert!(checked.code == Some(0) && checked.words.contains("nothing is missing"), "{}", checked.words);
     let help = run(&bundle, &["--help"]);
     assert!(help.code == Some(0) && help.words.contains("Recipes: tiny "), "{}", help.words);
+    let none = run(&bundle, &["test"]);
+    assert!(none.code == Some(2) && none.words.contains("no tests came with this bundle"), "{}", none.words);
     let unknown = run(&bundle, &["cifar", "--dry-run"]);
     assert!(unknown.code == Some(2) && unknown.words.contains("no recipe called `cifar`"), "{}", unknown.words);
 
@@ -63,6 +65,7 @@ fn what_cannot_be_bundled_is_said_before_anything_is_built() {
         (&["--recipe", "nosuch"][..], "no recipe called `nosuch`"),
         (&["--recipe", "fashion-mnist-lt", "--force"], "holds no bundle"),
         (&["--recipe", "fashion-mnist-lt", "--features", "rocm"], "rocm"),
+        (&["--recipe", "fashion-mnist-lt", "--tests"], "--features"),
     ] {
         let out = if words == "holds no bundle" { folder.path().to_owned() } else { folder.path().join("new") };
         let mut command = xtask();

@@ -37,6 +37,10 @@ pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 /// The packages that compute on GPUs when they are built to.
 const ON_GPUS: [&str; 4] = ["longtail-representation", "longtail-features", "longtail-classifier", "longtail-bench"];
 
+/// The packages with tests of device code.
+const TESTED_ON_GPUS: [&str; 5] =
+    ["longtail-ops", "longtail-backbone", "longtail-representation", "longtail-features", "longtail-classifier"];
+
 /// Whether the binaries were built by someone else.
 pub fn are_prebuilt() -> bool {
     std::env::var_os(PREBUILT_VARIABLE).is_some()
@@ -70,28 +74,56 @@ pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
             command.arg("--features").arg(format!("{package}/{feature}"));
         }
     }
+    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build"));
+    let found = found.hint(match gpus != Gpus::No {
+        true => "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
+        false => "cargo's messages stand above; `cargo xtask doctor` says what this machine lacks",
+    })?;
+    Ok(Binaries(found.into_iter().map(|found| (found.name, found.path)).collect()))
+}
+
+/// `cargo test --no-run --release` of the tests of device code, called `gpu…` in each package's `tests/`: each with its crate's folder
+/// before its name (`ops-gpu_normals`).
+///
+/// # Errors
+/// As [`build`].
+pub fn build_device_tests(root: &Path, gpus: Gpus) -> Result<Vec<(String, PathBuf)>> {
+    eprintln!("building the tests of device code …");
+    let mut command = Command::new(cargo());
+    command.args(["test", "--release", "--no-run", "--message-format=json-render-diagnostics", "--test", "gpu*"]);
+    let feature = if gpus == Gpus::Cudnn { "cudnn" } else { "cuda" };
+    for package in TESTED_ON_GPUS {
+        command.args(["-p", package, "--features"]).arg(format!("{package}/{feature}"));
+    }
+    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the tests do not build"));
+    let found = found.hint("cargo's messages stand above")?;
+    let tests = found.into_iter().filter(|found| found.name.starts_with("gpu"));
+    Ok(tests.map(|found| (format!("{}-{}", found.folder, found.name), found.path)).collect())
+}
+
+/// A finished program.
+#[derive(Debug, PartialEq)]
+struct Executable {
+    name: String,
+    path: PathBuf,
+    /// Of its package.
+    folder: String,
+}
+
+/// The programs that a call of cargo built or found built; `None` if it failed, of which it has told itself.
+fn executables(root: &Path, command: &mut Command) -> Result<Option<Vec<Executable>>> {
     let mut child =
         command.current_dir(root).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for line in BufReader::new(stdout).lines() {
-        let line = line.context("cannot read cargo's messages")?;
-        if let Some((name, path)) = executable(&line) {
-            found.insert(name, path);
-        }
+        found.extend(executable(&line.context("cannot read cargo's messages")?));
     }
     let status = child.wait().context("cannot wait for cargo")?;
     if interrupted() {
         return Err(Interrupted.into());
     }
-    if !status.success() {
-        return Err(anyhow!("the programs do not build"))
-            .hint(match gpus != Gpus::No {
-                true => "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
-                false => "cargo's messages stand above; `cargo xtask doctor` says what this machine lacks",
-            });
-    }
-    Ok(Binaries(found))
+    Ok(status.success().then_some(found))
 }
 
 /// Of the packages, the name of each one's binary.
@@ -109,15 +141,17 @@ fn prebuilt(folder: &Path) -> Binaries {
     Binaries(paths.filter(|(_, path)| path.is_file()).collect())
 }
 
-/// The name and path in one of cargo's messages, if it tells of a finished program.
-fn executable(line: &str) -> Option<(String, PathBuf)> {
+/// What one of cargo's messages tells of a finished program, if it does.
+fn executable(line: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(line).ok()?;
     if message.get("reason")?.as_str()? != "compiler-artifact" {
         return None;
     }
-    let path = message.get("executable")?.as_str()?;
-    let name = message.get("target")?.get("name")?.as_str()?;
-    Some((name.to_owned(), PathBuf::from(path)))
+    let path = PathBuf::from(message.get("executable")?.as_str()?);
+    let name = message.get("target")?.get("name")?.as_str()?.to_owned();
+    let manifest = Path::new(message.get("manifest_path")?.as_str()?);
+    let folder = manifest.parent()?.file_name()?.to_string_lossy().into_owned();
+    Some(Executable { name, path, folder })
 }
 
 #[cfg(test)]
@@ -126,8 +160,9 @@ mod tests {
 
     #[test]
     fn only_finished_programs_are_taken() {
-        let line = r#"{"reason":"compiler-artifact","target":{"name":"report"},"executable":"target/release/report"}"#;
-        assert_eq!(executable(line), Some(("report".to_owned(), PathBuf::from("target/release/report"))));
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"crates/report/Cargo.toml","target":{"name":"report"},"executable":"target/release/report"}"#;
+        let (name, path, folder) = ("report".to_owned(), PathBuf::from("target/release/report"), "report".to_owned());
+        assert_eq!(executable(line), Some(Executable { name, path, folder }));
         assert_eq!(executable(r#"{"reason":"compiler-artifact","target":{"name":"lib"},"executable":null}"#), None);
         assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(executable("not json"), None);

@@ -210,6 +210,9 @@ pub struct BundleArgs {
     /// Build the stages for NVIDIA's GPUs too: cuda (convolutions as products), or cudnn (by cuDNN, faster)
     #[arg(long, value_name = "FEATURE")]
     pub features: Option<BundleFeature>,
+    /// Take the tests of device code along: there, `sh run.sh test` runs them on the GPU
+    #[arg(long, requires = "features")]
+    pub tests: bool,
     /// The folder with the data set's files
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use longtail_ops::BatchNormShape;
 use longtail_ops::gpu::{
-    Driver, GemmSize, GpuCrossEntropy, GpuError, GpuNorm, GpuVec, Matrix, MatrixMut, SgdNumbers, Total, View, ViewMut,
-    gpu_bias, gpu_column_sums, gpu_cross_entropy, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products, gpu_sgd,
-    gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
+    Driver, GemmSize, GpuCrossEntropy, GpuError, GpuNorm, GpuVec, Matrix, MatrixMut, SgdNumbers, Total, Uploads, View,
+    ViewMut, gpu_bias, gpu_column_sums, gpu_cross_entropy, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products,
+    gpu_sgd, gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
 };
 use longtail_training::{HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, TrainedPart, TrainingError};
 
@@ -111,7 +111,7 @@ struct Head<D: Driver> {
 
 /// Between rows and gradients.
 struct Room<D: Driver> {
-    rows: GpuVec<f32, D>,
+    rows: Uploads<f32, D>,
     labels: GpuVec<i32, D>,
     logits: GpuVec<f32, D>,
     scaled: GpuVec<f32, D>,
@@ -232,9 +232,8 @@ impl<D: Driver> HeadDevice for GpuHeads<D> {
             Rows::Host(values) => {
                 TrainingError::check_size("features", values.len(), n * dim)?;
                 let mut there = std::mem::take(&mut room.rows);
-                there.reserve(driver, n * dim)?;
-                there.view_mut().part(0..n * dim).write(driver, values)?;
-                head.gradient_of(driver, room, there.view().part(0..n * dim), n, value)?;
+                there.write(driver, values)?; // beside the step before
+                head.gradient_of(driver, room, there.view(), n, value)?;
                 room.rows = there;
             }
             Rows::Drawn(range) => {
@@ -364,7 +363,7 @@ impl<D: Driver> Head<D> {
 impl<D: Driver> Default for Room<D> {
     fn default() -> Self {
         Self {
-            rows: GpuVec::default(),
+            rows: Uploads::default(),
             labels: GpuVec::default(),
             logits: GpuVec::default(),
             scaled: GpuVec::default(),

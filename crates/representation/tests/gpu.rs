@@ -310,7 +310,7 @@ fn steps_in_bfloat16_are_near_the_cpus() {
 
 #[cfg(feature = "cuda")]
 #[test]
-fn steps_on_a_gpu_are_the_cpus() {
+fn steps_on_a_real_gpu_are_the_cpus() {
     use longtail_ops::gpu::{Cuda, CudaSettings};
     let driver = match Cuda::open(0, CudaSettings { tf32: false }) {
         Ok(driver) => Rc::new(driver),

@@ -51,11 +51,13 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     }
     for package in &packages {
         let name = binaries::program(package);
-        eprintln!("packing {name} …");
-        let copy = part.join("bin").join(name);
-        fs_err::copy(programs.path(name)?, &copy)?;
-        strip(&copy);
-        compressor.compress(&copy)?;
+        pack_program(&compressor, programs.path(name)?, &part.join("bin").join(name))?;
+    }
+    if arguments.tests {
+        fs_err::create_dir_all(part.join("tests"))?;
+        for (name, program) in binaries::build_device_tests(root, gpus)? {
+            pack_program(&compressor, &program, &part.join("tests").join(name))?;
+        }
     }
     for (name, library) in libraries::carried(programs.path("classifier")?)? {
         eprintln!("packing {name} …");
@@ -76,6 +78,14 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     }
     fs_err::rename(&part, &out)?;
     tell(&out, arguments)
+}
+
+/// A copy without symbols, small.
+fn pack_program(compressor: &Compressor, program: &Path, copy: &Path) -> Result<()> {
+    eprintln!("packing {} …", copy.file_name().unwrap_or_default().display());
+    fs_err::copy(program, copy)?;
+    strip(copy);
+    compressor.compress(copy)
 }
 
 /// A folder that is there and holds something is replaced only if that is asked for, and only if it is a bundle.

@@ -12,6 +12,7 @@ help() {
     cat <<EOF
 Usage: sh run.sh [RECIPE] [ARGUMENTS of cargo xtask reproduce]
        sh run.sh bench [ARGUMENTS of cargo xtask bench]
+       sh run.sh test                               on the GPU, against the CPU; of a bundle made with --tests
 
 Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise.
 
@@ -45,16 +46,22 @@ for word in "$@"; do
     previous=$word
 done
 verb=reproduce
-if [ "${1-}" = bench ]; then
-    verb=bench
-    shift
-fi
+case ${1-} in
+bench | test) verb=$1; shift ;;
+esac
 for known in $recipes; do
     [ "${1-}" = "$known" ] && recipe=$known
 done
 if [ -n "$recipe" ]; then shift; else recipe=${recipes%% *}; fi
 case $verb-${1-} in
 reproduce- | reproduce--* | bench-*) ;;
+test- | test--*)
+    if [ ! -d "$here/tests" ]; then
+        echo "error: no tests came with this bundle" >&2
+        echo "hint: \`cargo xtask bundle --features cudnn --tests ...\` takes them along" >&2
+        exit 2
+    fi
+    ;;
 *) echo "error: no recipe called \`$1\` in this bundle: $recipes" >&2; exit 2 ;;
 esac
 [ -n "$asked" ] && device=$asked
@@ -83,7 +90,7 @@ shutil.copyfileobj(opened, open(sys.argv[3], "wb"))' "$1" "$2" "$3.part"
         return 1
     fi && chmod +x "$3.part" && mv "$3.part" "$3"
 }
-for packed in "$here"/bin/*.xz "$here"/bin/*.gz "$here"/lib/*.xz "$here"/lib/*.gz; do
+for packed in "$here"/bin/*.[xg]z "$here"/lib/*.[xg]z "$here"/tests/*.[xg]z; do
     [ -f "$packed" ] || continue
     tool=xz
     [ "${packed%.gz}" != "$packed" ] && tool=gzip
@@ -169,6 +176,17 @@ export LONGTAIL_BINARIES
 if [ "$verb" = bench ]; then
     [ -z "$asked" ] && set -- "$@" --device "$device"
     exec "$here/bin/xtask" bench "$@"
+fi
+if [ "$verb" = test ]; then
+    failed=0
+    for test in "$here"/tests/*; do
+        case $test in *.xz | *.gz) continue ;; esac
+        echo "$(basename "$test"):"
+        "$test" real_gpu --nocapture --test-threads 1 || failed=$((failed + 1))
+    done
+    [ "$failed" = 0 ] && exit 0
+    echo "error: $failed of the programs above failed" >&2
+    exit 1
 fi
 if [ "$data_given" = no ] && [ -d "$here/data/cifar100" ]; then
     # Once, since every stage reads the images. The file says at its beginning whether they lie plain.
