@@ -1,6 +1,8 @@
 //! A bundle as it is carried: made here, and run with nothing but the system's own programs in PATH.
 #![cfg(target_os = "linux")]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,6 +36,15 @@ fn a_bundle_runs_without_rust_and_says_what_is_missing() {
     assert!(help.code == Some(0) && help.words.contains("Recipes: tiny "), "{}", help.words);
     let none = run(&bundle, &["test"]);
     assert!(none.code == Some(2) && none.words.contains("no tests came with this bundle"), "{}", none.words);
+    // With programs that stand for tests: one without a GPU to use is not one that passed.
+    std::fs::create_dir(bundle.join("tests")).expect("a folder");
+    for (says, code) in [("ok", 0), ("on_a_real_gpu ... skipped: no driver", 1), ("FAILED; exit 101", 1)] {
+        std::fs::write(bundle.join("tests/gpu"), format!("#!/bin/sh\necho {says}\n")).expect("writes");
+        std::fs::set_permissions(bundle.join("tests/gpu"), Permissions::from_mode(0o755)).expect("sets");
+        let tested = run(&bundle, &["test"]);
+        let said = says.split(';').next().expect("a word");
+        assert!(tested.code == Some(code) && tested.words.contains(said), "{says}: {}", tested.words);
+    }
     let unknown = run(&bundle, &["cifar", "--dry-run"]);
     assert!(unknown.code == Some(2) && unknown.words.contains("no recipe called `cifar`"), "{}", unknown.words);
 
