@@ -79,28 +79,33 @@ if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
     exit 2
 fi
 
-# 1. Programs and libraries, unpacked once.
+# 1. Programs and libraries, unpacked once; the folder with the programs comes last.
 unpack() {
-    if command -v "$1" >/dev/null 2>&1; then
-        "$1" -dc "$2" >"$3.part"
+    if command -v tar >/dev/null 2>&1 && command -v "$1" >/dev/null 2>&1; then
+        "$1" -dc "$2" >"$3/programs.tar" && tar -xof "$3/programs.tar" -C "$3" && rm "$3/programs.tar"
     elif command -v python3 >/dev/null 2>&1; then
-        python3 -c 'import sys, shutil, lzma, gzip
-opened = (lzma if sys.argv[1] == "xz" else gzip).open(sys.argv[2])
-shutil.copyfileobj(opened, open(sys.argv[3], "wb"))' "$1" "$2" "$3.part"
+        python3 -W ignore -c 'import sys, tarfile
+tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$2" "$3"
     else
         return 1
-    fi && chmod +x "$3.part" && mv "$3.part" "$3"
+    fi
 }
-for packed in "$here"/bin/*.[xg]z "$here"/lib/*.[xg]z "$here"/tests/*.[xg]z; do
-    [ -f "$packed" ] || continue
+if [ ! -d "$here/bin" ]; then
     tool=xz
-    [ "${packed%.gz}" != "$packed" ] && tool=gzip
-    plain=${packed%.*}
-    if [ ! -f "$plain" ] && ! unpack "$tool" "$packed" "$plain"; then
-        lack "a way to unpack $packed" "install $tool or python3, or make room on the disk"
+    [ -f "$here/programs.tar.gz" ] && tool=gzip
+    packed="$here/programs.tar.${tool%ip}"
+    echo "unpacking the programs, once ..." >&2
+    fresh="$here/unpacked.$$"
+    if ! { mkdir "$fresh" && unpack "$tool" "$packed" "$fresh"; }; then
+        rm -rf "$fresh"
+        lack "the programs ($packed does not unpack)" "install tar and $tool, or python3; make room on the disk; or copy the bundle again"
         exit 2
     fi
-done
+    for folder in lib tests bin; do
+        [ ! -d "$fresh/$folder" ] || { rm -rf "${here:?}/$folder" && mv "$fresh/$folder" "$here/"; } || exit 2
+    done
+    rmdir "$fresh"
+fi
 
 # 2. Libraries: those of this bundle, of the CUDA toolkit, and of Python's wheels.
 libraries="$here/lib"
@@ -181,7 +186,6 @@ fi
 if [ "$verb" = test ]; then
     failed=0
     for test in "$here"/tests/*; do
-        case $test in *.xz | *.gz) continue ;; esac
         echo "$(basename "$test"):"
         # A test that finds no GPU to use says so and passes, which is no answer here.
         if said=$("$test" real_gpu --nocapture --test-threads 1 2>&1); then
