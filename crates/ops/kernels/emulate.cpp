@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
@@ -77,18 +78,28 @@ static void resume(Thread &thread) {
     setcontext(&thread.start);
 }
 
+// Every other block from its last thread to its first: where a barrier is missing, one of the two orders shows it.
 static void run_block() {
     unsigned count = blockDim.x * blockDim.y;
+    bool backwards = (blockIdx.x + blockIdx.y) % 2 == 1;
     while (threads.size() < count) threads.emplace_back();
     for (unsigned t = 0; t < count; ++t) threads[t].done = false;
     for (unsigned left = count; left > 0;) {
-        for (unsigned t = 0; t < count; ++t) {
+        for (unsigned turn = 0; turn < count; ++turn) {
+            unsigned t = backwards ? count - 1 - turn : turn;
             if (threads[t].done) continue;
             threadIdx = {t % blockDim.x, t / blockDim.x, 0};
             resume(threads[t]);
             left -= threads[t].done;
         }
     }
+}
+
+// What an argument is: a GPU's launch takes pointers to values of these sizes, and does not know when one is another.
+template <class A> static char kind() {
+    if (std::is_pointer<A>::value) return 'p';
+    if (std::is_floating_point<A>::value) return sizeof(A) == 4 ? 'f' : '?';
+    return sizeof(A) == 4 ? 'i' : sizeof(A) == 8 ? 'l' : '?';
 }
 
 // Arguments come as a GPU's launch takes them: an array of pointers to the values.
@@ -100,17 +111,16 @@ template <class... A, size_t... I> static void call(void (*kernel)(A...), void *
         for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) run_block();
 }
 
-template <class... A> static std::function<void(void **)> entry(void (*kernel)(A...), size_t *count) {
-    *count = sizeof...(A);
+template <class... A> static std::function<void(void **)> entry(void (*kernel)(A...), std::string *kinds) {
+    *kinds = {kind<A>()...};
     return [kernel](void **arguments) { call(kernel, arguments, std::index_sequence_for<A...>{}); };
 }
 
-// 0: done; 1: no such kernel; 2: another number of arguments.
-extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *block, void **arguments, size_t given) {
-    static std::map<std::string, std::pair<std::function<void(void **)>, size_t>> kernels;
+// 0: done; 1: no such kernel; 2: other arguments, of which `kinds` has a letter each.
+extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *block, void **arguments, const char *kinds) {
+    static std::map<std::string, std::pair<std::function<void(void **)>, std::string>> kernels;
     if (kernels.empty()) {
-        size_t count;
-#define ADD(kernel) kernels[#kernel].first = entry(kernel, &count), kernels[#kernel].second = count
+#define ADD(kernel) kernels[#kernel].first = entry(kernel, &kernels[#kernel].second)
         ADD(norm_running); ADD(norm_gradient_sums); ADD(norm_tangent_sums);
 #define ADD_BOTH(kernel) ADD(kernel); ADD(kernel##_bf16)
         ADD_BOTH(norm_moments); ADD_BOTH(norm_statistics); ADD_BOTH(norm_apply); ADD_BOTH(norm_apply_wide);
@@ -128,7 +138,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
     }
     auto found = kernels.find(name);
     if (found == kernels.end()) return 1;
-    if (found->second.second != given) return 2;
+    if (found->second.second != kinds) return 2;
     gridDim = {grid[0], grid[1], 1};
     blockDim = {block[0], block[1], 1};
     found->second.first(arguments);

@@ -13,7 +13,7 @@ use super::memory::{Activation, View, ViewMut};
 use super::{Argument, Driver, GpuError};
 use crate::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
 
-type Emulate = unsafe extern "C" fn(*const c_char, *const u32, *const u32, *mut *mut c_void, usize) -> c_int;
+type Emulate = unsafe extern "C" fn(*const c_char, *const u32, *const u32, *mut *mut c_void, *const c_char) -> c_int;
 
 /// Runs kernels on the CPU. Slow; nothing but their arithmetic is tested by it.
 #[derive(Debug)]
@@ -165,6 +165,13 @@ impl Driver for Emulated {
             })
             .collect();
         let mut places: Vec<*mut c_void> = words.iter_mut().map(|word| word.as_mut_ptr().cast()).collect();
+        let kinds = arguments.iter().map(|argument| match argument {
+            Argument::Address(_) => b'p',
+            Argument::Long(_) => b'l',
+            Argument::Int(_) => b'i',
+            Argument::Float(_) => b'f',
+        });
+        let kinds = CString::new(kinds.collect::<Vec<u8>>()).expect("letters");
         let name = CString::new(kernel).expect("a name without zeros");
         let (grid, block) = ([grid.0, grid.1], [block.0, block.1]);
         // One kernel at a time: the threads' places are the library's own variables.
@@ -174,12 +181,12 @@ impl Driver for Emulated {
         let outcome = unsafe {
             let emulate: Symbol<'_, Emulate> =
                 self.library.get(b"emulate").map_err(|error| GpuError::device("emulation", error))?;
-            emulate(name.as_ptr(), grid.as_ptr(), block.as_ptr(), places.as_mut_ptr(), places.len())
+            emulate(name.as_ptr(), grid.as_ptr(), block.as_ptr(), places.as_mut_ptr(), kinds.as_ptr())
         };
         match outcome {
             0 => Ok(()),
             1 => Err(GpuError::device(kernel, "no such kernel")),
-            _ => Err(GpuError::device(kernel, format!("it does not take {} arguments", arguments.len()))),
+            _ => Err(GpuError::device(kernel, format!("it does not take {arguments:?}"))),
         }
     }
 

@@ -18,8 +18,8 @@ use crate::gpu::memory::{Activation, Element};
 
 /// Most bytes of the workspace: an algorithm that wants more is passed over.
 const MOST_WORKSPACE: usize = 1 << 30;
-/// Algorithms that are asked for: more than there are.
-const ALGORITHMS: usize = 12;
+/// Algorithms that are asked for: more than there are, twice, since some come with and without tensor cores.
+const ALGORITHMS: usize = 20;
 
 /// cuDNN on one stream.
 pub(super) struct Convolutions {
@@ -30,15 +30,18 @@ pub(super) struct Convolutions {
     workspace: RefCell<Option<CudaSlice<u8>>>,
 }
 
-/// Descriptors of one shape, and what was chosen for each pass: `None` where cuDNN has nothing that is repeatable and fits.
+/// Ways to one pass, best first, with their workspaces in bytes: those that give the same bits each time and fit.
+type Ways<A> = Vec<(A, usize)>;
+
+/// Descriptors of one shape, and the ways to each pass.
 struct Plan {
     x: sys::cudnnTensorDescriptor_t,
     y: sys::cudnnTensorDescriptor_t,
     weight: sys::cudnnFilterDescriptor_t,
     conv: sys::cudnnConvolutionDescriptor_t,
-    forward: Option<(sys::cudnnConvolutionFwdAlgo_t, usize)>,
-    input: Option<(sys::cudnnConvolutionBwdDataAlgo_t, usize)>,
-    filter: Option<(sys::cudnnConvolutionBwdFilterAlgo_t, usize)>,
+    forward: Ways<sys::cudnnConvolutionFwdAlgo_t>,
+    input: Ways<sys::cudnnConvolutionBwdDataAlgo_t>,
+    filter: Ways<sys::cudnnConvolutionBwdFilterAlgo_t>,
 }
 
 /// Whether cuDNN is on this machine.
@@ -55,23 +58,62 @@ fn failed(error: CudnnError) -> GpuError {
     GpuError::device("a convolution (cuDNN)", error)
 }
 
-/// The first algorithm that works, gives the same bits each time, and is content with the workspace.
-macro_rules! choose {
-    ($ask:path, $($argument:expr),*) => {{
+/// Whether cuDNN says that it has no such convolution, which is no fault of anyone's.
+fn is_refusal(error: CudnnError) -> bool {
+    error.0 as u32 / 1000 == sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED as u32 / 1000 // with its reasons, 3001 and so on
+}
+
+/// By the first way that cuDNN does not refuse; what it refuses is not tried again. False if none is left.
+fn by_first<A: Copy>(
+    ways: &mut Ways<A>,
+    mut run: impl FnMut(A, usize) -> Result<Result<(), CudnnError>, GpuError>,
+) -> Result<bool, GpuError> {
+    while let Some(&(algorithm, bytes)) = ways.first() {
+        match run(algorithm, bytes)? {
+            Ok(()) => return Ok(true),
+            Err(error) if is_refusal(error) => ways.remove(0),
+            Err(error) => return Err(failed(error)),
+        };
+    }
+    Ok(false)
+}
+
+/// The ways to a pass, by what cuDNN expects of them; none where it does not know the shape. A way's workspace is what it takes with
+/// the descriptors as they are: they say which arithmetic is allowed, an answer only which it has in mind.
+macro_rules! ways {
+    ($math:expr, $ask:path, $workspace:path, $($argument:expr),*) => {{
         let mut count = 0;
         // SAFETY: these are plain C structures of numbers; zeros are a value of each field.
         let mut found = [unsafe { std::mem::zeroed() }; ALGORITHMS];
         // SAFETY: descriptors and handle are alive, and there is room for as many answers as are asked for.
-        unsafe { $ask($($argument,)* ALGORITHMS as i32, &mut count, found.as_mut_ptr()) }.map_err(failed)?;
-        found[..count as usize]
-            .iter()
-            .find(|one| {
-                one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                    && one.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
-                    && one.memory <= MOST_WORKSPACE
-            })
-            .map(|one| (one.algo, one.memory, one.mathType))
+        match unsafe { $ask($($argument,)* ALGORITHMS as i32, &mut count, found.as_mut_ptr()) } {
+            Err(error) if is_refusal(error) => count = 0,
+            asked => asked.map_err(failed)?,
+        }
+        let mut ways = Vec::new();
+        for one in &found[..count as usize] {
+            let suits = one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                && one.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
+                && is_allowed(one.mathType, $math);
+            if !suits || ways.iter().any(|(algorithm, _)| *algorithm == one.algo) {
+                continue;
+            }
+            // SAFETY: descriptors and handle are alive.
+            match unsafe { $workspace($($argument,)* one.algo) } {
+                Ok(bytes) if bytes <= MOST_WORKSPACE => ways.push((one.algo, bytes)),
+                Err(error) if !is_refusal(error) => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        ways
     }};
+}
+
+/// Whether a way that has such arithmetic in mind is one for descriptors that ask for `asked`: tensor cores round f32, unless that is
+/// allowed.
+fn is_allowed(meant: sys::cudnnMathType_t, asked: sys::cudnnMathType_t) -> bool {
+    use sys::cudnnMathType_t::{CUDNN_DEFAULT_MATH, CUDNN_FMA_MATH};
+    asked != CUDNN_FMA_MATH || matches!(meant, CUDNN_FMA_MATH | CUDNN_DEFAULT_MATH)
 }
 
 #[allow(unsafe_code)]
@@ -108,9 +150,9 @@ impl Plan {
             y: dnn::create_tensor_descriptor().map_err(failed)?,
             weight: dnn::create_filter_descriptor().map_err(failed)?,
             conv: dnn::create_convolution_descriptor().map_err(failed)?,
-            forward: None,
-            input: None,
-            filter: None,
+            forward: Vec::new(),
+            input: Vec::new(),
+            filter: Vec::new(),
         };
         // SAFETY: the descriptors were just made and live as long as the plan.
         unsafe {
@@ -127,16 +169,36 @@ impl Plan {
             dnn::set_convolution_math_type(plan.conv, math).map_err(failed)?;
         }
         let Self { x, y, weight, conv, .. } = plan;
-        let allowed = |found: sys::cudnnMathType_t| found == math || math != sys::cudnnMathType_t::CUDNN_FMA_MATH;
-        plan.forward = choose!(dnn::get_convolution_forward_algorithm, handle, x, weight, conv, y)
-            .filter(|found| allowed(found.2))
-            .map(|found| (found.0, found.1));
-        plan.input = choose!(dnn::get_convolution_backward_data_algorithm, handle, weight, y, conv, x)
-            .filter(|found| allowed(found.2))
-            .map(|found| (found.0, found.1));
-        plan.filter = choose!(dnn::get_convolution_backward_filter_algorithm, handle, x, y, conv, weight)
-            .filter(|found| allowed(found.2))
-            .map(|found| (found.0, found.1));
+        plan.forward = ways!(
+            math,
+            dnn::get_convolution_forward_algorithm,
+            dnn::get_convolution_forward_workspace_size,
+            handle,
+            x,
+            weight,
+            conv,
+            y
+        );
+        plan.input = ways!(
+            math,
+            dnn::get_convolution_backward_data_algorithm,
+            dnn::get_convolution_backward_data_workspace_size,
+            handle,
+            weight,
+            y,
+            conv,
+            x
+        );
+        plan.filter = ways!(
+            math,
+            dnn::get_convolution_backward_filter_algorithm,
+            dnn::get_convolution_backward_filter_workspace_size,
+            handle,
+            x,
+            y,
+            conv,
+            weight
+        );
         Ok(plan)
     }
 }
@@ -183,66 +245,70 @@ impl Convolutions {
         unsafe {
             match pass {
                 ConvPass::Forward { x, weight, y, accumulate } => {
-                    let Some((algorithm, bytes)) = plan.forward else { return Ok(false) };
-                    let (room, (alpha, beta)) = (self.room(bytes)?, factors(accumulate));
-                    dnn::convolution_forward(
-                        self.handle,
-                        number(&alpha),
-                        plan.x,
-                        x.address() as *const c_void,
-                        plan.weight,
-                        weight.address() as *const c_void,
-                        plan.conv,
-                        algorithm,
-                        room,
-                        bytes,
-                        number(&beta),
-                        plan.y,
-                        y.address() as *mut c_void,
-                    )
+                    let (alpha, beta) = factors(accumulate);
+                    by_first(&mut plan.forward, |algorithm, bytes| {
+                        let room = self.room(bytes)?;
+                        Ok(dnn::convolution_forward(
+                            self.handle,
+                            number(&alpha),
+                            plan.x,
+                            x.address() as *const c_void,
+                            plan.weight,
+                            weight.address() as *const c_void,
+                            plan.conv,
+                            algorithm,
+                            room,
+                            bytes,
+                            number(&beta),
+                            plan.y,
+                            y.address() as *mut c_void,
+                        ))
+                    })
                 }
                 ConvPass::InputGradient { dy, weight, dx, accumulate } => {
-                    let Some((algorithm, bytes)) = plan.input else { return Ok(false) };
-                    let (room, (alpha, beta)) = (self.room(bytes)?, factors(accumulate));
-                    dnn::convolution_backward_data(
-                        self.handle,
-                        number(&alpha),
-                        plan.weight,
-                        weight.address() as *const c_void,
-                        plan.y,
-                        dy.address() as *const c_void,
-                        plan.conv,
-                        algorithm,
-                        room,
-                        bytes,
-                        number(&beta),
-                        plan.x,
-                        dx.address() as *mut c_void,
-                    )
+                    let (alpha, beta) = factors(accumulate);
+                    by_first(&mut plan.input, |algorithm, bytes| {
+                        let room = self.room(bytes)?;
+                        Ok(dnn::convolution_backward_data(
+                            self.handle,
+                            number(&alpha),
+                            plan.weight,
+                            weight.address() as *const c_void,
+                            plan.y,
+                            dy.address() as *const c_void,
+                            plan.conv,
+                            algorithm,
+                            room,
+                            bytes,
+                            number(&beta),
+                            plan.x,
+                            dx.address() as *mut c_void,
+                        ))
+                    })
                 }
                 ConvPass::WeightGradient { x, dy, dweight } => {
-                    let Some((algorithm, bytes)) = plan.filter else { return Ok(false) };
-                    let (room, (alpha, beta)) = (self.room(bytes)?, factors(false));
-                    dnn::convolution_backward_filter(
-                        self.handle,
-                        number(&alpha),
-                        plan.x,
-                        x.address() as *const c_void,
-                        plan.y,
-                        dy.address() as *const c_void,
-                        plan.conv,
-                        algorithm,
-                        room,
-                        bytes,
-                        number(&beta),
-                        plan.weight,
-                        dweight.address() as *mut c_void,
-                    )
+                    let (alpha, beta) = factors(false);
+                    by_first(&mut plan.filter, |algorithm, bytes| {
+                        let room = self.room(bytes)?;
+                        Ok(dnn::convolution_backward_filter(
+                            self.handle,
+                            number(&alpha),
+                            plan.x,
+                            x.address() as *const c_void,
+                            plan.y,
+                            dy.address() as *const c_void,
+                            plan.conv,
+                            algorithm,
+                            room,
+                            bytes,
+                            number(&beta),
+                            plan.weight,
+                            dweight.address() as *mut c_void,
+                        ))
+                    })
                 }
             }
         }
-        .map_err(failed)?;
-        Ok(true)
     }
 
     /// The workspace, at least `bytes` long.
@@ -267,5 +333,38 @@ impl Drop for Convolutions {
         self.plans.borrow_mut().clear();
         // SAFETY: made in `new`, and its plans are gone.
         let _ = unsafe { dnn::destroy_handle(self.handle) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sys::cudnnStatus_t::{
+        CUDNN_STATUS_EXECUTION_FAILED, CUDNN_STATUS_NOT_SUPPORTED, CUDNN_STATUS_NOT_SUPPORTED_LAYOUT,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_not_tried_again_and_what_fails_is_an_error() {
+        let mut ways = vec![('a', 0), ('b', 8), ('c', 0)];
+        let mut tried = Vec::new();
+        let mut attempt = |ways: &mut Ways<char>, refused: &[char], with| {
+            by_first(ways, |algorithm, _| {
+                tried.push(algorithm);
+                Ok(if refused.contains(&algorithm) { Err(CudnnError(with)) } else { Ok(()) })
+            })
+        };
+        assert_eq!(attempt(&mut ways, &['a'], CUDNN_STATUS_NOT_SUPPORTED_LAYOUT).ok(), Some(true));
+        assert_eq!(attempt(&mut ways, &[], CUDNN_STATUS_NOT_SUPPORTED).ok(), Some(true));
+        assert!(attempt(&mut ways, &['b'], CUDNN_STATUS_EXECUTION_FAILED).is_err());
+        assert_eq!(attempt(&mut ways, &['b', 'c'], CUDNN_STATUS_NOT_SUPPORTED).ok(), Some(false));
+        assert_eq!((tried.as_slice(), ways.len()), (['a', 'b', 'b', 'b', 'b', 'c'].as_slice(), 0));
+    }
+
+    #[test]
+    fn exact_products_take_no_tensor_cores() {
+        use sys::cudnnMathType_t::{CUDNN_DEFAULT_MATH, CUDNN_FMA_MATH, CUDNN_TENSOR_OP_MATH};
+        assert!(!is_allowed(CUDNN_TENSOR_OP_MATH, CUDNN_FMA_MATH));
+        assert!(is_allowed(CUDNN_DEFAULT_MATH, CUDNN_FMA_MATH) && is_allowed(CUDNN_TENSOR_OP_MATH, CUDNN_DEFAULT_MATH));
     }
 }

@@ -125,6 +125,19 @@ fn failed(what: &str) -> impl Fn(DriverError) -> GpuError + '_ {
     move |error| GpuError::device(what, error)
 }
 
+/// Lets the driver's pool keep what is freed; by default every wait gives it back to the system. A device without a pool needs none.
+#[allow(unsafe_code)]
+fn keep_freed_memory(context: &CudaContext) {
+    let mut most = u64::MAX;
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is open, and the attribute is a number of 64 bits.
+    unsafe {
+        if let Ok(pool) = driver::device::get_default_mem_pool(context.cu_device()) {
+            let _ = driver::mem_pool::set_attribute(pool, threshold, std::ptr::from_mut(&mut most).cast());
+        }
+    }
+}
+
 impl Cuda {
     /// Whether the libraries are there that this build loads: cudarc panics where one is not.
     ///
@@ -175,6 +188,7 @@ impl Cuda {
         // SAFETY: all memory of this context is used on one stream, whose order is all that is needed; copies on the other have
         // events of their own.
         unsafe { context.disable_event_tracking() };
+        keep_freed_memory(&context);
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         Self::on(stream, settings)
     }
