@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use longtail_tests::{Kills, Outcome, TinyRun, assert_same_bits, binary, finish, root, run_all, xtask};
+use longtail_tests::{Kills, Outcome, TinyRun, assert_same_bits, binary, finish, root, run_all, run_killed, xtask};
 
 const KILLS: usize = 4;
 
@@ -35,10 +35,7 @@ fn photographs_through_every_stage_with_kills_on_the_way() {
     assert_eq!(checked.code, Some(1), "{}", checked.words);
 
     let time = run_all(&straight, 2, &mut Kills::default());
-    let killed = run(&tree_dir);
-    let mut kills = Kills::random(KILLS, time, 4);
-    run_all(&killed, 1, &mut kills);
-    assert_eq!(kills.done, KILLS, "some moments fell after the end");
+    let (killed, _) = run_killed(|| run(&tree_dir), 1, (KILLS, time, 4));
     assert_same_bits(&straight.dir, &killed.dir);
 }
 

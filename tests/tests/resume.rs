@@ -1,8 +1,6 @@
 //! Killed at random moments and run again: the same bits as a straight run. One thread or two: the same bits.
 
-use std::time::Duration;
-
-use longtail_tests::{Kills, TinyRun, assert_same_bits, run_all};
+use longtail_tests::{Kills, TinyRun, assert_same_bits, run_all, run_killed};
 
 const KILLS: usize = 10;
 
@@ -15,10 +13,7 @@ fn ten_kills_and_two_thread_counts_change_no_bit() {
     run_all(&single, 1, &mut Kills::default());
     assert_same_bits(&straight.dir, &single.dir);
 
-    let killed = TinyRun::new(&[]);
-    let mut kills = Kills::random(KILLS, time, 20);
-    run_all(&killed, 2, &mut kills);
-    assert_eq!(kills.done, KILLS, "some moments fell after the end");
+    let (killed, _) = run_killed(|| TinyRun::new(&[]), 2, (KILLS, time, 20));
     assert_same_bits(&straight.dir, &killed.dir);
     leaves_no_trace(&killed);
 }
@@ -30,9 +25,7 @@ fn kills_inside_training_go_on_from_a_checkpoint() {
     let overrides = [("rows", rows), ("representation_defaults.epochs", "8")];
     let straight = TinyRun::new(&overrides);
     let time = run_all(&straight, 2, &mut Kills::default());
-    let killed = TinyRun::new(&overrides);
-    let mut kills = Kills::random(KILLS, time.max(Duration::from_secs(1)), 21);
-    run_all(&killed, 1, &mut kills);
+    let (killed, kills) = run_killed(|| TinyRun::new(&overrides), 1, (KILLS, time, 21));
     assert!(kills.with_checkpoint > 0, "no moment fell behind a checkpoint: {kills:?}");
     assert_same_bits(&straight.dir, &killed.dir);
     leaves_no_trace(&killed);

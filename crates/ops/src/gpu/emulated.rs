@@ -52,6 +52,40 @@ impl Emulated {
     }
 }
 
+/// Bytes before and after each piece of memory.
+const GUARD: usize = 256;
+
+/// Memory between two guards: what a kernel reads there is not a number, and what it writes there is found when the memory goes.
+#[derive(Debug)]
+pub struct Guarded {
+    /// Of 16 bytes, for their alignment.
+    words: Vec<u128>,
+    bytes: usize,
+}
+
+impl Guarded {
+    fn new(bytes: usize) -> Self {
+        let mut made = Self { words: vec![u128::MAX; 2 * GUARD / 16 + bytes.div_ceil(16)], bytes };
+        made.all_mut()[GUARD..GUARD + bytes].fill(0);
+        made
+    }
+
+    #[allow(unsafe_code)]
+    fn all_mut(&mut self) -> &mut [u8] {
+        // SAFETY: these bytes, and every pattern of bits is a number.
+        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), 16 * self.words.len()) }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let bytes = self.bytes;
+        let all = self.all_mut();
+        let untouched = all[..GUARD].iter().chain(&all[GUARD + bytes..]).all(|byte| *byte == u8::MAX);
+        assert!(untouched || std::thread::panicking(), "a kernel wrote beside a piece of memory of {bytes} bytes");
+    }
+}
+
 /// The numbers behind a view.
 #[allow(unsafe_code)]
 fn values<'a, A: Activation>(view: View<'a, A>) -> &'a [A] {
@@ -92,18 +126,18 @@ fn turned(s: &ConvShape, weight: &[f32], to_pytorch: bool) -> Vec<f32> {
 
 #[allow(unsafe_code)]
 impl Driver for Emulated {
-    type Memory = Vec<u128>; // for its alignment
+    type Memory = Guarded;
     type Staging = Vec<u8>;
 
     /// Threads are dear here.
     const MOST_BLOCKS: u64 = 2;
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError> {
-        Ok(vec![0; bytes.div_ceil(16)])
+        Ok(Guarded::new(bytes))
     }
 
     fn address(&self, memory: &Self::Memory) -> u64 {
-        memory.as_ptr() as u64
+        memory.words[GUARD / 16..].as_ptr() as u64
     }
 
     unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<(), GpuError> {
