@@ -189,6 +189,13 @@ impl Driver for Emulated {
         block: (u32, u32),
         arguments: &[Argument],
     ) -> Result<(), GpuError> {
+        let fits = (1..=i32::MAX as u32).contains(&grid.0) && (1..=65535).contains(&grid.1);
+        if !fits || !(1..=1024).contains(&(block.0 * block.1)) {
+            return Err(GpuError::device(
+                kernel,
+                format!("no GPU takes a grid of {grid:?} blocks of {block:?} threads"),
+            ));
+        }
         let mut words: Vec<[u8; 8]> = arguments
             .iter()
             .map(|argument| match argument {
