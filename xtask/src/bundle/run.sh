@@ -54,14 +54,7 @@ for known in $recipes; do
 done
 if [ -n "$recipe" ]; then shift; else recipe=${recipes%% *}; fi
 case $verb-${1-} in
-reproduce- | reproduce--* | bench-*) ;;
-test- | test---check)
-    if [ ! -d "$here/tests" ]; then
-        echo "error: no tests came with this bundle" >&2
-        echo "hint: \`cargo xtask bundle --features cudnn --tests ...\` takes them along" >&2
-        exit 2
-    fi
-    ;;
+reproduce- | reproduce--* | bench-* | test- | test---check) ;;
 test-*) echo "error: \`test\` takes no arguments, but for --check" >&2; exit 2 ;;
 *) echo "error: no recipe called \`$1\` in this bundle: $recipes" >&2; exit 2 ;;
 esac
@@ -105,6 +98,11 @@ if [ ! -d "$here/bin" ]; then
         [ ! -d "$fresh/$folder" ] || { rm -rf "${here:?}/$folder" && mv "$fresh/$folder" "$here/"; } || exit 2
     done
     rmdir "$fresh"
+fi
+if [ "$verb" = test ] && [ ! -d "$here/tests" ]; then
+    echo "error: no tests came with this bundle" >&2
+    echo "hint: \`cargo xtask bundle --features cudnn --tests ...\` takes them along" >&2
+    exit 2
 fi
 
 # 2. Libraries: those of this bundle, of the CUDA toolkit, and of Python's wheels.
