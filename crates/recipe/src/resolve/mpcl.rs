@@ -99,7 +99,7 @@ fn meta_network(at: &At, raw: RawMetaNetwork, start: MetaNetworkRecipe) -> Resul
             raw.lr,
             start.lr,
             Span::above(0.0, 10.0),
-            "a learning rate; 1e-3 with Adam diverged (mpcl_mpfa.md §9)",
+            "a learning rate; 1e-3 with Adam diverged (docs/method/mpcl_mpfa.md §9)",
         )?,
         follow_schedule: raw.follow_schedule.unwrap_or(start.follow_schedule),
         weight_decay: at.real(

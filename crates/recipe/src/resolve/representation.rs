@@ -109,7 +109,7 @@ fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backb
             "use `{cifar_resnet: 32}` or another depth 6n+2",
         ));
     }
-    let source = "a CIFAR ResNet has 6n+2 layers: 3 stages of n blocks of 2 (protocol.md §1.4)";
+    let source = "a CIFAR ResNet has 6n+2 layers: 3 stages of n blocks of 2 (docs/method/protocol.md §1.4)";
     let (key, depth, smallest) = match backbone {
         Backbone::CifarResnet(depth) => ("cifar_resnet", depth, 8),
         // The third stage has one block fewer, and at least one.
