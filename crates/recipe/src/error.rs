@@ -9,7 +9,6 @@ use thiserror::Error;
 ///
 /// The text names the file, line and column, quotes the line with a caret, and ends with what to do.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum RecipeError {
     /// There is no such file.
     #[error("there is no recipe `{}`{}", path.display(), nearby(nearby_names))]
@@ -150,7 +149,6 @@ pub enum RecipeError {
 
 /// Where in a recipe something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Place {
     /// In the text.
     Text {

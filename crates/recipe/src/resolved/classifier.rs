@@ -8,7 +8,6 @@ use super::representation::{Sampler, Schedule};
 /// Stage 3, one method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ClassifierRecipe {
     /// Stage 1's head as it is.
     Joint(JointRecipe),
@@ -109,7 +108,6 @@ pub struct NcmRecipe {
 /// What is done to a feature before the nearest mean is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum NcmNormalize {
     /// Raw features.
     None,

@@ -83,7 +83,6 @@ pub struct PhotoRecipe {
 /// How a JPEG is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Decode {
     /// In full, as Pillow does.
     Exact,
@@ -95,7 +94,6 @@ pub enum Decode {
 /// What is done with EXIF's orientation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ExifOrientation {
     /// Nothing, as in torchvision and every published recipe.
     Ignore,
@@ -106,7 +104,6 @@ pub enum ExifOrientation {
 /// What happens to an image that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum OnBadImage {
     /// Whatever needs it stops, and names its path and its line in the list.
     Fail,
@@ -118,7 +115,6 @@ pub enum OnBadImage {
 /// A data set that the workspace can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Dataset {
     /// 10 classes of 6000 training and 1000 test images, 28×28, one channel. Embedded under `data/fashion-mnist`.
     FashionMnist,
@@ -198,7 +194,6 @@ impl Dataset {
 /// Where the balanced meta batch comes from (protocol.md §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaSource {
     /// `meta_per_class` images per class, held out before the long-tailed draw (MetaSAug, MW-Net). ImageNet-LT: of the
     /// validation list, whose rest is for validation. iNaturalist 2018: of the training list, and they stay in it.

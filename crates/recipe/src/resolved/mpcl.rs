@@ -92,7 +92,6 @@ pub struct MetaNetworkRecipe {
 /// Which prototypes the features are contrasted with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Prototypes {
     /// c itself.
     Empirical,
@@ -117,7 +116,6 @@ pub struct Ema {
 /// m of Eq. 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum EmaMomentum {
     /// One m for all classes, in [0, 1). Written `{fixed: 0.999}`.
     Fixed(f64),
@@ -128,7 +126,6 @@ pub enum EmaMomentum {
 /// How one batch enters the EMA (row 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum EmaOrder {
     /// The exact closed form of one update per sample, in batch order.
     Seq,
@@ -139,7 +136,6 @@ pub enum EmaOrder {
 /// The space of the prototypes (row 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ProtoSpace {
     /// Of L2-normalised features, renormalised.
     Sphere,
@@ -150,7 +146,6 @@ pub enum ProtoSpace {
 /// What happens to a meta image (row 33).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaAug {
     /// The train transform's crop and flip, without AutoAugment and Cutout.
     CropFlip,
@@ -161,7 +156,6 @@ pub enum MetaAug {
 /// Whether α_lr stays in ∇Θ (§4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaScale {
     /// α_lr is dropped; Adam's eps is 1e-8.
     Unit,
@@ -172,7 +166,6 @@ pub enum MetaScale {
 /// Θ's optimiser (row 11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaOptimizer {
     /// β (0.9, 0.999), decoupled weight decay.
     Adam,
@@ -183,7 +176,6 @@ pub enum MetaOptimizer {
 /// Ŵ of Eq. 6 (§4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum VirtualStep {
     /// W − α_lr·g.
     Sgd,
@@ -196,7 +188,6 @@ pub enum VirtualStep {
 /// How u̇ is computed (§4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Jvp {
     /// Forward mode, exact.
     Forward,
@@ -207,7 +198,6 @@ pub enum Jvp {
 /// Batch norm in the virtual and meta forwards (§4.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaBn {
     /// Batch statistics, running ones untouched.
     Batch,
@@ -218,7 +208,6 @@ pub enum MetaBn {
 /// Loss on the meta batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MetaLoss {
     /// Cross-entropy (Eq. 7).
     Ce,

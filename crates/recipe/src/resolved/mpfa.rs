@@ -56,7 +56,6 @@ pub struct MpfaRecipe {
 /// Around which prototypes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum MpfaPrototypes {
     /// Stage 1's `meta` tensor.
     Meta,
@@ -69,7 +68,6 @@ pub enum MpfaPrototypes {
 /// The norm r_k of ĉ_k (row 13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum ProtoScale {
     /// ‖mean of the class's rows‖; the median of those for classes with fewer than 20 images.
     ClassNorm,
@@ -82,7 +80,6 @@ pub enum ProtoScale {
 /// The centre of Σ_k (row 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum CovCenter {
     /// ĉ_k (Eq. 9).
     Proto,
@@ -93,7 +90,6 @@ pub enum CovCenter {
 /// The features of Σ_k (row 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum CovSpace {
     /// Before Tukey (Eq. 9).
     Raw,
@@ -104,7 +100,6 @@ pub enum CovSpace {
 /// What is done to features before everything and again before the head (row 18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum FeatNorm {
     /// Scale to norm 1.
     L2,
@@ -115,7 +110,6 @@ pub enum FeatNorm {
 /// Which classes a tail sample borrows from (row 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum NeighborRule {
     /// Largest cosine among classes with more samples.
     CosLarger,
@@ -126,7 +120,6 @@ pub enum NeighborRule {
 /// ω of the neighbours (row 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum NeighborWeights {
     /// Softmax of the cosines.
     Softmax,
@@ -139,7 +132,6 @@ pub enum NeighborWeights {
 /// Where β goes (row 23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum BetaMode {
     /// β·tr(Σ̄_head)/d on the diagonal.
     RelDiag,
@@ -152,7 +144,6 @@ pub enum BetaMode {
 /// α of Eq. 10 (row 24).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Alpha {
     /// In [0, 1]. Written `{fixed: 0.4}`.
     Fixed(f64),
@@ -186,7 +177,6 @@ impl AlphaSearch {
 /// Which classes get generated rows (row 25).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum TailRule {
     /// All with fewer samples than the largest.
     BelowMax,
@@ -199,7 +189,6 @@ pub enum TailRule {
 /// How many rows a class gets (row 26).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum CountRule {
     /// N_1 − N_k rows exactly.
     Exact,
@@ -210,7 +199,6 @@ pub enum CountRule {
 /// When rows are drawn (row 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Regen {
     /// Fresh noise every epoch.
     Epoch,

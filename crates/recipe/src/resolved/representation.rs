@@ -72,7 +72,6 @@ pub struct RepresentationRecipe {
 /// How a GPU computes in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum CudaPrecision {
     /// IEEE single precision.
     F32,
@@ -85,7 +84,6 @@ pub enum CudaPrecision {
 /// The methods of stage 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum RepresentationMethod {
     /// Cross-entropy. Written `{ce: {}}`.
     Ce(CeRecipe),
@@ -96,7 +94,6 @@ pub enum RepresentationMethod {
 /// The networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Backbone {
     /// torchvision's ResNet-50; feature dim 2048. Written `resnet50`.
     Resnet50,
@@ -132,7 +129,6 @@ impl Backbone {
 /// The head that stage 1 trains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum HeadKind {
     /// z·Wᵀ + b. Written `linear`.
     Linear,
@@ -143,7 +139,6 @@ pub enum HeadKind {
 /// The classification loss of stage 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Stage1Loss {
     /// Cross-entropy.
     Ce,
@@ -156,7 +151,6 @@ pub enum Stage1Loss {
 /// How images, or features, are drawn (methods.md §3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Sampler {
     /// Every image once an epoch, shuffled.
     InstanceBalanced,
@@ -171,7 +165,6 @@ pub enum Sampler {
 /// What happens to a training image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Augmentation {
     /// Normalise only.
     None,
@@ -190,7 +183,6 @@ pub enum Augmentation {
 /// The learning rate over the epochs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Schedule {
     /// lr/2·(1 + cos(π·e/T)), e the 0-based epoch counted from the end of warm-up, T the epochs left: written `cosine`.
     Cosine,
@@ -213,7 +205,6 @@ pub struct StepSchedule {
 /// What weight decay touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum WdGroups {
     /// Every parameter.
     All,
