@@ -213,3 +213,15 @@ fn libraries_open_with_docs_and_hold_no_code() {
         assert!(code.is_none(), "{}: docs, `mod` lines and re-exports only: {code:?}", file.display());
     }
 }
+
+#[test]
+fn enums_of_recipes_are_closed() {
+    // A new word is a compile error in every place that must know it, not a `_` arm that quietly takes it for another.
+    for file in rust_files().into_iter().filter(|file| file.starts_with("crates/recipe/src/resolved")) {
+        let text = text(&file);
+        for (line, next) in text.lines().zip(text.lines().skip(1)) {
+            let open = line.trim() == "#[non_exhaustive]" && next.trim_start().starts_with("pub enum ");
+            assert!(!open, "{}: `{next}` is open", file.display());
+        }
+    }
+}

@@ -11,7 +11,9 @@ fn screen(dataset: Dataset) -> &'static str {
     let text = match dataset {
         Dataset::ImagenetLt => include_str!("../../data/fetch/imagenet-lt.txt"),
         Dataset::Inaturalist2018 => include_str!("../../data/fetch/inaturalist2018.txt"),
-        _ => include_str!("../../data/fetch/image-folder.txt"),
+        Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImageFolder => {
+            include_str!("../../data/fetch/image-folder.txt")
+        }
     };
     text.trim_end()
 }

@@ -162,7 +162,11 @@ fn rows(recipe: &ClassifierRecipe, data: &FitData, seed: u64) -> anyhow::Result<
         }
         ClassifierRecipe::Tailcalib(recipe) => tailcalib(recipe, false)?,
         ClassifierRecipe::TailcalibX(recipe) => tailcalib(recipe, true)?,
-        _ => return Ok(None),
+        ClassifierRecipe::Joint(_)
+        | ClassifierRecipe::Crt(_)
+        | ClassifierRecipe::Lws(_)
+        | ClassifierRecipe::TauNorm(_)
+        | ClassifierRecipe::Ncm(_) => return Ok(None),
     }))
 }
 

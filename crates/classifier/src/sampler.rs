@@ -64,7 +64,7 @@ impl RowSampler {
                     .collect();
                 by_class(store, rows, weights, &mut rng)
             }
-            _ => {
+            Sampler::InstanceBalanced => {
                 let mut order: Vec<u32> = (0..store.len() as u32).collect();
                 shuffle(&mut rng, &mut order);
                 order.truncate(rows);

@@ -83,7 +83,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let fitted = {
         let groups = recipe.data.shot_groups;
         let mut context = Context { seed: recipe.seed, groups, journal: &mut journal, device: open(settled)? };
-        method(classifier)?
+        method(classifier)
             .fit(&inputs.data, &mut context)
             .with_context(|| format!("classifier `{method_name}` on `{}` could not be fitted", args.variant))?
     };

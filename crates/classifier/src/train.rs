@@ -115,7 +115,7 @@ pub fn train_head(
     journal: &mut dyn Journal,
 ) -> Result<TrainResult, ClassifierError> {
     let HeadTraining { epochs, lr, ref schedule, momentum, weight_decay, .. } = *plan.training;
-    let schedule = Schedule::new(Decay::try_from(schedule)?, lr, epochs, 0);
+    let schedule = Schedule::new(Decay::from(schedule), lr, epochs, 0);
     let settings = HeadTrainerSettings { momentum, weight_decay, part: plan.part, ..HeadTrainerSettings::default() };
     let val = prepare(&data.val, plan.transform)?;
     let trials = source.trials();

@@ -97,7 +97,7 @@ fn fit<D: Driver + 'static>(
     let recipe_of_method = classifier(yaml);
     let groups = recipe("{joint: {}}").data.shot_groups;
     let device = driver.map(|driver| Rc::new(RefCell::new(GpuHeads::new(driver).expect("room"))) as _);
-    method(&recipe_of_method)?.fit(data, &mut Context { seed: 11, groups, journal, device })
+    method(&recipe_of_method).fit(data, &mut Context { seed: 11, groups, journal, device })
 }
 
 fn head(fitted: &Fitted) -> &[f32] {

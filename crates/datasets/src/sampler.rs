@@ -44,8 +44,7 @@ pub fn epoch_order(
                 (1.0 - lambda) * count as f64 / images as f64 + lambda / classes as f64
             })
         }
-        // `Sampler` is non-exhaustive; instance-balanced is what every code does when nothing is asked for.
-        _ => {
+        Sampler::InstanceBalanced => {
             let mut order: Vec<u32> = (0..labels.len() as u32).collect();
             shuffle(&mut rng, &mut order);
             order

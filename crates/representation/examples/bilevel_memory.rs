@@ -75,8 +75,7 @@ classifiers: {{joint: {{joint: {{}}}}}}
     let recipe = read_str(&text, "example", &[])?;
     let part = recipe.representation("mpcl")?;
     let image = ImageShape { height: 224, width: 224, channels: 3 };
-    let mut model =
-        Model::<f32>::new(&architecture(part.backbone)?, image, HeadForm::try_from(part.head)?, CLASSES, 0)?;
+    let mut model = Model::<f32>::new(&architecture(part.backbone), image, HeadForm::from(part.head), CLASSES, 0)?;
     model.network.set_checkpointing(checkpointing);
     let stated = Memory::of(part, &model, 0).total();
     Ok((recipe, model, stated))

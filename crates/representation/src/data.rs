@@ -78,7 +78,7 @@ impl StageData {
                 let purpose = "representation/meta";
                 Some(MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?)
             }
-            _ => None,
+            RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         };
         let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
         let stored = StoredPixels::new(source, &data.normalize)?;

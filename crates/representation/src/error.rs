@@ -31,14 +31,6 @@ pub enum RepresentationError {
         /// Training images.
         images: usize,
     },
-    /// A setting of the recipe that this build does not know.
-    #[error("{what} is not supported: {value}")]
-    Unsupported {
-        /// Which setting.
-        what: &'static str,
-        /// Its value.
-        value: String,
-    },
     /// What the CPU can and the GPU cannot yet.
     #[error("{what} does not run on a GPU: {why}")]
     NotOnDevice {

@@ -43,7 +43,7 @@ impl Memory {
         let (classes, dim) = (model.head.num_classes, model.head.feature_dim);
         let mpcl = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) => Some(mpcl),
-            _ => None,
+            RepresentationMethod::Ce(_) => None,
         };
         let meta = mpcl.filter(|mpcl| mpcl.prototypes == Prototypes::Meta);
         let meta_n = meta_batch(recipe);

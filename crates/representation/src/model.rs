@@ -25,18 +25,14 @@ pub struct Model<T: Scalar> {
 }
 
 /// The architecture that a recipe names.
-///
-/// # Errors
-/// If this build does not know it.
-pub fn architecture(backbone: Backbone) -> Result<Architecture, RepresentationError> {
+pub fn architecture(backbone: Backbone) -> Architecture {
     match backbone {
-        Backbone::Resnet50 => Ok(Architecture::ImageNetResNet { depth: 50 }),
-        Backbone::Resnet101 => Ok(Architecture::ImageNetResNet { depth: 101 }),
-        Backbone::Resnet152 => Ok(Architecture::ImageNetResNet { depth: 152 }),
-        Backbone::Resnext50 => Ok(Architecture::ResNeXt50),
-        Backbone::CifarResnet(depth) => Ok(Architecture::CifarResNet { depth }),
-        Backbone::CifarResnetTwoHeaded(depth) => Ok(Architecture::CifarResNetTwoHeaded { depth }),
-        other => Err(RepresentationError::Unsupported { what: "backbone", value: format!("{other:?}") }),
+        Backbone::Resnet50 => Architecture::ImageNetResNet { depth: 50 },
+        Backbone::Resnet101 => Architecture::ImageNetResNet { depth: 101 },
+        Backbone::Resnet152 => Architecture::ImageNetResNet { depth: 152 },
+        Backbone::Resnext50 => Architecture::ResNeXt50,
+        Backbone::CifarResnet(depth) => Architecture::CifarResNet { depth },
+        Backbone::CifarResnetTwoHeaded(depth) => Architecture::CifarResNetTwoHeaded { depth },
     }
 }
 
@@ -75,12 +71,9 @@ impl<T: Scalar> Model<T> {
     }
 
     /// Which weights take weight decay; none = all.
-    ///
-    /// # Errors
-    /// If this build does not know the grouping.
-    pub fn decay_ranges(&self, groups: WdGroups) -> Result<Option<Vec<Range<usize>>>, RepresentationError> {
+    pub fn decay_ranges(&self, groups: WdGroups) -> Option<Vec<Range<usize>>> {
         match groups {
-            WdGroups::All => Ok(None),
+            WdGroups::All => None,
             WdGroups::WeightsOnly => {
                 let convolutions =
                     self.network.params().entries().iter().filter(|entry| entry.kind == ParamKind::ConvWeight);
@@ -89,9 +82,8 @@ impl<T: Scalar> Model<T> {
                     .collect();
                 let backbone = self.backbone_len();
                 ranges.push(backbone..backbone + self.head.weight_len());
-                Ok(Some(ranges))
+                Some(ranges)
             }
-            other => Err(RepresentationError::Unsupported { what: "wd_groups", value: format!("{other:?}") }),
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn meta_batch(recipe: &RepresentationRecipe) -> usize {
             mpcl.meta_batch
         }
         RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => recipe.batch_size,
-        _ => 0,
+        RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => 0,
     }
 }
 

@@ -27,7 +27,6 @@ impl PrototypeSettings {
             .map(|&count| match ema.momentum {
                 EmaMomentum::PerClass(epochs) => (-1.0 / (epochs * f64::from(count.max(1)))).exp(),
                 EmaMomentum::Fixed(momentum) => momentum,
-                _ => 0.999,
             })
             .collect();
         let on_sphere = ema.space == ProtoSpace::Sphere;

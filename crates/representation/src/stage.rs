@@ -40,8 +40,8 @@ pub fn assemble(
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
     let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
-    let architecture = architecture(part.backbone)?;
-    let form = HeadForm::try_from(part.head)?;
+    let architecture = architecture(part.backbone);
+    let form = HeadForm::from(part.head);
     let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
     model.network.set_checkpointing(part.activation_checkpointing);
     let meta = data.meta.map(|loader| Rc::new(loader) as Rc<dyn MetaBatches<f32>>);

@@ -78,7 +78,7 @@ impl Training {
     pub fn optimizer(recipe: &RepresentationRecipe, model: &Model<f32>) -> Result<Sgd<f32>, RepresentationError> {
         let settings =
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
-        Ok(Sgd::new(settings, model.weights.len(), model.decay_ranges(recipe.wd_groups)?))
+        Ok(Sgd::new(settings, model.weights.len(), model.decay_ranges(recipe.wd_groups)))
     }
 
     /// The schedule of a recipe, its peak by linear scaling.
@@ -87,7 +87,7 @@ impl Training {
     /// If this build does not know the schedule.
     pub fn schedule(recipe: &RepresentationRecipe) -> Result<Schedule, RepresentationError> {
         let peak = Schedule::linear_scaling(recipe.lr, recipe.batch_size, recipe.lr_batch_size);
-        Ok(Schedule::new(Decay::try_from(&recipe.schedule)?, peak, recipe.epochs, recipe.warmup_epochs))
+        Ok(Schedule::new(Decay::from(&recipe.schedule), peak, recipe.epochs, recipe.warmup_epochs))
     }
 
     /// Steps in all.

@@ -39,14 +39,14 @@ pub fn virtual_step<T: Scalar>(
             }
             Some(direction)
         }
-        _ => None,
+        VirtualStep::Sgd => None,
     };
     let direction = changed.as_deref().unwrap_or(gradient);
     virtual_weights.clear();
     virtual_weights.extend(weights.iter().zip(direction).map(|(weight, direction)| *weight - rate * *direction));
     Ok(match kind {
         VirtualStep::Nesterov => lr * (1.0 + optimizer.settings().momentum),
-        _ => lr,
+        VirtualStep::Sgd | VirtualStep::Momentum => lr,
     })
 }
 

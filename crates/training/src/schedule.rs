@@ -2,8 +2,6 @@
 
 use longtail_recipe::Schedule as ScheduleRecipe;
 
-use crate::TrainingError;
-
 /// How the rate falls after warm-up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decay {
@@ -20,15 +18,12 @@ pub enum Decay {
     Constant,
 }
 
-impl TryFrom<&ScheduleRecipe> for Decay {
-    type Error = TrainingError;
-
-    fn try_from(recipe: &ScheduleRecipe) -> Result<Self, TrainingError> {
+impl From<&ScheduleRecipe> for Decay {
+    fn from(recipe: &ScheduleRecipe) -> Self {
         match recipe {
-            ScheduleRecipe::Cosine => Ok(Self::Cosine),
-            ScheduleRecipe::Step(step) => Ok(Self::Step { milestones: step.milestones.clone(), gamma: step.gamma }),
-            ScheduleRecipe::Constant => Ok(Self::Constant),
-            other => Err(TrainingError::Unsupported { what: "schedule", value: format!("{other:?}") }),
+            ScheduleRecipe::Cosine => Self::Cosine,
+            ScheduleRecipe::Step(step) => Self::Step { milestones: step.milestones.clone(), gamma: step.gamma },
+            ScheduleRecipe::Constant => Self::Constant,
         }
     }
 }

@@ -20,7 +20,7 @@ fn parameters(backbone: Backbone) -> u64 {
         Backbone::Resnet50 | Backbone::Resnext50 => 24_000_000,
         Backbone::Resnet101 => 43_000_000,
         Backbone::Resnet152 => 59_000_000,
-        _ => 2_000_000,
+        Backbone::CifarResnet(_) | Backbone::CifarResnetTwoHeaded(_) => 2_000_000,
     }
 }
 
@@ -37,7 +37,7 @@ fn representation_bytes(recipe: &Recipe, variant: &str, classes: u64) -> u64 {
             };
             2 * dim * hidden + hidden * hidden + 2 * hidden + dim
         }
-        _ => 0,
+        RepresentationMethod::Ce(_) => 0,
     };
     4 * (5 * weights + 4 * classes * dim + 7 * theta) + SMALL_FILES_BYTES
 }

@@ -30,7 +30,7 @@ fn rates(backbone: Backbone) -> Rates {
         Backbone::Resnext50 => Rates { side: 224.0, step: 4.76, features: 15.9 },
         Backbone::Resnet101 => resnet50(4.1 / 7.8),
         Backbone::Resnet152 => resnet50(4.1 / 11.5),
-        _ => resnet50(1.0),
+        Backbone::Resnet50 => resnet50(1.0),
     }
 }
 
@@ -63,7 +63,7 @@ fn cost_of_a_step(representation: &RepresentationRecipe) -> f64 {
         RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
             (1.0 - mpcl.t_th_frac) * BILEVEL_EXTRA / mpcl.meta_every as f64
         }
-        _ => 0.0,
+        RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => 0.0,
     };
     (1.0 + bilevel) * if representation.activation_checkpointing { CHECKPOINTING } else { 1.0 }
 }

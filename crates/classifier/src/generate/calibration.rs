@@ -27,9 +27,6 @@ pub const HEAD_ABOVE: usize = 100;
 /// mpcl_mpfa.md §5 row 13. Where no class has 20 rows, the median is over all classes (ours).
 pub fn prototype_norms(store: &ClassStore, scale: ProtoScale) -> Vec<f32> {
     let classes = store.num_classes();
-    if scale == ProtoScale::Unit {
-        return vec![1.0; classes];
-    }
     let norms: Vec<f32> = store.means().chunks_exact(store.dim()).map(norm).collect();
     let trusted = |class: &usize| store.count(*class) >= TRUSTED_COUNT;
     let mut sorted: Vec<f32> = (0..classes).filter(trusted).map(|class| norms[class]).collect();
@@ -41,8 +38,11 @@ pub fn prototype_norms(store: &ClassStore, scale: ProtoScale) -> Vec<f32> {
     let median =
         if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] };
     match scale {
+        ProtoScale::Unit => vec![1.0; classes],
         ProtoScale::HeadMedian => vec![median; classes],
-        _ => (0..classes).map(|class| if trusted(&class) { norms[class] } else { median }).collect(),
+        ProtoScale::ClassNorm => {
+            (0..classes).map(|class| if trusted(&class) { norms[class] } else { median }).collect()
+        }
     }
 }
 
@@ -98,12 +98,12 @@ impl Calibration {
     pub fn new(recipe: &MpfaRecipe, tukeyed: &BaseRows, prototypes: &[f32], factors: &ClassFactors) -> Self {
         let neighbors = match recipe.neighbor_rule {
             NeighborRule::L2All => nearest(tukeyed, prototypes, recipe.neighbors),
-            _ => most_similar(tukeyed, prototypes, recipe.neighbors),
+            NeighborRule::CosLarger => most_similar(tukeyed, prototypes, recipe.neighbors),
         };
         let (diagonal_variance, shared_variance) = match recipe.beta_mode {
             BetaMode::AbsDiag => (recipe.beta, 0.0),
             BetaMode::AbsAll => (0.0, recipe.beta),
-            _ => (recipe.beta * head_trace(factors) / factors.dim() as f64, 0.0),
+            BetaMode::RelDiag => (recipe.beta * head_trace(factors) / factors.dim() as f64, 0.0),
         };
         Self { neighbors, rule: recipe.weights, labels: tukeyed.labels().to_vec(), diagonal_variance, shared_variance }
     }

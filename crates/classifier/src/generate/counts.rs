@@ -30,8 +30,7 @@ pub fn is_tail(rule: TailRule, count: usize, max_count: usize) -> bool {
     match rule {
         TailRule::Below100 => below_max && count < 100,
         TailRule::Below20 => below_max && count < 20,
-        // `below_max`, and any rule a later recipe may know before this crate does
-        _ => below_max,
+        TailRule::BelowMax => below_max,
     }
 }
 

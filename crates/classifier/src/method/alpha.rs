@@ -36,7 +36,6 @@ impl AlphaState {
         match self.rule {
             Alpha::Fixed(value) | Alpha::Adaptive(value) => vec![value],
             Alpha::Search(search) => search.candidates(),
-            _ => Vec::new(),
         }
     }
 

@@ -55,11 +55,8 @@ pub trait Method {
 }
 
 /// The method that a recipe asks for.
-///
-/// # Errors
-/// [`ClassifierError::Recipe`] for a method that this build does not know.
-pub fn method(recipe: &ClassifierRecipe) -> Result<Box<dyn Method + '_>, ClassifierError> {
-    Ok(match recipe {
+pub fn method(recipe: &ClassifierRecipe) -> Box<dyn Method + '_> {
+    match recipe {
         ClassifierRecipe::Joint(_) => Box::new(Joint),
         ClassifierRecipe::Crt(recipe) => Box::new(Crt { recipe }),
         ClassifierRecipe::Lws(recipe) => Box::new(Lws { recipe }),
@@ -68,8 +65,7 @@ pub fn method(recipe: &ClassifierRecipe) -> Result<Box<dyn Method + '_>, Classif
         ClassifierRecipe::Tailcalib(recipe) => Box::new(TailCalib { recipe, every_epoch: false }),
         ClassifierRecipe::TailcalibX(recipe) => Box::new(TailCalib { recipe, every_epoch: true }),
         ClassifierRecipe::Mpfa(recipe) => Box::new(Mpfa { recipe }),
-        other => return Err(ClassifierError::Recipe(format!("this build does not know the classifier {other:?}"))),
-    })
+    }
 }
 
 /// A cosine head of the given scale from stage 1's rows, unit-normalised; a bias is dropped.

@@ -51,7 +51,7 @@ impl Mpfa<'_> {
         let raw = match recipe.prototypes {
             MpfaPrototypes::Empirical => data.prototypes.empirical.clone(),
             MpfaPrototypes::ClassMean => plain.means(),
-            _ => data.prototypes.meta.clone(),
+            MpfaPrototypes::Meta => data.prototypes.meta.clone(),
         };
         let prototypes = scale_prototypes(&raw, &plain, recipe.proto_scale, recipe.proto_clamp)?;
         let (noise_rows, tukey) = match recipe.cov_space {
@@ -59,11 +59,11 @@ impl Mpfa<'_> {
                 let rows = plain.try_map(|rows, dim| tukey_rows(rows, dim, transform.second()))?;
                 (Arc::new(rows), Tukey::IDENTITY)
             }
-            _ => (Arc::new(plain), transform.second()),
+            CovSpace::Raw => (Arc::new(plain), transform.second()),
         };
         let centers = match recipe.cov_center {
             CovCenter::Mean => noise_rows.means(),
-            _ => prototypes.clone(),
+            CovCenter::Proto => prototypes.clone(),
         };
         let base = BaseRows::new(noise_rows.clone(), tukey)?;
         let factors = ClassFactors::new(noise_rows, centers)?;

@@ -67,7 +67,7 @@ pub fn wanted(dataset: Dataset) -> &'static Wanted {
         Dataset::ImagenetLt => &IMAGENET_LT,
         Dataset::Inaturalist2018 => &INATURALIST2018,
         Dataset::ImageFolder => &IMAGE_FOLDER,
-        _ => &CIFAR100,
+        Dataset::Cifar100 => &CIFAR100,
     }
 }
 

@@ -40,7 +40,9 @@ impl ListedSpec {
             meta_source: recipe.meta_source,
             meta_from: match recipe.dataset {
                 Dataset::Inaturalist2018 => MetaFrom::TrainingList,
-                _ => MetaFrom::ValidationList,
+                Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImagenetLt | Dataset::ImageFolder => {
+                    MetaFrom::ValidationList
+                }
             },
             meta_per_class: recipe.meta_per_class,
             meta_seed: recipe.meta_seed,

@@ -186,7 +186,7 @@ impl Split {
     pub fn meta_sampler(&self) -> Sampler {
         match self.meta_source {
             MetaSource::LtBalancedDraws => Sampler::ClassBalanced,
-            _ => Sampler::InstanceBalanced,
+            MetaSource::Metasaug | MetaSource::None => Sampler::InstanceBalanced,
         }
     }
 }

@@ -115,7 +115,10 @@ impl TrainTransform {
     pub(super) fn placement(&self, index: u32, rng: impl FnOnce() -> ChaCha8Rng) -> Placement {
         match self.augmentation {
             Augmentation::None => Placement::of(index),
-            _ => CropFlip::draw(&mut rng()).placement(index),
+            Augmentation::Basic
+            | Augmentation::AutoaugmentCutout
+            | Augmentation::RandomResizedCrop
+            | Augmentation::RandomResizedCropJitter => CropFlip::draw(&mut rng()).placement(index),
         }
     }
 
@@ -126,7 +129,9 @@ impl TrainTransform {
             Augmentation::AutoaugmentCutout => {
                 json!([{"crop_pad_zero": PAD}, {"flip": 0.5}, "autoaugment_cifar10", {"cutout_zero": CUTOUT_SIDE}])
             }
-            _ => json!([{"crop_pad_zero": PAD}, {"flip": 0.5}]),
+            Augmentation::Basic | Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter => {
+                json!([{"crop_pad_zero": PAD}, {"flip": 0.5}])
+            }
         };
         json!({"steps": steps, "normalize": self.table.describe()})
     }

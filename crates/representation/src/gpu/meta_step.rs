@@ -16,7 +16,7 @@ use super::loss::{Batch, DeviceLoss, Gradients, classification, unit_features};
 use super::meta_network::{DeviceMetaNetwork, add_proximity};
 use super::reports::Slot;
 use super::walk::{Against, Walk};
-use super::{DeviceBatch, DeviceWeights, GpuTrainer, Pixels, meta_norm_mode, not_on_device, sgd_numbers};
+use super::{DeviceBatch, DeviceWeights, GpuTrainer, Pixels, meta_norm_mode, sgd_numbers};
 use crate::RepresentationError;
 use crate::method::{LOSS_BEFORE_EVERY, LabelledImages, MetaBatches, MpclSettings, StepAt};
 
@@ -71,7 +71,6 @@ impl<D: Driver + Clone> Meta<D> {
                 corrections: GpuVec::zeros(driver, 2)?,
             }),
             MetaOptimizer::Sgd => None,
-            other => return Err(not_on_device(format!("the meta-network's optimizer {other:?}"), "it is not written")),
         };
         Ok(Self {
             batches,
@@ -183,8 +182,8 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         // 5  u̇ along v, on the train batch at W, and 6  ∇_Θ.
         let factor = match settings.scale {
             MetaScale::WithLr => rate,
-            _ if at.lr > 0.0 => rate / at.lr,
-            _ => 1.0,
+            MetaScale::Unit if at.lr > 0.0 => rate / at.lr,
+            MetaScale::Unit => 1.0,
         };
         let directional = self.theta_gradient(settings, (n, lambda), factor, on_running)?;
         self.report_and_move(settings, at, mode, after, directional)
@@ -198,7 +197,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         let (kind, factor) = match settings.virtual_step {
             VirtualStep::Momentum => (VirtualKind::Momentum, lr),
             VirtualStep::Nesterov => (VirtualKind::Nesterov, lr * (1.0 + sgd.momentum)),
-            _ => (VirtualKind::Plain, lr),
+            VirtualStep::Sgd => (VirtualKind::Plain, lr),
         };
         let (numbers, to) = (sgd_numbers(sgd, rate, decays), meta.virtual_weights.view_mut());
         gpu_virtual_step(driver, kind, values.view(), gradient.view(), momentum.view(), &numbers, to)?;

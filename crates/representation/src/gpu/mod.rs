@@ -139,7 +139,6 @@ impl DevicePlan {
                 let settings = MpclSettings::from_recipe(mpcl, loss.clone(), recipe.epochs, dim, class_counts)?;
                 (settings.prototypes.clone(), Some(settings))
             }
-            other => return Err(RepresentationError::Unsupported { what: "method", value: format!("{other:?}") }),
         };
         let sgd =
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
@@ -151,7 +150,7 @@ impl DevicePlan {
             mpcl,
             meta,
             sgd,
-            decays: model.decay_ranges(recipe.wd_groups)?,
+            decays: model.decay_ranges(recipe.wd_groups),
             micro,
             element,
             stored,
@@ -163,7 +162,7 @@ impl DevicePlan {
 pub fn element(precision: CudaPrecision) -> Element {
     match precision {
         CudaPrecision::Bf16 => Element::Bf16,
-        _ => Element::F32,
+        CudaPrecision::F32 | CudaPrecision::Tf32 => Element::F32,
     }
 }
 
@@ -308,7 +307,7 @@ fn decay_mask<D: Driver>(
 fn meta_norm_mode(settings: &MpclSettings) -> NormMode {
     match settings.meta_bn {
         MetaBn::Running => NormMode::Running,
-        _ => NormMode::Batch { track: false },
+        MetaBn::Batch => NormMode::Batch { track: false },
     }
 }
 

@@ -150,7 +150,7 @@ pub trait Method<T: Scalar> {
 /// The method that a recipe asks for.
 ///
 /// # Errors
-/// If it needs meta images and there are none, or if this build does not know it.
+/// If it needs meta images and there are none.
 pub fn build<T: Scalar>(
     recipe: &RepresentationRecipe,
     feature_dim: usize,
@@ -167,6 +167,5 @@ pub fn build<T: Scalar>(
             settings.micro = micro;
             Ok(Box::new(Mpcl::new(settings, meta, seed)?))
         }
-        other => Err(RepresentationError::Unsupported { what: "method", value: format!("{other:?}") }),
     }
 }

@@ -59,7 +59,7 @@ impl<T: Scalar> Mpcl<T> {
         let theta: Vec<T> = settings.network.init(&mut stream(seed, "representation/meta-network-init", 0, 0));
         Ok(Self {
             prototypes: Prototypes::new(settings.prototypes.clone(), settings.network.dim()),
-            theta_optimizer: ThetaOptimizer::new(settings.theta_optimizer, settings.adam, theta.len())?,
+            theta_optimizer: ThetaOptimizer::new(settings.theta_optimizer, settings.adam, theta.len()),
             theta,
             meta,
             meta_steps: 0,

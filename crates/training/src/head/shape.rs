@@ -26,14 +26,11 @@ pub enum HeadForm {
     ScaledLinear,
 }
 
-impl TryFrom<HeadKind> for HeadForm {
-    type Error = TrainingError;
-
-    fn try_from(kind: HeadKind) -> Result<Self, TrainingError> {
+impl From<HeadKind> for HeadForm {
+    fn from(kind: HeadKind) -> Self {
         match kind {
-            HeadKind::Linear => Ok(Self::Linear),
-            HeadKind::Cosine(scale) => Ok(Self::Cosine { scale }),
-            other => Err(TrainingError::Unsupported { what: "head", value: format!("{other:?}") }),
+            HeadKind::Linear => Self::Linear,
+            HeadKind::Cosine(scale) => Self::Cosine { scale },
         }
     }
 }

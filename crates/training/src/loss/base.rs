@@ -54,7 +54,6 @@ impl ClassificationLoss {
             Stage1Loss::Ce => Ok(Self::cross_entropy()),
             Stage1Loss::BalancedSoftmax => Self::balanced_softmax(class_counts),
             Stage1Loss::ClassBalanced => Self::class_balanced(class_counts, 0.9999),
-            other => Err(TrainingError::Unsupported { what: "stage-1 loss", value: format!("{other:?}") }),
         }
     }
 

@@ -150,7 +150,7 @@ impl<T: Scalar> Mpcl<T> {
                 let tape = self.tapes.meta(shared);
                 self.central.unit_dot(network, weights, running, images, &parts, mode, direction, tape)?
             }
-            _ => {
+            Jvp::Forward => {
                 let mut unit_dot = Vec::new();
                 let tape = self.tapes.train(mode, shared);
                 let mut pass = Pass::of(model, batch, mode, micro);
@@ -176,8 +176,8 @@ impl<T: Scalar> Mpcl<T> {
         let factor = match self.settings.scale {
             MetaScale::WithLr => rate,
             // Without α_lr: 1, or 1 + μ with Nesterov.
-            _ if lr > 0.0 => rate / lr,
-            _ => 1.0,
+            MetaScale::Unit if lr > 0.0 => rate / lr,
+            MetaScale::Unit => 1.0,
         };
         let objective = MetaObjective { factor, proximity: self.settings.proximity };
         let network = &self.settings.network;
@@ -206,7 +206,7 @@ impl<T: Scalar> Mpcl<T> {
     fn meta_norm_mode(&self) -> NormMode {
         match self.settings.meta_bn {
             MetaBn::Running => NormMode::Running,
-            _ => NormMode::Batch { track: false },
+            MetaBn::Batch => NormMode::Batch { track: false },
         }
     }
 }

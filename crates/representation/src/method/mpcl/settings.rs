@@ -92,9 +92,6 @@ impl MpclSettings {
         let meta_loss = match recipe.meta_loss {
             MetaLoss::Ce => ClassificationLoss::cross_entropy(),
             MetaLoss::BalancedSoftmax => ClassificationLoss::balanced_softmax(class_counts)?,
-            other => {
-                return Err(RepresentationError::Unsupported { what: "meta_loss", value: format!("{other:?}") });
-            }
         };
         let epsilon = if recipe.meta_scale == MetaScale::WithLr { 1e-12 } else { 1e-8 };
         Ok(Self {

@@ -16,11 +16,10 @@ pub(super) enum ThetaOptimizer<T> {
 }
 
 impl<T: Scalar> ThetaOptimizer<T> {
-    pub(super) fn new(kind: MetaOptimizer, settings: AdamSettings, len: usize) -> Result<Self, RepresentationError> {
+    pub(super) fn new(kind: MetaOptimizer, settings: AdamSettings, len: usize) -> Self {
         match kind {
-            MetaOptimizer::Adam => Ok(Self::Adam(Adam::new(settings, len))),
-            MetaOptimizer::Sgd => Ok(Self::Plain { weight_decay: settings.weight_decay }),
-            other => Err(RepresentationError::Unsupported { what: "meta optimizer", value: format!("{other:?}") }),
+            MetaOptimizer::Adam => Self::Adam(Adam::new(settings, len)),
+            MetaOptimizer::Sgd => Self::Plain { weight_decay: settings.weight_decay },
         }
     }
 
@@ -62,7 +61,7 @@ mod tests {
     #[test]
     fn the_plain_step_by_hand() {
         let settings = AdamSettings { weight_decay: 0.5, ..AdamSettings::default() };
-        let mut optimizer = ThetaOptimizer::<f64>::new(MetaOptimizer::Sgd, settings, 1).expect("known");
+        let mut optimizer = ThetaOptimizer::<f64>::new(MetaOptimizer::Sgd, settings, 1);
         let mut theta = [2.0];
         optimizer.step(0.1, &mut theta, &[3.0]).expect("sizes fit");
         assert!((theta[0] - (2.0 * 0.95 - 0.3)).abs() < 1e-15);
