@@ -83,7 +83,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
     let rows = rows(classifier, &inputs.data, recipe.seed).with_context(what)?;
     let Some(rows) = rows else {
-        let none = anyhow::anyhow!("`{}` is a {}, which generates no rows", args.method, classifier.method());
+        let none = anyhow::anyhow!("`{}` is a {}, which generates no rows", args.method, classifier.name());
         return Err(none)
             .context(what())
             .hint("name a classifier of the recipe that is an mpfa, tailcalib or tailcalib_x");
@@ -120,7 +120,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         "kind": "generated",
         "variant": variant,
         "classifier": args.method,
-        "method": classifier.method(),
+        "method": classifier.name(),
         "tukey": rows.tukey,
         "alpha": rows.alpha,
         "normalized": rows.normalize,

@@ -109,7 +109,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         u32_tensor("val_predicted", &val_predicted),
     ];
     let metadata = json!({
-        "classifier": classifier.method(),
+        "classifier": classifier.name(),
         "chosen": fitted.chosen,
         "val_accuracy": fitted.val_accuracy,
         "shot_groups": {

@@ -9,20 +9,29 @@
 //! 4. what is left out takes its default, every number is checked against its range, and the parts against each other,
 //!    `resolve`;
 //! 5. an error finds the line and column of the field it is about, `locate`.
+//!
+//! A method is one file: `method/` for stage 1, `classifier/` for stage 3. It holds both forms of the method's settings, their
+//! defaults, ranges and docs, and `settings::Settings` for them. One line in the list of its folder registers it; enums,
+//! lists of words and what goes into a stage's key are made from that list.
 
 mod check;
+mod classifier;
 mod defaults;
 mod error;
 mod explain;
 mod locate;
 mod merge;
+mod method;
 mod overrides;
 mod parts;
 mod raw;
 mod read;
 mod resolve;
 mod resolved;
+mod settings;
 
+pub use classifier::*;
 pub use error::{Place, RecipeError};
+pub use method::*;
 pub use read::{read, read_str};
 pub use resolved::*;

@@ -2,14 +2,10 @@
 
 use serde_yaml::{Mapping, Value};
 
+use crate::classifier::ClassifierRecipe;
+
 /// Fields whose value is a choice: a map of one key, or a word. Another choice replaces it, the same choice is merged.
 pub(crate) const CHOICES: [&str; 6] = ["method", "backbone", "head", "schedule", "momentum", "alpha"];
-
-/// Stage 3's methods.
-pub(crate) const METHODS: [&str; 8] = ["joint", "crt", "lws", "tau_norm", "ncm", "tailcalib", "tailcalib_x", "mpfa"];
-
-/// Those that train a head.
-const TRAINED: [&str; 5] = ["crt", "lws", "tailcalib", "tailcalib_x", "mpfa"];
 
 /// Puts `representation_defaults` under each representation, `head_training_defaults` under each classifier that trains,
 /// and writes out a classifier that is only its name (`crt:` for `crt: {crt: {}}`).
@@ -28,7 +24,9 @@ pub(crate) fn merge_defaults(tree: &mut Value) {
                 continue;
             };
             for (method, settings) in choice.iter_mut() {
-                if !method.as_str().is_some_and(|method| TRAINED.contains(&method)) || head_defaults.is_null() {
+                if !method.as_str().is_some_and(|method| ClassifierRecipe::trains_head(method))
+                    || head_defaults.is_null()
+                {
                     continue;
                 }
                 if let Value::Mapping(settings) = settings {
@@ -42,7 +40,7 @@ pub(crate) fn merge_defaults(tree: &mut Value) {
 
 /// `{name: {}}` for an entry that is empty and is called after a method.
 pub(crate) fn write_out(name: &Value, entry: &mut Value) {
-    if entry.is_null() && name.as_str().is_some_and(|name| METHODS.contains(&name)) {
+    if entry.is_null() && name.as_str().is_some_and(|name| ClassifierRecipe::NAMES.contains(&name)) {
         let mut choice = Mapping::new();
         choice.insert(name.clone(), Value::Mapping(Mapping::new()));
         *entry = Value::Mapping(choice);

@@ -2,9 +2,10 @@
 
 use serde_yaml::{Mapping, Value};
 
+use crate::classifier::ClassifierRecipe;
 use crate::error::{RecipeError, nearest};
 use crate::explain::{Said, take_apart};
-use crate::merge::{CHOICES, METHODS, write_out};
+use crate::merge::{CHOICES, write_out};
 use crate::read::typed;
 
 /// Applies one override. The path's segments are parted by dots, a number counts into a list, the value is YAML.
@@ -120,7 +121,7 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize) -> Resul
         return Ok(());
     }
     let walked = segments[..depth].join(".");
-    if METHODS.contains(&segments[depth]) || OTHER_CHOICES.contains(&segments[depth]) {
+    if ClassifierRecipe::NAMES.contains(&segments[depth]) || OTHER_CHOICES.contains(&segments[depth]) {
         let asked = segments[depth];
         let what =
             format!("`{walked}` is `{made}`; to choose another, give it whole: --set {walked}='{{{asked}: {{}}}}'");

@@ -3,21 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::classifier::ClassifierRecipe;
 use crate::error::{RecipeError, nearest};
 use crate::resolved::*;
-
-/// Settings of the meta-network, which the empirical control does not read.
-const META_ONLY: [&str; 9] = [
-    "meta_network",
-    "meta_batch",
-    "meta_aug",
-    "meta_every",
-    "meta_scale",
-    "virtual_step",
-    "jvp",
-    "meta_bn",
-    "meta_loss",
-];
 
 impl Recipe {
     /// The recipe as YAML, every default written out; [`crate::read`] makes the same recipe of it.
@@ -75,12 +63,8 @@ impl Recipe {
         if representation.cuda_precision == CudaPrecision::F32 {
             remove(&mut settings, "cuda_precision"); // what there was before there was a choice
         }
-        if let RepresentationMethod::Mpcl(mpcl) = &representation.method
-            && mpcl.prototypes == Prototypes::Empirical
-        {
-            for key in META_ONLY {
-                remove(&mut settings["method"]["mpcl"], key);
-            }
+        for key in representation.method.without_effect() {
+            remove(&mut settings["method"][representation.method.name()], key);
         }
         Ok(json!({"seed": self.seed, "data": self.images(), "representation": settings}))
     }
@@ -107,10 +91,14 @@ impl Recipe {
     pub fn classifier_part(&self, variant: &str, name: &str) -> Result<Value, RecipeError> {
         self.representation(variant)?;
         let classifier = self.classifier(name)?;
+        let mut settings = value_of(classifier);
+        for key in classifier.without_effect() {
+            remove(&mut settings[classifier.name()], key);
+        }
         Ok(json!({
             "seed": self.seed,
             "data": {"shot_groups": value_of(&self.data.shot_groups)},
-            "classifier": value_of(classifier),
+            "classifier": settings,
         }))
     }
 

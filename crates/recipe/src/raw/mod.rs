@@ -4,15 +4,14 @@
 //! `singleton_map_recursive`): `tag`, `flatten` and `untagged` would lose the line of an error. What each field means,
 //! and its range, stands once, in [`crate::resolved`].
 
-mod classifier;
 mod representation;
 
-pub(crate) use classifier::*;
 pub(crate) use representation::*;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+use crate::classifier::{RawClassifier, RawHeadTraining};
 use crate::resolved::{Dataset, Decode, ExifOrientation, MetaSource, OnBadImage};
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,19 +1,18 @@
 //! From the raw form to the checked one: defaults filled in, ranges checked, parts checked against each other.
 
-mod classifier;
 mod data;
-mod mpcl;
-mod mpfa;
 mod photo;
 mod representation;
 mod rows;
 
 use indexmap::IndexMap;
 
+pub(crate) use representation::schedule;
+
 use crate::check::{At, Problem};
-use crate::merge::METHODS;
+use crate::classifier::ClassifierRecipe;
 use crate::raw::{RawFeatures, RawRecipe};
-use crate::resolved::{DataRecipe, FeaturesRecipe, Recipe};
+use crate::resolved::{FeaturesRecipe, Recipe};
 
 /// The checked recipe; `stem` names it when it does not name itself.
 pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
@@ -39,8 +38,9 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
     for (name, entry) in raw.classifiers.unwrap_or_default() {
         let at = At::root("classifiers").key(&name);
         at.folder_name(&name)?;
-        let entry = entry.ok_or_else(|| at.missing("a method", &format!("one of {}", METHODS.join(", "))))?;
-        let resolved = classifier::resolve(&at, entry, &data)?;
+        let entry =
+            entry.ok_or_else(|| at.missing("a method", &format!("one of {}", ClassifierRecipe::NAMES.join(", "))))?;
+        let resolved = ClassifierRecipe::resolve(&at, entry, &data)?;
         classifiers.insert(name, resolved);
     }
     if classifiers.is_empty() {
@@ -61,12 +61,6 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
         classifiers,
         rows,
     })
-}
-
-/// A bound on the number of classes before the lists of a photo set are read, for ranges of settings: published, or for
-/// an unknown folder more than any has. Stage 3 knows the number and says when a setting is above it.
-fn most_classes(data: &DataRecipe) -> usize {
-    data.dataset.num_classes().unwrap_or(100_000)
 }
 
 fn features(raw: Option<RawFeatures>) -> Result<FeaturesRecipe, Problem> {

@@ -1,12 +1,12 @@
 //! Stage 1: what every method shares.
 
-use super::mpcl;
 use crate::check::{At, Problem, Span};
-use crate::raw::{RawMethod, RawRepresentation, RawSchedule};
+use crate::method::{RepresentationMethod, Stage1};
+use crate::raw::{RawRepresentation, RawSchedule};
 use crate::resolved::*;
 
 pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Result<RepresentationRecipe, Problem> {
-    let method = raw.method.ok_or_else(|| at.missing("method", "`{ce: {}}` or `{mpcl: {}}`"))?;
+    let method = raw.method.ok_or_else(|| at.missing("method", &method_choices()))?;
     let epochs = at.count("epochs", raw.epochs, 200, 1..=100_000, "passes over the training set")?;
     let batch_size = at.count("batch_size", raw.batch_size, 256, 2..=65536, "batch norm needs two images")?;
     let warmup_epochs = at.count(
@@ -17,13 +17,7 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
         "warm-up ends before training does",
     )?;
     Ok(RepresentationRecipe {
-        method: match method {
-            RawMethod::Ce(raw) => RepresentationMethod::Ce(mpcl::resolve_ce(&at.key("method.ce"), raw)?),
-            RawMethod::Mpcl(raw) => {
-                let resolved = mpcl::resolve(&at.key("method.mpcl"), *raw, epochs, data)?;
-                RepresentationMethod::Mpcl(Box::new(resolved))
-            }
-        },
+        method: RepresentationMethod::resolve(&at.key("method"), method, &Stage1 { epochs, data: data.clone() })?,
         backbone: backbone(&at.key("backbone"), raw.backbone, data)?,
         head: head(&at.key("head"), raw.head.unwrap_or(HeadKind::Linear))?,
         loss: raw.loss.unwrap_or(Stage1Loss::Ce),
@@ -64,6 +58,12 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
             "minutes between checkpoints",
         )?,
     })
+}
+
+/// "`{ce: {}}` or `{mpcl: {}}`", of all methods.
+fn method_choices() -> String {
+    let choices: Vec<String> = RepresentationMethod::NAMES.iter().map(|name| format!("`{{{name}: {{}}}}`")).collect();
+    choices.join(" or ")
 }
 
 fn nesterov(at: &At, nesterov: Option<bool>, momentum: Option<f64>) -> Result<bool, Problem> {
@@ -174,7 +174,7 @@ fn augmentation(at: &At, given: Option<Augmentation>, dataset: Dataset) -> Resul
 }
 
 /// The learning rate over `epochs` epochs.
-pub(super) fn schedule(at: &At, raw: RawSchedule, epochs: usize) -> Result<Schedule, Problem> {
+pub(crate) fn schedule(at: &At, raw: RawSchedule, epochs: usize) -> Result<Schedule, Problem> {
     let step = match raw {
         RawSchedule::Cosine => return Ok(Schedule::Cosine),
         RawSchedule::Constant => return Ok(Schedule::Constant),

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::check::{At, Problem, Span};
+use crate::classifier::ClassifierRecipe;
 use crate::raw::{RawAccuracies, RawExpectedRanges, RawRow};
 use crate::resolved::*;
 

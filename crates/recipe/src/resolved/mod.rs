@@ -4,20 +4,16 @@
 //! it has been checked against the range in its doc. It serialises to the YAML that [`crate::read`] accepts, with every
 //! default written out: that is the `recipe.yaml` of a run.
 
-mod classifier;
 mod data;
-mod mpcl;
-mod mpfa;
 mod representation;
 
-pub use classifier::*;
 pub use data::*;
-pub use mpcl::*;
-pub use mpfa::*;
 pub use representation::*;
 
 use indexmap::IndexMap;
 use serde::Serialize;
+
+use crate::classifier::ClassifierRecipe;
 
 /// A whole pipeline: data, named representations, named classifiers, and the rows (pairs of the two) of its table.
 #[derive(Debug, Clone, PartialEq, Serialize)]

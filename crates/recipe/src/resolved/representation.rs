@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::mpcl::{CeRecipe, MpclRecipe};
+use crate::method::RepresentationMethod;
 
 /// Stage 1 for one variant.
 ///
@@ -79,16 +79,6 @@ pub enum CudaPrecision {
     Tf32,
     /// bfloat16 in the network.
     Bf16,
-}
-
-/// The methods of stage 1.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RepresentationMethod {
-    /// Cross-entropy. Written `{ce: {}}`.
-    Ce(CeRecipe),
-    /// Meta-prototype contrastive learning (mpcl_mpfa.md §2 to §5).
-    Mpcl(Box<MpclRecipe>),
 }
 
 /// The networks.

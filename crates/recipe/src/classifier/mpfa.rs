@@ -1,8 +1,13 @@
-//! Stage 3: meta-prototype feature augmentation. Row numbers are those of mpcl_mpfa.md §5.
+//! `mpfa`: meta-prototype feature augmentation. Row numbers are those of mpcl_mpfa.md §5.
 
 use serde::{Deserialize, Serialize};
 
-use super::classifier::HeadTraining;
+use super::head_training::{HeadTraining, RawHeadTraining, training};
+use super::{most_classes, needs_validation};
+use crate::check::{At, Problem, Span};
+use crate::raw::Preset;
+use crate::resolved::{DataRecipe, Schedule};
+use crate::settings::Settings;
 
 /// MPFA's settings (rows 13 to 30).
 ///
@@ -204,4 +209,154 @@ pub enum Regen {
     Epoch,
     /// Once, before training.
     Once,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawMpfa {
+    pub preset: Option<Preset>,
+    pub prototypes: Option<MpfaPrototypes>,
+    pub proto_scale: Option<ProtoScale>,
+    pub proto_clamp: Option<bool>,
+    pub cov_center: Option<CovCenter>,
+    pub cov_space: Option<CovSpace>,
+    pub tukey: Option<f64>,
+    pub tukey_renorm: Option<bool>,
+    pub feat_norm: Option<FeatNorm>,
+    pub neighbor_rule: Option<NeighborRule>,
+    pub neighbors: Option<usize>,
+    pub weights: Option<NeighborWeights>,
+    pub beta_mode: Option<BetaMode>,
+    pub beta: Option<f64>,
+    pub alpha: Option<RawAlpha>,
+    pub tail: Option<TailRule>,
+    pub count: Option<CountRule>,
+    pub regen: Option<Regen>,
+    pub head_scale: Option<f64>,
+    pub training: Option<RawHeadTraining>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawAlpha {
+    Fixed(f64),
+    Adaptive(f64),
+    Search(RawAlphaSearch),
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAlphaSearch {
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub steps: Option<usize>,
+}
+
+impl Settings<DataRecipe> for MpfaRecipe {
+    type Raw = RawMpfa;
+
+    const TRAINS_HEAD: bool = true;
+
+    fn resolve(at: &At, raw: RawMpfa, data: &DataRecipe) -> Result<Self, Problem> {
+        let start = defaults(raw.preset.unwrap_or_default());
+        Ok(Self {
+            prototypes: raw.prototypes.unwrap_or(start.prototypes),
+            proto_scale: raw.proto_scale.unwrap_or(start.proto_scale),
+            proto_clamp: raw.proto_clamp.unwrap_or(start.proto_clamp),
+            cov_center: raw.cov_center.unwrap_or(start.cov_center),
+            cov_space: raw.cov_space.unwrap_or(start.cov_space),
+            tukey: at.real("tukey", raw.tukey, start.tukey, Span::above(0.0, 1.0), "λ of Tukey's ladder; 1 is off")?,
+            tukey_renorm: raw.tukey_renorm.unwrap_or(start.tukey_renorm),
+            feat_norm: raw.feat_norm.unwrap_or(start.feat_norm),
+            neighbor_rule: raw.neighbor_rule.unwrap_or(start.neighbor_rule),
+            neighbors: at.count(
+                "neighbors",
+                raw.neighbors,
+                start.neighbors,
+                1..=most_classes(data) - 1,
+                "M: the other classes",
+            )?,
+            weights: raw.weights.unwrap_or(start.weights),
+            beta_mode: raw.beta_mode.unwrap_or(start.beta_mode),
+            beta: at.real("beta", raw.beta, start.beta, Span::closed(0.0, 100.0), "β; the paper takes 0.05")?,
+            alpha: alpha(&at.key("alpha"), raw.alpha, start.alpha, data)?,
+            tail: raw.tail.unwrap_or(start.tail),
+            count: raw.count.unwrap_or(start.count),
+            regen: raw.regen.unwrap_or(start.regen),
+            head_scale: at.real(
+                "head_scale",
+                raw.head_scale,
+                start.head_scale,
+                Span::above(0.0, 1000.0),
+                "scale of the cosine head",
+            )?,
+            training: training(&at.key("training"), raw.training, start.training)?,
+        })
+    }
+}
+
+/// MPFA before its recipe is laid over it.
+fn defaults(preset: Preset) -> MpfaRecipe {
+    let defaults = MpfaRecipe {
+        prototypes: MpfaPrototypes::Meta,
+        proto_scale: ProtoScale::ClassNorm,
+        proto_clamp: true,
+        cov_center: CovCenter::Proto,
+        cov_space: CovSpace::Raw,
+        tukey: 0.9,
+        tukey_renorm: true,
+        feat_norm: FeatNorm::L2,
+        neighbor_rule: NeighborRule::CosLarger,
+        neighbors: 3,
+        weights: NeighborWeights::Softmax,
+        beta_mode: BetaMode::RelDiag,
+        beta: 0.05,
+        alpha: Alpha::Fixed(0.4),
+        tail: TailRule::BelowMax,
+        count: CountRule::Exact,
+        regen: Regen::Epoch,
+        head_scale: 16.0,
+        training: HeadTraining::new(150, 128, 0.01, Schedule::Constant, 0.9),
+    };
+    match preset {
+        Preset::Defaults => defaults,
+        Preset::PaperLiteral => MpfaRecipe {
+            proto_scale: ProtoScale::Unit,          // row 13: ĉ enters Eqs. 9 and 10 as it is
+            proto_clamp: false,                     // row 14
+            tukey_renorm: false,                    // row 16
+            feat_norm: FeatNorm::None,              // row 18: only the similarity is a cosine
+            weights: NeighborWeights::SoftmaxOverM, // row 21: both
+            beta_mode: BetaMode::AbsAll,            // row 23: "+β", a scalar on a matrix
+            alpha: Alpha::Adaptive(0.2),            // row 24
+            count: CountRule::Ceil,                 // row 26
+            regen: Regen::Once,                     // row 28: "first pre-compute"
+            ..defaults
+        },
+    }
+}
+
+fn alpha(at: &At, raw: Option<RawAlpha>, start: Alpha, data: &DataRecipe) -> Result<Alpha, Problem> {
+    let unit = Span::closed(0.0, 1.0);
+    let source = "α of Eq. 10, a share";
+    let alpha = match raw {
+        None => start,
+        Some(RawAlpha::Fixed(value)) => Alpha::Fixed(at.key("fixed").in_span(value, unit, source)?),
+        Some(RawAlpha::Adaptive(value)) => {
+            let clipped = Span::closed(0.1, 0.9);
+            Alpha::Adaptive(at.key("adaptive").in_span(value, clipped, "α is clipped to [0.1, 0.9] each epoch")?)
+        }
+        Some(RawAlpha::Search(search)) => {
+            let at = at.key("search");
+            let low = at.real("low", search.low, 0.2, unit, source)?;
+            let high = at.real("high", search.high, 0.6, Span::closed(low, 1.0), "the largest candidate")?;
+            let steps = at.count("steps", search.steps, 3, 2..=100, "candidates, both ends included")?;
+            Alpha::Search(AlphaSearch { low, high, steps })
+        }
+    };
+    match alpha {
+        Alpha::Fixed(_) => {}
+        Alpha::Adaptive(_) => needs_validation(at, "adaptive α follows each class's loss", data)?,
+        Alpha::Search(_) => needs_validation(at, "α is chosen among several", data)?,
+    }
+    Ok(alpha)
 }

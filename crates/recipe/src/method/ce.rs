@@ -1,0 +1,32 @@
+//! `ce`: cross-entropy.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stage1;
+use super::ema::{self, Ema, RawEma};
+use crate::check::{At, Problem};
+use crate::raw::Preset;
+use crate::settings::Settings;
+
+/// `ce` has no settings of its own; prototypes are still tracked with these EMA settings, so that every classifier runs
+/// on it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct CeRecipe {
+    /// How prototypes are tracked.
+    pub ema: Ema,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCe {
+    pub ema: Option<RawEma>,
+}
+
+impl Settings<Stage1> for CeRecipe {
+    type Raw = RawCe;
+
+    fn resolve(at: &At, raw: RawCe, _: &Stage1) -> Result<Self, Problem> {
+        Ok(Self { ema: ema::resolve(&at.key("ema"), raw.ema, Preset::Defaults)? })
+    }
+}
