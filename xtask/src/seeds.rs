@@ -1,12 +1,11 @@
-//! The seeds of a recipe: those that were asked for, and those that lie finished in its folder.
+//! The seeds of a recipe: those that were asked for, and those that lie in its folder.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use longtail_artifact::StageState;
 
-use crate::cli::{RecipeArgs, Stage};
-use crate::plan::{self, Filter, SeedRun};
+use crate::cli::RecipeArgs;
+use crate::plan::SeedRun;
 use crate::workspace;
 
 /// Reads the recipe once a seed, counting up from the first.
@@ -32,40 +31,10 @@ pub fn in_folder(recipe_dir: &Path) -> Vec<u64> {
     numbers
 }
 
-/// The run folders that the report covers: those of this command, and every other seed of the same recipe whose rows are
-/// all up to date. A seed that is left out is named.
-pub fn finished(root: &Path, asked: &[SeedRun], recipe_dir: &Path, device: &str) -> Result<Vec<PathBuf>> {
-    let mut covered: Vec<(u64, PathBuf)> = asked.iter().map(|run| (run.seed, run.dir.clone())).collect();
-    let first = &asked[0];
-    for seed in in_folder(recipe_dir) {
-        if asked.iter().any(|run| run.seed == seed) {
-            continue;
-        }
-        let overrides = [("seed".to_owned(), seed.to_string())];
-        let recipe = longtail_recipe::read_str(&first.recipe.to_yaml(), &first.recipe.recipe, &overrides)?;
-        let run = SeedRun { seed, recipe, dir: recipe_dir.join(format!("seed-{seed}")) };
-        match unfinished(&run, device)? {
-            None => covered.push((seed, run.dir)),
-            Some(why) => eprintln!("left out of the table: {} ({why})", workspace::shown(root, &run.dir)),
-        }
-    }
-    covered.sort();
-    Ok(covered.into_iter().map(|(_, dir)| dir).collect())
-}
-
-/// Why a run cannot stand in the table, if so.
-fn unfinished(run: &SeedRun, device: &str) -> Result<Option<String>> {
-    for job in plan::jobs(&run.recipe, &Filter { only: Some(Stage::Classifier), ..Filter::default() })? {
-        match job.state(run, device)? {
-            StageState::UpToDate => {}
-            StageState::Stale { reasons } => {
-                return Ok(Some(format!("{} is stale: {}", job.label(), reasons.join("; "))));
-            }
-            StageState::Missing => return Ok(Some(format!("{} is not there", job.label()))),
-            StageState::Locked { .. } => return Ok(Some(format!("{} is being made", job.label()))),
-        }
-    }
-    Ok(None)
+/// The folders of all other seeds of the recipe, ascending: the report says which of them count.
+pub fn others(asked: &[SeedRun], recipe_dir: &Path) -> Vec<PathBuf> {
+    let seeds = in_folder(recipe_dir).into_iter().filter(|seed| asked.iter().all(|run| run.seed != *seed));
+    seeds.map(|seed| recipe_dir.join(format!("seed-{seed}"))).collect()
 }
 
 #[cfg(test)]

@@ -299,10 +299,10 @@ impl<'a> Session<'a> {
         if self.execute.json { eprintln!("{words}") } else { println!("{words}") }
     }
 
-    /// The table over every finished seed of this recipe; 1 when a row is outside its expected range.
+    /// The table over every seed of this recipe that counts; 1 when a row is outside its expected range.
     fn report(&self, binaries: &Binaries) -> Result<u8> {
-        let all = seeds::finished(self.root, &self.runs, &self.recipe_dir, &self.device)?;
-        let arguments = stage_command::report(self.root, &self.runs[0], &all, &self.report_dir(), self.execute);
+        let others = seeds::others(&self.runs, &self.recipe_dir);
+        let arguments = stage_command::report(self.root, &self.runs, &others, &self.report_dir(), self.execute);
         match crate::child::run(self.root, binaries.path("report")?, &arguments, self.stdout())? {
             code @ (0 | 1) => Ok(code as u8),
             code => Err(anyhow!("the report of `{}` stopped with code {code}", self.runs[0].recipe.recipe))

@@ -87,12 +87,15 @@ pub fn data_pack(recipe: &Path, arguments: &DataPackArgs) -> Result<Vec<OsString
     Ok(words.0)
 }
 
-/// `report --recipe FILE --run DIR… --out DIR`.
-pub fn report(root: &Path, first: &SeedRun, run_dirs: &[PathBuf], out: &Path, execute: &ExecuteArgs) -> Vec<OsString> {
+/// `report --recipe FILE --run DIR… --also DIR… --out DIR`: what was asked for, and `others`, which count if they fit.
+pub fn report(root: &Path, asked: &[SeedRun], others: &[PathBuf], out: &Path, execute: &ExecuteArgs) -> Vec<OsString> {
     let mut words = Words::default();
-    words.pair("--recipe", relative(root, &first.layout().recipe()));
-    for dir in run_dirs {
-        words.pair("--run", relative(root, dir));
+    words.pair("--recipe", relative(root, &asked[0].layout().recipe()));
+    for run in asked {
+        words.pair("--run", relative(root, &run.dir));
+    }
+    for dir in others {
+        words.pair("--also", relative(root, dir));
     }
     words.pair("--out", relative(root, out));
     words.flag("--force", execute.force);

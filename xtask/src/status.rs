@@ -32,7 +32,8 @@ pub fn run(root: &Path, arguments: &StatusArgs) -> Result<ExitCode> {
             lines.push(Line { seed: run.seed.to_string(), stage: job.label(), state: job.state(run, DEVICE)? });
         }
     }
-    lines.push(Line { seed: "all".to_owned(), stage: "report".to_owned(), state: report_state(&runs, &recipe_dir)? });
+    let state = report_state(&runs, &recipe_dir, &lines)?;
+    lines.push(Line { seed: "all".to_owned(), stage: "report".to_owned(), state });
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&runs[0].recipe.recipe, &lines))?);
     } else {
@@ -57,12 +58,31 @@ fn runs(file: &Path, arguments: &StatusArgs, runs_dir: &Path) -> Result<Vec<Seed
     Ok(runs)
 }
 
-fn report_state(runs: &[SeedRun], recipe_dir: &Path) -> Result<StageState> {
+/// The report reads the rows of which every stage is up to date.
+fn report_state(runs: &[SeedRun], recipe_dir: &Path, lines: &[Line]) -> Result<StageState> {
     let recipe = &runs[0].recipe;
     let rows: Vec<(&str, &str)> =
         recipe.rows.iter().map(|row| (row.representation.as_str(), row.classifier.as_str())).collect();
     let dirs: Vec<PathBuf> = runs.iter().map(|run| run.dir.clone()).collect();
-    let spec = stage_specs::report(&dirs, &rows, recipe.report_part());
+    let mut spec = stage_specs::report(&dirs, &rows, recipe.report_part());
+    let is_up_to_date = |seed: u64, stage: &str| {
+        let line = lines.iter().find(|line| line.seed == seed.to_string() && line.stage == stage);
+        line.is_some_and(|line| line.state == StageState::UpToDate)
+    };
+    let mut counted: Vec<PathBuf> = Vec::new();
+    for run in runs {
+        for (variant, method) in &rows {
+            let stages = [
+                format!("representation/{variant}"),
+                format!("features/{variant}"),
+                format!("classifier/{variant}/{method}"),
+            ];
+            if stages.iter().all(|stage| is_up_to_date(run.seed, stage)) {
+                counted.push(run.layout().classifier(variant, method));
+            }
+        }
+    }
+    spec.inputs.retain(|input| input.path.parent().is_some_and(|folder| counted.iter().any(|own| own == folder)));
     Ok(stage_state(&recipe_dir.join("report"), &spec)?)
 }
 

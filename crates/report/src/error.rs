@@ -58,13 +58,15 @@ pub enum ReportError {
         what: String,
     },
     /// Predictions of two rows or seeds that were not made from one data set.
-    #[error("`{}` counts other training images per class than `{}`: class {class} has {found}, not {expected}",
+    #[error("`{}` counts other {images} images per class than `{}`: class {class} has {found}, not {expected}",
         path.display(), first.display())]
     OtherData {
         /// The file.
         path: PathBuf,
         /// The file it is compared with.
         first: PathBuf,
+        /// `training` or `test`.
+        images: &'static str,
         /// The first class that differs.
         class: usize,
         /// Its count in `first`.
@@ -83,6 +85,19 @@ pub enum ReportError {
     /// The page could not be filled in.
     #[error("cannot write the page report.html")]
     Page(#[from] askama::Error),
+}
+
+impl ReportError {
+    /// What is wrong, for the report itself: artifacts hold no path.
+    pub(crate) fn without_path(&self) -> String {
+        match self {
+            ReportError::Predictions { what, .. } => what.clone(),
+            ReportError::OtherData { images, class, expected, found, .. } => {
+                format!("it counts other {images} images per class: class {class} has {found}, not {expected}")
+            }
+            _ => "a file of it cannot be read".to_owned(),
+        }
+    }
 }
 
 fn found(seeds: &[u64]) -> String {

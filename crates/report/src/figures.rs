@@ -5,6 +5,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::error::ReportError;
+use crate::escape;
 use crate::groups::mean;
 use crate::summary::{ClassPoint, RowSummary, Summary};
 
@@ -23,6 +24,9 @@ const WIDTH: u32 = 860;
 const HEIGHT: u32 = 420;
 /// Where the overview's legend begins.
 const LEGEND_FROM: i32 = 620;
+/// Characters that fit beside a line of the legend, and above a figure.
+const LONGEST_LEGEND: usize = 28;
+const LONGEST_CAPTION: usize = 80;
 /// Classes of about the same count share a point of the overview.
 const BINS: usize = 10;
 /// Okabe and Ito's colours, told apart by every kind of sight; yellow is too pale on white.
@@ -44,19 +48,27 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
     let run: Vec<&RowSummary> = summary.rows.iter().filter(|row| !row.seeds.is_empty()).collect();
     let mut figures = Vec::new();
     if run.len() > 1 {
-        let words = format!(
-            "Accuracy against class count, all rows of {}: classes of about the same count share a point",
-            summary.recipe
-        );
+        let tested =
+            run.iter().flat_map(|row| &row.per_class).filter(|point| point.accuracy.is_some()).count() / run.len();
+        let which = if run.len() == summary.rows.len() { "" } else { " that count" };
+        let shared = if tested > BINS { ": classes of about the same count share a point" } else { "" };
+        let words = format!("Accuracy against class count, all rows of {}{which}{shared}", summary.recipe);
         figures.push(figure("all-rows.svg", words, |root| overview(root, summary, &run))?);
     }
     for row in run {
         let words = format!(
-            "Accuracy of each class against its training images, {}, mean over {} seed{}; dashed: where few, medium and \
-             many part; lines: the groups' means",
+            "Accuracy of each class{} against its training images, {}, {}{}; lines: the groups' means",
+            if summary.untested_classes > 0 { " with test images" } else { "" },
             row.method(),
-            row.seeds.len(),
-            if row.seeds.len() == 1 { "" } else { "s" }
+            match row.seeds.as_slice() {
+                [seed] => format!("seed {seed}"),
+                seeds => format!("mean over {} seeds", seeds.len()),
+            },
+            match edges(summary).len() {
+                0 => "",
+                1 => "; dashed: where two shot groups part",
+                _ => "; dashed: where few, medium and many part",
+            }
         );
         figures.push(figure(&format!("{}.svg", row.method()), words, |root| one_row(root, summary, row))?);
     }
@@ -77,7 +89,7 @@ fn figure(
         root.present().map_err(|error| refuse(error.to_string()))?;
     }
     // plotters knows no titles, and a screen reader knows nothing else.
-    let title = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let title = escape::svg(&words);
     let end = svg.find('>').ok_or_else(|| refuse("no svg element".to_owned()))?;
     svg.insert_str(end + 1, &format!("\n<title>{title}</title>"));
     svg.insert_str(end, " role=\"img\"");
@@ -91,20 +103,24 @@ fn counts(summary: &Summary) -> std::ops::Range<f64> {
     f64::from(fewest) / 1.25..f64::from(most) * 1.25
 }
 
+/// Where shot groups part, as far as it lies in the frame.
+fn edges(summary: &Summary) -> Vec<f64> {
+    let groups = summary.shot_groups;
+    let edges = [f64::from(groups.few_below), f64::from(groups.many_above)];
+    edges.into_iter().filter(|edge| counts(summary).contains(edge)).collect()
+}
+
 fn one_row(root: &Area, summary: &Summary, row: &RowSummary) -> Result<(), Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(root)
-        .caption(row.method(), ("sans-serif", 18))
+        .caption(escape::shortened(&row.method(), LONGEST_CAPTION), ("sans-serif", 18))
         .margin(14)
         .x_label_area_size(44)
         .y_label_area_size(52)
         .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
     mesh(&mut chart)?;
-    let groups = summary.shot_groups;
-    for edge in [f64::from(groups.few_below), f64::from(groups.many_above)] {
-        if counts(summary).contains(&edge) {
-            let line = [(edge, 0.0), (edge, 100.0)];
-            chart.draw_series(DashedLineSeries::new(line, 5, 4, GREY.stroke_width(1)))?;
-        }
+    for edge in edges(summary) {
+        let line = [(edge, 0.0), (edge, 100.0)];
+        chart.draw_series(DashedLineSeries::new(line, 5, 4, GREY.stroke_width(1)))?;
     }
     for (name, member) in group_members(summary, row) {
         let Some(level) = row.mean.get(name).copied().flatten() else {
@@ -172,7 +188,7 @@ fn overview(root: &Area, summary: &Summary, rows: &[&RowSummary]) -> Result<(), 
         let (from, to) = (LEGEND_FROM + 6, LEGEND_FROM + 34);
         root.draw(&PathElement::new([(from, y), (to, y)], colour.stroke_width(2)))?;
         draw_marker(root, ((from + to) / 2, y), marker, colour)?;
-        root.draw(&Text::new(row.method(), (to + 8, y - 7), ("sans-serif", 13)))?;
+        root.draw(&Text::new(escape::shortened(&row.method(), LONGEST_LEGEND), (to + 8, y - 7), ("sans-serif", 13)))?;
     }
     Ok(())
 }

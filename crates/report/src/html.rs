@@ -3,9 +3,10 @@
 use askama::Template;
 
 use crate::error::ReportError;
+use crate::facts::facts;
 use crate::figures::Figure;
 use crate::summary::Summary;
-use crate::words::{Grid, facts, grid, notes};
+use crate::words::{Grid, bold, choices, grid, notes};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -14,7 +15,8 @@ struct Page<'a> {
     grid: Grid,
     notes: Vec<String>,
     facts: Vec<String>,
-    chosen: Vec<[String; 4]>,
+    bold: &'static str,
+    chosen: Vec<[String; 5]>,
     figures: &'a [Figure],
 }
 
@@ -23,18 +25,14 @@ struct Page<'a> {
 /// # Errors
 /// [`ReportError::Page`] when the template cannot be filled in.
 pub(crate) fn report_html(summary: &Summary, figures: &[Figure]) -> Result<String, ReportError> {
-    let chosen = summary.rows.iter().flat_map(|row| {
-        row.chosen.iter().map(|(seed, chosen, accuracy)| {
-            let accuracy = accuracy.map_or("–".to_owned(), |accuracy| format!("{accuracy:.2}"));
-            [row.method(), seed.to_string(), chosen.clone(), accuracy]
-        })
-    });
+    let grid = grid(summary);
     let page = Page {
         summary,
-        grid: grid(summary),
+        bold: bold(&grid),
+        grid,
         notes: notes(summary),
         facts: facts(summary),
-        chosen: chosen.collect(),
+        chosen: choices(summary),
         figures,
     };
     Ok(page.render()?)

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file, run_main,
-    stage_specs, write_atomic,
+    Begin, BeginOptions, FileHash, StageRun, StageSpec, WithHint, hash_file, run_main, stage_specs, write_atomic,
 };
 use longtail_recipe::Recipe;
-use longtail_report::{SeedRun, Summary, collect, render, report_json, seed_runs, summarize, terminal_table};
+use longtail_report::{
+    Collected, File, RowSummary, SeedRun, Summary, collect, exceptions, render, report_json, seed_runs, summarize,
+    terminal_table,
+};
 
 /// The table of a recipe's finished runs, beside the paper's numbers: report.md, report.html, report.json, figures/*.svg.
 #[derive(Parser)]
@@ -31,6 +33,9 @@ struct Arguments {
     /// The folder of one run, seed-N; may be repeated.
     #[arg(long, value_name = "DIR")]
     run: Vec<PathBuf>,
+    /// The folder of another run: it counts where it was made with this recipe's settings, else it is left out and named.
+    #[arg(long, value_name = "DIR")]
+    also: Vec<PathBuf>,
     /// Only these seeds of --runs, as in 0,1,2.
     #[arg(long, value_delimiter = ',', requires = "runs")]
     seeds: Vec<u64>,
@@ -46,7 +51,7 @@ struct Arguments {
     /// Write again what is up to date.
     #[arg(long)]
     force: bool,
-    /// Take runs although their settings have changed since.
+    /// Take runs although their settings have changed since; the report names them.
     #[arg(long)]
     accept_stale: bool,
 }
@@ -58,22 +63,23 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let overrides = arguments.set.iter().map(|set| split_set(set)).collect::<Result<Vec<_>>>()?;
     let recipe = longtail_recipe::read(&arguments.recipe, &overrides)?;
-    let runs = seed_runs(&arguments.run, arguments.runs.as_deref(), &arguments.seeds)
+    let runs = seed_runs(&arguments.run, &arguments.also, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
-    if !arguments.accept_stale {
-        refuse_other_settings(&recipe, &runs).with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
-    }
-    let predictions = collect(&recipe, &runs)
+    let collected = collect(&recipe, &runs, arguments.accept_stale)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
         .hint("run the classifier stage of that row again, or take its folder away to have the row shown as not run")?;
-    let summary = summarize(&recipe, &predictions);
+    let summary = summarize(&recipe, &collected);
+    for line in exceptions(&summary) {
+        eprintln!("{line}");
+    }
+    refuse_nothing_but_others(&summary).with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     let out = match (&arguments.out, &arguments.runs, runs.first()) {
         (Some(out), _, _) => out.clone(),
         (None, Some(folder), _) => folder.join("report"),
         (None, None, Some(run)) => run.dir.parent().unwrap_or(Path::new(".")).join("report"),
         (None, None, None) => PathBuf::from("report"),
     };
-    write(&recipe, &runs, &summary, &out, arguments)
+    write(&recipe, &collected, &runs, &summary, &out, arguments)
         .with_context(|| format!("cannot write the report into `{}`", out.display()))?;
     if arguments.json {
         println!("{}", report_json(&summary));
@@ -83,17 +89,28 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if summary.any_outside() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn write(recipe: &Recipe, runs: &[SeedRun], summary: &Summary, out: &Path, arguments: &Arguments) -> Result<()> {
+/// The words change with more than the predictions and the recipe, of which the key is made (a seed that is left out, a device):
+/// what would come out otherwise than it lies there is written again.
+fn write(
+    recipe: &Recipe,
+    collected: &Collected,
+    runs: &[SeedRun],
+    summary: &Summary,
+    out: &Path,
+    arguments: &Arguments,
+) -> Result<()> {
+    let files = render(summary)?;
+    let is_as_before =
+        |file: &File| fs_err::read(out.join(&file.name)).is_ok_and(|bytes| bytes == file.text.as_bytes());
     let options = BeginOptions {
-        force: arguments.force,
-        accept_stale: arguments.accept_stale,
+        force: arguments.force || !files.iter().all(is_as_before),
+        accept_stale: false,
         accept_device_change: true, // nothing here runs on a device
     };
-    let stage = match StageRun::begin(out, &spec(recipe, runs), options)? {
+    let stage = match StageRun::begin(out, &spec(recipe, collected, runs), options)? {
         Begin::UpToDate => return Ok(()),
         Begin::Run(stage) => stage,
     };
-    let files = render(summary)?;
     clear_figures(out, files.iter().map(|file| file.name.as_str()))?;
     let mut outputs: Vec<(String, FileHash)> = Vec::with_capacity(files.len());
     for file in files {
@@ -108,14 +125,23 @@ fn write(recipe: &Recipe, runs: &[SeedRun], summary: &Summary, out: &Path, argum
     Ok(stage.finish(&outputs)?)
 }
 
-/// The predictions that are there: a row that was not run is shown as such, and is no input.
-fn spec(recipe: &Recipe, runs: &[SeedRun]) -> StageSpec {
+/// The predictions that count: what was not run or was left out is no input.
+fn spec(recipe: &Recipe, collected: &Collected, runs: &[SeedRun]) -> StageSpec {
     let dirs: Vec<PathBuf> = runs.iter().map(|run| run.dir.clone()).collect();
     let rows: Vec<(&str, &str)> =
         recipe.rows.iter().map(|row| (row.representation.as_str(), row.classifier.as_str())).collect();
     let mut spec = stage_specs::report(&dirs, &rows, recipe.report_part());
-    spec.inputs.retain(|input| input.path.is_file() && input.path.with_file_name("manifest.json").is_file());
+    spec.inputs.retain(|input| collected.predictions.iter().any(|prediction| prediction.path == input.path));
     spec
+}
+
+/// An empty table is no answer where there are numbers, and must not take the place of an earlier report.
+fn refuse_nothing_but_others(summary: &Summary) -> Result<()> {
+    if summary.left_out.is_empty() || summary.rows.iter().any(RowSummary::counts) {
+        return Ok(());
+    }
+    Err(anyhow!("nothing that was run counts for this recipe; what speaks against each seed stands above"))
+        .hint("run the stages again, give the settings that they were run with, or pass --accept-stale")
 }
 
 /// Takes away figures of rows that are no longer shown.
@@ -129,44 +155,6 @@ fn clear_figures<'a>(out: &Path, kept: impl Iterator<Item = &'a str>) -> Result<
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(".svg") && !kept.contains(&format!("figures/{name}").as_str()) {
             fs_err::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// A row may stand in its folder with settings that the recipe no longer has.
-///
-/// # Errors
-/// The first such row, by name.
-fn refuse_other_settings(recipe: &Recipe, runs: &[SeedRun]) -> Result<()> {
-    for run in runs {
-        let mut of_seed = recipe.clone();
-        of_seed.seed = run.seed;
-        let layout = RunLayout::new(&run.dir);
-        for row in &recipe.rows {
-            let (representation, classifier) = (&row.representation, &row.classifier);
-            let stages = [
-                (layout.representation(representation), of_seed.representation_part(representation), "representation"),
-                (layout.features(representation), of_seed.features_part(representation), "features"),
-                (
-                    layout.classifier(representation, classifier),
-                    of_seed.classifier_part(representation, classifier),
-                    "classifier",
-                ),
-            ];
-            for (folder, part, stage) in stages {
-                let (Ok(Some(manifest)), Ok(part)) = (Manifest::read(&folder), part) else {
-                    continue;
-                };
-                if manifest.recipe_part != part {
-                    return Err(anyhow!(
-                        "seed {}, {representation}+{classifier}: stage `{stage}` was run with other settings than this \
-                         recipe's",
-                        run.seed
-                    ))
-                    .hint("`cargo xtask status` names the fields; run the stage again, or pass --accept-stale");
-                }
-            }
         }
     }
     Ok(())

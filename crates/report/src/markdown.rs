@@ -1,14 +1,16 @@
 //! `report.md`.
 
+use crate::escape::markdown as escaped;
+use crate::facts::facts;
 use crate::figures::Figure;
 use crate::summary::Summary;
-use crate::words::{facts, grid, notes};
+use crate::words::{choices, grid, notes};
 
 /// The report as Markdown; figures are linked.
 pub fn report_markdown(summary: &Summary, figures: &[Figure]) -> String {
-    let mut text = format!("# {}\n\n", summary.recipe);
+    let mut text = format!("# {}\n\n", escaped(&summary.recipe));
     if !summary.description.is_empty() {
-        text.push_str(&format!("{}\n\n", summary.description));
+        text.push_str(&format!("{}\n\n", escaped(&summary.description)));
     }
     let grid = grid(summary);
     text.push_str(&line(grid.head.iter().map(|word| escaped(word))));
@@ -16,51 +18,44 @@ pub fn report_markdown(summary: &Summary, figures: &[Figure]) -> String {
     text.push_str(&line(numbers.iter().map(|cell| if cell.number { "---:" } else { "---" }.to_owned())));
     for cells in &grid.lines {
         text.push_str(&line(cells.iter().map(|cell| {
-            let text = escaped(&cell.text);
+            let text = format!("{}{}", escaped(&cell.text), cell.mark);
             if cell.best { format!("**{text}**") } else { text }
         })));
     }
     text.push('\n');
     for (index, note) in notes(summary).iter().enumerate() {
-        text.push_str(&format!("{}. {note}\n", index + 1));
+        text.push_str(&format!("{}. {}\n", index + 1, escaped(note)));
     }
     if !notes(summary).is_empty() {
         text.push('\n');
     }
     text.push_str("## How to read it\n\n");
     for fact in facts(summary) {
-        text.push_str(&format!("- {fact}\n"));
+        text.push_str(&format!("- {}\n", escaped(&fact)));
     }
     chosen(summary, &mut text);
     if !figures.is_empty() {
         text.push_str("\n## Figures\n");
         for figure in figures {
-            text.push_str(&format!("\n![{}](figures/{})\n", figure.words, figure.name));
+            text.push_str(&format!("\n![{}](figures/{})\n", escaped(&figure.words), figure.name));
         }
     }
     text
 }
 
 fn chosen(summary: &Summary, text: &mut String) {
-    if summary.rows.iter().all(|row| row.chosen.is_empty()) {
+    if summary.rows.iter().all(|row| row.choices.is_empty()) {
         return;
     }
     text.push_str(
-        "\n## Chosen on validation data\n\n| row | seed | chosen | validation accuracy |\n|---|---|---|---:|\n",
+        "\n## Chosen on data\n\n| row | seed | chosen | by | validation accuracy |\n|---|---|---|---|---:|\n",
     );
-    for row in &summary.rows {
-        for (seed, chosen, accuracy) in &row.chosen {
-            let accuracy = accuracy.map_or("–".to_owned(), |accuracy| format!("{accuracy:.2}"));
-            text.push_str(&line([row.method(), seed.to_string(), escaped(chosen), accuracy]));
-        }
+    for cells in choices(summary) {
+        text.push_str(&line(cells.iter().map(|cell| escaped(cell))));
     }
 }
 
 fn line(cells: impl IntoIterator<Item = String>) -> String {
     let cells: Vec<String> = cells.into_iter().collect();
     format!("| {} |\n", cells.join(" | "))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }

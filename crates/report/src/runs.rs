@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use longtail_artifact::RunLayout;
+
 use crate::error::ReportError;
 
 /// One seed's folder, `runs/NAME/seed-N`.
@@ -11,6 +13,8 @@ pub struct SeedRun {
     pub seed: u64,
     /// The folder.
     pub dir: PathBuf,
+    /// It counts if it fits to the recipe and to the other runs, and is left out if not.
+    pub optional: bool,
 }
 
 impl SeedRun {
@@ -22,18 +26,31 @@ impl SeedRun {
         let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("seed-"));
         let seed = name.and_then(|seed| seed.parse().ok());
         let seed = seed.ok_or_else(|| ReportError::NotARun { path: dir.to_path_buf() })?;
-        Ok(SeedRun { seed, dir: dir.to_path_buf() })
+        Ok(SeedRun { seed, dir: dir.to_path_buf(), optional: false })
+    }
+
+    /// The paths inside it.
+    pub fn layout(&self) -> RunLayout {
+        RunLayout::new(&self.dir)
     }
 }
 
-/// The runs to report, by seed: `given` folders, or those in `folder`, all or only `seeds`.
+/// The runs to report, by seed: `given` folders, or those in `folder`, all or only `seeds`; and `optional` ones.
 ///
 /// # Errors
 /// A folder that is no run, a seed twice, a seed that is not there, a folder that cannot be listed.
-pub fn seed_runs(given: &[PathBuf], folder: Option<&Path>, seeds: &[u64]) -> Result<Vec<SeedRun>, ReportError> {
+pub fn seed_runs(
+    given: &[PathBuf],
+    optional: &[PathBuf],
+    folder: Option<&Path>,
+    seeds: &[u64],
+) -> Result<Vec<SeedRun>, ReportError> {
     let mut runs = Vec::new();
     for dir in given {
         runs.push(SeedRun::new(dir)?);
+    }
+    for dir in optional {
+        runs.push(SeedRun { optional: true, ..SeedRun::new(dir)? });
     }
     if let Some(folder) = folder {
         runs.extend(in_folder(folder, seeds)?);
@@ -84,12 +101,12 @@ mod tests {
             fs_err::create_dir(folder.path().join(name)).expect("writable");
         }
         let seeds = |runs: Vec<SeedRun>| runs.iter().map(|run| run.seed).collect::<Vec<_>>();
-        assert_eq!(seeds(seed_runs(&[], Some(folder.path()), &[]).expect("listed")), [9, 10]);
-        assert_eq!(seeds(seed_runs(&[], Some(folder.path()), &[10]).expect("listed")), [10]);
-        let missing = seed_runs(&[], Some(folder.path()), &[3]).expect_err("no seed 3").to_string();
+        assert_eq!(seeds(seed_runs(&[], &[], Some(folder.path()), &[]).expect("listed")), [9, 10]);
+        assert_eq!(seeds(seed_runs(&[], &[], Some(folder.path()), &[10]).expect("listed")), [10]);
+        let missing = seed_runs(&[], &[], Some(folder.path()), &[3]).expect_err("no seed 3").to_string();
         assert!(missing.ends_with("it holds 9, 10"), "{missing}");
-        let twice = seed_runs(&[folder.path().join("seed-9")], Some(folder.path()), &[]);
+        let twice = seed_runs(&[folder.path().join("seed-9")], &[], Some(folder.path()), &[]);
         assert!(matches!(twice, Err(ReportError::SeedTwice { seed: 9, .. })));
-        assert!(matches!(seed_runs(&[folder.path().join("report")], None, &[]), Err(ReportError::NotARun { .. })));
+        assert!(matches!(seed_runs(&[folder.path().join("report")], &[], None, &[]), Err(ReportError::NotARun { .. })));
     }
 }

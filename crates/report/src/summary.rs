@@ -1,26 +1,24 @@
 //! The table's numbers: means and deviations over seeds, beside the paper's and the recipe's range.
 
-use longtail_recipe::{Accuracies, ExpectedRanges, MetaSource, Recipe, ShotGroups};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::collect::Prediction;
+use longtail_recipe::{Accuracies, ExpectedRanges, Recipe, ShotGroups};
+
+use crate::choices::{Choice, choices};
+use crate::collect::{Collected, Exception};
+use crate::escape::plain;
 use crate::groups::{GroupSizes, Groups, group_accuracy, group_sizes, mean, sample_std};
+use crate::origin::Origin;
+use crate::prediction::{Prediction, test_counts};
+use crate::split_facts::SplitFacts;
 
-/// All that a report shows.
+/// All that a report shows. Words from recipes and files are [plain](crate::escape::plain) in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The recipe's name.
     pub recipe: String,
     /// Its one line.
     pub description: String,
-    /// The data set's name.
-    pub dataset: String,
-    /// N_1 / N_K as asked for; `None` where the data set is long-tailed as it comes.
-    pub imbalance_factor: Option<f64>,
-    /// Where validation data come from.
-    pub meta_source: MetaSource,
-    /// Images per class of it.
-    pub meta_per_class: usize,
     /// Where many, medium and few part.
     pub shot_groups: ShotGroups,
     /// `(K,)`; empty when nothing was run.
@@ -29,6 +27,16 @@ pub struct Summary {
     pub sizes: GroupSizes,
     /// Test images, 0 when nothing was run.
     pub test_images: usize,
+    /// Classes without a test image.
+    pub untested_classes: usize,
+    /// Which images were for what, by seed; a seed whose features another program made may have none.
+    pub splits: BTreeMap<u64, SplitFacts>,
+    /// Finished rows of seeds that do not count.
+    pub left_out: Vec<Exception>,
+    /// Those that count although something speaks against it.
+    pub accepted: Vec<Exception>,
+    /// Rows that a seed has not finished.
+    pub unfinished: Vec<Exception>,
     /// The recipe's rows, in its order, run or not.
     pub rows: Vec<RowSummary>,
 }
@@ -56,11 +64,20 @@ pub struct RowSummary {
     pub note: Option<String>,
     /// Each class's training images and mean accuracy over seeds, by label.
     pub per_class: Vec<ClassPoint>,
-    /// What each seed chose on validation data, as `name = value, …`, with its accuracy there in percent.
-    pub chosen: Vec<(u64, String, Option<f64>)>,
+    /// What each seed chose on data.
+    pub choices: Vec<Choice>,
+    /// Validation images of each seed's predictions, as far as they say.
+    pub val_images: Vec<Option<usize>>,
+    /// How each seed's numbers came about.
+    pub origins: Vec<(u64, Origin)>,
 }
 
 impl RowSummary {
+    /// Whether a seed of it is in the table.
+    pub fn counts(&self) -> bool {
+        !self.seeds.is_empty()
+    }
+
     /// `VARIANT+METHOD`.
     pub fn method(&self) -> String {
         format!("{}+{}", self.representation, self.classifier)
@@ -94,8 +111,9 @@ impl Summary {
     }
 }
 
-/// The summary of a recipe's predictions.
-pub fn summarize(recipe: &Recipe, predictions: &[Prediction]) -> Summary {
+/// The summary of what was collected for a recipe.
+pub fn summarize(recipe: &Recipe, collected: &Collected) -> Summary {
+    let predictions = &collected.predictions;
     let shot_groups = recipe.data.shot_groups;
     let class_counts = predictions.first().map(|first| first.class_counts.clone()).unwrap_or_default();
     let rows = recipe.rows.iter().enumerate().map(|(index, row)| {
@@ -105,22 +123,25 @@ pub fn summarize(recipe: &Recipe, predictions: &[Prediction]) -> Summary {
         summary.classifier = row.classifier.clone();
         summary.paper = row.paper.as_ref().map(paper);
         summary.expected = row.expected.as_ref().map(ranges).unwrap_or_default();
-        summary.note = row.note.clone();
+        summary.note = row.note.as_deref().map(plain);
         if !own.is_empty() {
             summary.verdict = verdict(&summary.mean, &summary.expected);
         }
         summary
     });
     Summary {
-        recipe: recipe.recipe.clone(),
-        description: recipe.description.clone(),
-        dataset: recipe.data.dataset.name().to_owned(),
-        imbalance_factor: recipe.data.imbalance_factor,
-        meta_source: recipe.data.meta_source,
-        meta_per_class: recipe.data.meta_per_class,
+        recipe: plain(&recipe.recipe),
+        description: plain(&recipe.description),
         shot_groups,
         sizes: group_sizes(&class_counts, shot_groups),
         test_images: predictions.first().map_or(0, |first| first.labels.len()),
+        untested_classes: predictions
+            .first()
+            .map_or(0, |first| test_counts(first).iter().filter(|count| **count == 0).count()),
+        splits: collected.splits.clone(),
+        left_out: collected.left_out.iter().map(plainly).collect(),
+        accepted: collected.accepted.iter().map(plainly).collect(),
+        unfinished: collected.unfinished.clone(),
         rows: rows.collect(),
         class_counts,
     }
@@ -156,25 +177,15 @@ fn scores(predictions: &[&Prediction], shot_groups: ShotGroups) -> RowSummary {
         verdict: Verdict::Unpinned,
         note: None,
         per_class: per_class.collect(),
-        chosen: predictions.iter().filter_map(|prediction| chosen(prediction)).collect(),
+        choices: predictions.iter().flat_map(|prediction| choices(prediction)).collect(),
+        val_images: predictions.iter().map(|prediction| prediction.val_images).collect(),
+        origins: predictions.iter().map(|prediction| (prediction.seed, prediction.origin.clone())).collect(),
     }
 }
 
-/// What was chosen, in short; long lists (one number a class) are told by their length.
-fn chosen(prediction: &Prediction) -> Option<(u64, String, Option<f64>)> {
-    if prediction.chosen.is_empty() {
-        return None;
-    }
-    let parts: Vec<String> = prediction
-        .chosen
-        .iter()
-        .map(|(name, value)| match value {
-            Value::Array(values) if values.len() > 4 => format!("{name}: {} values", values.len()),
-            Value::String(text) => format!("{name} = {text}"),
-            other => format!("{name} = {other}"),
-        })
-        .collect();
-    Some((prediction.seed, parts.join(", "), prediction.val_accuracy.map(|fraction| 100.0 * fraction)))
+/// Reasons quote values of recipes.
+fn plainly(exception: &Exception) -> Exception {
+    Exception { reasons: exception.reasons.iter().map(|reason| plain(reason)).collect(), ..exception.clone() }
 }
 
 fn paper(paper: &Accuracies) -> Groups {

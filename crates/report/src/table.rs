@@ -3,8 +3,9 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
+use crate::facts::facts;
 use crate::summary::Summary;
-use crate::words::{facts, grid, notes};
+use crate::words::{grid, notes};
 
 /// The table, the notes and how to read it.
 pub fn terminal_table(summary: &Summary) -> String {
@@ -16,7 +17,7 @@ pub fn terminal_table(summary: &Summary) -> String {
     for line in &grid.lines {
         table.add_row(line.iter().map(|cell| {
             let alignment = if cell.number { CellAlignment::Right } else { CellAlignment::Left };
-            comfy_table::Cell::new(&cell.text).set_alignment(alignment)
+            comfy_table::Cell::new(format!("{}{}", cell.text, cell.mark)).set_alignment(alignment)
         }));
     }
     let mut text = format!("{table}\n");

@@ -1,7 +1,6 @@
 //! The words and cells that Markdown, HTML and the terminal share.
 
-use longtail_recipe::{Dataset, MetaSource};
-
+use crate::choices::Choice;
 use crate::groups::Groups;
 use crate::summary::{RowSummary, Summary, Verdict};
 
@@ -9,6 +8,8 @@ use crate::summary::{RowSummary, Summary, Verdict};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub text: String,
+    /// The number of a note, as in ` [1]`.
+    pub mark: String,
     /// Numbers stand to the right.
     pub number: bool,
     /// The largest of its column.
@@ -24,13 +25,8 @@ pub(crate) struct Grid {
 
 /// The whole table: columns that no row fills are left out.
 pub(crate) fn grid(summary: &Summary) -> Grid {
-    let paper_columns: Vec<&str> = Groups::<()>::default()
-        .named()
-        .into_iter()
-        .map(|(name, _)| name)
-        .filter(|name| summary.rows.iter().any(|row| paper(row, name).is_some()))
-        .collect();
-    let pinned = summary.rows.iter().any(|row| row.expected.named().iter().any(|(_, range)| range.is_some()));
+    let paper_columns = paper_columns(summary);
+    let pinned = pinned(summary);
     let mut head: Vec<String> =
         ["representation", "classifier", "many", "medium", "few", "all"].map(String::from).into();
     head.extend(paper_columns.iter().map(|name| format!("paper: {name}")));
@@ -40,14 +36,14 @@ pub(crate) fn grid(summary: &Summary) -> Grid {
     head.push("seeds".to_owned());
     let lines = summary.rows.iter().enumerate().map(|(index, row)| {
         let mark = if row.note.is_some() { format!(" [{}]", note_number(summary, index)) } else { String::new() };
-        let mut line = vec![word(row.representation.clone()), word(format!("{}{mark}", row.classifier))];
+        let mut line = vec![word(row.representation.clone()), Cell { mark, ..word(row.classifier.clone()) }];
         for (name, mean) in row.mean.named() {
             let std = row.std.as_ref().and_then(|std| std.get(name).copied().flatten());
-            line.push(Cell { text: accuracy(row, *mean, std), number: true, best: is_best(summary, name, *mean) });
+            line.push(Cell { best: is_best(summary, name, *mean), ..number(accuracy(row, *mean, std)) });
         }
         for name in &paper_columns {
             let text = paper(row, name).map_or("–".to_owned(), |value| format!("{value:.1}"));
-            line.push(Cell { text, number: true, best: false });
+            line.push(number(text));
         }
         if pinned {
             line.push(word(expected(row)));
@@ -59,8 +55,23 @@ pub(crate) fn grid(summary: &Summary) -> Grid {
     Grid { head, lines: lines.collect() }
 }
 
+/// The groups of which the paper has a number for some row.
+pub(crate) fn paper_columns(summary: &Summary) -> Vec<&'static str> {
+    let names = Groups::<()>::default().named().map(|(name, _)| name);
+    names.into_iter().filter(|name| summary.rows.iter().any(|row| paper(row, name).is_some())).collect()
+}
+
+/// Whether the recipe expects anything of any row.
+pub(crate) fn pinned(summary: &Summary) -> bool {
+    summary.rows.iter().any(|row| row.expected.named().iter().any(|(_, range)| range.is_some()))
+}
+
 fn word(text: String) -> Cell {
-    Cell { text, number: false, best: false }
+    Cell { text, mark: String::new(), number: false, best: false }
+}
+
+fn number(text: String) -> Cell {
+    Cell { number: true, ..word(text) }
 }
 
 fn paper(row: &RowSummary, name: &str) -> Option<f64> {
@@ -94,7 +105,7 @@ pub(crate) fn expected(row: &RowSummary) -> String {
             let groups: Vec<String> = groups
                 .iter()
                 .map(|(name, value, [low, high])| {
-                    let value = value.map_or("n/a".to_owned(), |value| format!("{value:.2}"));
+                    let value = value.map_or("n/a".to_owned(), |value| outside(value, *low, *high));
                     format!("{name} {value} not in [{low}, {high}]")
                 })
                 .collect();
@@ -103,84 +114,40 @@ pub(crate) fn expected(row: &RowSummary) -> String {
     }
 }
 
+/// A value outside a range, in so many digits that it looks outside, too.
+fn outside(value: f64, low: f64, high: f64) -> String {
+    let in_digits = |digits: usize| format!("{value:.digits$}");
+    let looks_inside = |text: &String| text.parse().is_ok_and(|shown: f64| (low..=high).contains(&shown));
+    (2..12).map(in_digits).find(|text| !looks_inside(text)).unwrap_or_else(|| value.to_string())
+}
+
+/// What the bold numbers of a table are; nothing where there are none.
+pub(crate) fn bold(grid: &Grid) -> &'static str {
+    let any = grid.lines.iter().flatten().any(|cell| cell.best);
+    if any { "; the largest of each column in bold" } else { "" }
+}
+
 /// 1-based, among the rows that have a note.
 fn note_number(summary: &Summary, index: usize) -> usize {
     summary.rows[..=index].iter().filter(|row| row.note.is_some()).count()
 }
 
+/// What was chosen on data, as lines of a table: row, seed, what, by which data, validation accuracy.
+pub(crate) fn choices(summary: &Summary) -> Vec<[String; 5]> {
+    let of_row = |row: &RowSummary| -> Vec<[String; 5]> {
+        let line = |choice: &Choice| {
+            let accuracy = choice.val_accuracy.map_or("–".to_owned(), |accuracy| format!("{accuracy:.2}"));
+            let what = format!("{} = {}", choice.name, choice.value);
+            [row.method(), choice.seed.to_string(), what, choice.by.words().to_owned(), accuracy]
+        };
+        row.choices.iter().map(line).collect()
+    };
+    summary.rows.iter().flat_map(of_row).collect()
+}
+
 /// The notes in the order of their numbers.
 pub(crate) fn notes(summary: &Summary) -> Vec<String> {
     summary.rows.iter().filter_map(|row| row.note.clone()).collect()
-}
-
-/// How the numbers came about: one sentence each.
-pub(crate) fn facts(summary: &Summary) -> Vec<String> {
-    let groups = summary.shot_groups;
-    let sizes = if summary.class_counts.is_empty() {
-        String::new()
-    } else {
-        format!(" ({}, {} and {} classes)", summary.sizes.many, summary.sizes.medium, summary.sizes.few)
-    };
-    let mut facts = vec![format!(
-        "Top-1 accuracy on the test set, in percent. many: more than {} training images of the class; few: fewer than \
-         {}; medium: the rest{sizes}; each is the mean over its classes. all: over test images. n/a: no class in the \
-         group.",
-        groups.many_above, groups.few_below
-    )];
-    if let (Some(most), Some(fewest)) = (summary.class_counts.iter().max(), summary.class_counts.iter().min()) {
-        let total: u64 = summary.class_counts.iter().map(|count| u64::from(*count)).sum();
-        facts.push(format!(
-            "Data: {}{}: {} classes of {most} to {fewest} training images, {total} in all; {} test \
-             images.",
-            summary.dataset,
-            summary.imbalance_factor.map_or_else(String::new, |factor| format!(", imbalance factor {factor}")),
-            summary.class_counts.len(),
-            summary.test_images
-        ));
-    }
-    facts.push(match summary.meta_source {
-        MetaSource::Metasaug if summary.dataset == Dataset::Inaturalist2018.name() => format!(
-            "The meta set is {} images of each class, which are training images too; there is no validation set, and \
-                 no hyper-parameter was chosen on data.",
-            summary.meta_per_class
-        ),
-        // ImageNet-LT, or a folder of photos: there is a validation list.
-        MetaSource::Metasaug if summary.imbalance_factor.is_none() => format!(
-            "Hyper-parameters were chosen on validation data, never on the test set: on the images of the validation \
-                 list but for {} of each class, from which the meta-network learns.",
-            summary.meta_per_class
-        ),
-        MetaSource::Metasaug => format!(
-            "Hyper-parameters were chosen on validation data, never on the test set. The validation set is the \
-                 meta set: {} images of each class, held out before the long-tailed draw; the meta-network learns from \
-                 the same images.",
-            summary.meta_per_class
-        ),
-        MetaSource::LtBalancedDraws if summary.dataset == Dataset::ImagenetLt.name() => {
-            "The meta batches are class-balanced draws from the training set. Hyper-parameters were chosen on the \
-                 validation list, never on the test set."
-                .to_owned()
-        }
-        _ if summary.dataset == Dataset::ImagenetLt.name() => {
-            "There is no meta set. Hyper-parameters were chosen on the validation list, never on the test set."
-                .to_owned()
-        }
-        MetaSource::LtBalancedDraws => "The meta batches are class-balanced draws from the training set; there is no \
-                                            validation set, and no hyper-parameter was chosen on data."
-            .to_owned(),
-        _ => "There is no meta set and no validation set; no hyper-parameter was chosen on data.".to_owned(),
-    });
-    facts.push("Every number is of the last epoch; no epoch was picked.".to_owned());
-    let most = summary.rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
-    facts.push(match most {
-        0 => "Nothing was run yet.".to_owned(),
-        1 => "One seed: no deviation can be given.".to_owned(),
-        _ => "Over several seeds: mean ± sample standard deviation (n − 1).".to_owned(),
-    });
-    if summary.rows.iter().any(|row| row.paper.is_some()) {
-        facts.push("paper: the number printed in the paper, as the recipe quotes it.".to_owned());
-    }
-    facts
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use longtail_artifact::{NamedTensor, TensorData, write_tensors};
+use longtail_artifact::{NamedTensor, TensorData, code_versions, write_tensors};
 use longtail_recipe::{Recipe, read_str};
 use longtail_report::{SeedRun, collect, predictions_file, summarize};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn write_predictions(run: &Path, classifier: &str, right: usize, metadata: Value
     let seed = run.file_name().unwrap().to_str().unwrap().trim_start_matches("seed-").to_owned();
     let recipe = read_str(RECIPE, "small.yaml", &[("seed".to_owned(), seed)]).unwrap();
     let part = recipe.classifier_part("ce", classifier).unwrap();
-    let manifest = json!({"stage": "classifier", "key": "", "code_version": 1, "recipe_part": part, "inputs": {},
+    let manifest = json!({"stage": "classifier", "key": "", "code_version": code_versions::CLASSIFIER, "recipe_part": part, "inputs": {},
                           "outputs": {}, "device": "cpu"});
     fs_err::write(path.with_file_name("manifest.json"), manifest.to_string()).unwrap();
     path
@@ -146,8 +146,8 @@ fn collect_error(change: impl FnOnce(&Path)) -> String {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     change(&path);
-    let seeds = [0, 1].map(|seed| SeedRun { seed, dir: runs.path(&format!("seed-{seed}")) });
-    let error = collect(&recipe(), &seeds).expect_err("the predictions do not hold").to_string();
+    let seeds = [0, 1].map(|seed| SeedRun { seed, dir: runs.path(&format!("seed-{seed}")), optional: false });
+    let error = collect(&recipe(), &seeds, false).expect_err("the predictions do not hold").to_string();
     error.replace(&runs.folder.path().display().to_string(), "RUNS")
 }
 
@@ -171,8 +171,8 @@ fn predictions_that_contradict_themselves_are_refused() {
 fn a_row_without_a_manifest_has_not_finished() {
     let runs = Runs::new();
     fs_err::remove_file(predictions_file(&runs.path("seed-0"), "ce", "joint").with_file_name("manifest.json")).unwrap();
-    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0") }];
-    let summary = summarize(&recipe(), &collect(&recipe(), &seeds).unwrap());
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false }];
+    let summary = summarize(&recipe(), &collect(&recipe(), &seeds, false).unwrap());
     assert!(summary.rows[0].seeds.is_empty() && summary.rows[1].seeds == [0]);
 }
 
@@ -181,16 +181,16 @@ fn no_damage_makes_the_reader_panic() {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     let good = fs_err::read(&path).unwrap();
-    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0") }];
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false }];
     // Every cut of the header, some of the data; one flipped bit in every byte of the header.
     for end in (0..good.len()).filter(|end| *end < 64 || end % 37 == 0) {
         fs_err::write(&path, &good[..end]).unwrap();
-        assert!(collect(&recipe(), &seeds).is_err(), "cut at {end}");
+        assert!(collect(&recipe(), &seeds, false).is_err(), "cut at {end}");
     }
     for position in 0..good.len().min(400) {
         let mut bytes = good.clone();
         bytes[position] ^= 1 << (position % 8);
         fs_err::write(&path, &bytes).unwrap();
-        let _ = collect(&recipe(), &seeds).map(|predictions| summarize(&recipe(), &predictions));
+        let _ = collect(&recipe(), &seeds, false).map(|predictions| summarize(&recipe(), &predictions));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use longtail_artifact::{Manifest, code_versions};
 use longtail_recipe::{Recipe, read_str};
 use longtail_report::*;
 use serde_json::{Map, Value, json};
@@ -45,10 +46,45 @@ fn prediction(row: usize, seed: u64, right: impl Fn(u32) -> u32) -> Prediction {
         class_counts: COUNTS.to_vec(),
         chosen: Map::new(),
         val_accuracy: None,
+        val_images: Some(100),
+        origin: origin(),
     }
 }
 
-fn predictions() -> Vec<Prediction> {
+/// What a seed leaves behind that was trained here, by this program.
+fn origin() -> Origin {
+    let manifest = |stage: &str, code_version: u32| Manifest {
+        stage: stage.to_owned(),
+        key: String::new(),
+        code_version,
+        recipe_part: Value::Null,
+        inputs: Default::default(),
+        outputs: Default::default(),
+        device: "cpu".to_owned(),
+    };
+    Origin {
+        representation: Some(manifest("representation", code_versions::REPRESENTATION)),
+        features: Some(manifest("features", code_versions::FEATURES)),
+        classifier: Some(manifest("classifier", code_versions::CLASSIFIER)),
+    }
+}
+
+fn collected(predictions: Vec<Prediction>) -> Collected {
+    let split = SplitFacts {
+        dataset: Some("fashion_mnist".into()),
+        imbalance_factor: Some(100.0),
+        train: 14_862,
+        meta: 100,
+        val: 100,
+        val_in_meta: 100,
+        test: 100,
+        ..SplitFacts::default()
+    };
+    let splits = predictions.iter().map(|prediction| (prediction.seed, split.clone())).collect();
+    Collected { predictions, splits, ..Collected::default() }
+}
+
+fn predictions() -> Collected {
     let mut all = vec![
         prediction(0, 0, |class| 10 - class),
         prediction(0, 1, |class| 10 - class.min(8)),
@@ -60,7 +96,7 @@ fn predictions() -> Vec<Prediction> {
         all[seed].chosen.insert("tau".into(), json!(tau));
         all[seed].val_accuracy = Some(0.5);
     }
-    all
+    collected(all)
 }
 
 fn summary() -> Summary {
@@ -76,7 +112,7 @@ fn markdown_and_terminal() {
 
 #[test]
 fn nothing_run_is_a_table_too() {
-    let summary = summarize(&recipe(), &[]);
+    let summary = summarize(&recipe(), &Collected::default());
     let files = render(&summary).unwrap();
     assert_eq!(files.len(), 3, "no figures");
     assert!(files[0].text.contains("not run") && !summary.any_outside());
@@ -183,6 +219,6 @@ fn words_of_a_recipe_cannot_break_the_page() {
 #[test]
 fn one_class_count_for_all_still_draws() {
     let mut even = predictions();
-    even.iter_mut().for_each(|prediction| prediction.class_counts = vec![5990; 10]);
+    even.predictions.iter_mut().for_each(|prediction| prediction.class_counts = vec![5990; 10]);
     assert_eq!(render(&summarize(&recipe(), &even)).unwrap().len(), 7);
 }

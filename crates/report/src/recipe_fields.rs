@@ -1,0 +1,104 @@
+//! In which fields of the recipe a stage's settings differ from those that the recipe has now.
+
+use std::collections::BTreeSet;
+
+use longtail_recipe::Row;
+use serde_json::Value;
+
+/// The longest value that is shown whole.
+const LONGEST: usize = 40;
+
+/// Each field that differs, in words: "representations.ce.epochs is 1 there and 12 in the recipe". Empty when none does.
+///
+/// `there` is from a manifest, `here` from the recipe: parts of one stage of `row`.
+pub(crate) fn differing(there: &Value, here: &Value, row: &Row) -> Vec<String> {
+    // Through text, as the manifest's went: a float may come back one bit off.
+    let here = serde_json::from_str(&here.to_string()).unwrap_or_else(|_| here.clone());
+    let mut fields = Vec::new();
+    compare(&mut Vec::new(), Some(there), Some(&here), &mut fields);
+    fields.iter().map(|(path, there, here)| in_words(&field(path, row), *there, *here)).collect()
+}
+
+type Difference<'a> = (Vec<&'a str>, Option<&'a Value>, Option<&'a Value>);
+
+fn compare<'a>(
+    path: &mut Vec<&'a str>,
+    there: Option<&'a Value>,
+    here: Option<&'a Value>,
+    found: &mut Vec<Difference<'a>>,
+) {
+    match (there, here) {
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            let keys: BTreeSet<&'a String> = old.keys().chain(new.keys()).collect();
+            for key in keys {
+                path.push(key);
+                compare(path, old.get(key), new.get(key), found);
+                path.pop();
+            }
+        }
+        (there, here) if there != here => found.push((path.clone(), there, here)),
+        _ => {}
+    }
+}
+
+/// A stage's part calls its settings `representation`, `augmentation` and `classifier`; the recipe has them under a name.
+fn field(path: &[&str], row: &Row) -> String {
+    let mut words: Vec<&str> = path.to_vec();
+    match words.first() {
+        Some(&"representation") => drop(words.splice(..1, ["representations", row.representation.as_str()])),
+        Some(&"augmentation") => drop(words.splice(..0, ["representations", row.representation.as_str()])),
+        Some(&"classifier") => drop(words.splice(..1, ["classifiers", row.classifier.as_str()])),
+        _ => {}
+    }
+    words.join(".")
+}
+
+fn in_words(field: &str, there: Option<&Value>, here: Option<&Value>) -> String {
+    match (there, here) {
+        (Some(there), Some(here)) => format!("{field} is {} there and {} in the recipe", short(there), short(here)),
+        (Some(there), None) => format!("{field} is {} there and not set in the recipe", short(there)),
+        (None, Some(here)) => format!("{field} is not set there and {} in the recipe", short(here)),
+        (None, None) => String::new(),
+    }
+}
+
+fn short(value: &Value) -> String {
+    crate::escape::shortened(&value.to_string(), LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row() -> Row {
+        let text =
+            "data: {dataset: fashion_mnist}\nrepresentations: {base: {method: {ce: {}}}}\nclassifiers: {joint: }\n";
+        longtail_recipe::read_str(text, "test.yaml", &[]).expect("the recipe holds").rows[0].clone()
+    }
+
+    #[test]
+    fn fields_have_the_names_that_the_recipe_gives_them() {
+        let there = json!({"seed": 0, "representation": {"epochs": 1, "lr": 0.1}, "augmentation": {"none": {}}});
+        let here = json!({"seed": 1, "representation": {"epochs": 12, "lr": 0.1}, "classifier": {"taus": [0.5]}});
+        assert_eq!(
+            differing(&there, &here, &row()),
+            [
+                "representations.base.augmentation is {\"none\":{}} there and not set in the recipe",
+                "classifiers.joint is not set there and {\"taus\":[0.5]} in the recipe",
+                "representations.base.epochs is 1 there and 12 in the recipe",
+                "seed is 0 there and 1 in the recipe",
+            ]
+        );
+        assert!(differing(&here, &here, &row()).is_empty());
+    }
+
+    #[test]
+    fn a_float_that_moves_when_it_is_read_is_no_difference() {
+        for step in 1..20_000u32 {
+            let fresh = json!({ "x": f64::from(step).sqrt() * 1e-7 });
+            let manifest: Value = serde_json::from_str(&fresh.to_string()).expect("JSON");
+            assert!(differing(&manifest, &fresh, &row()).is_empty(), "{fresh}");
+        }
+    }
+}
