@@ -56,6 +56,7 @@ fn main() -> ExitCode {
             (Some(Tool::Generate(generate)), _) => generate.threads(),
             (None, stage) => stage.as_ref().and_then(|stage| stage.threads),
         };
+        longtail_ops::check_simd()?;
         init_threads(threads)?;
         longtail_linalg::init();
         install_interrupt_handler();

@@ -94,12 +94,15 @@ struct CheckArgs {
 fn main() -> ExitCode {
     // clap prints help and errors itself, and leaves with 0 or 2.
     let Cli { command } = Cli::parse();
-    run_main(|| match command {
-        Command::Check(arguments) => run(&arguments),
-        Command::Synthesize(arguments) => synthesize_command::run(&arguments),
-        Command::Pack(arguments) => pack_command::run(&arguments),
-        Command::Subset(arguments) => subset_command::run(&arguments),
-        Command::Unpack(arguments) => subset_command::unpack(&arguments),
+    run_main(|| {
+        longtail_ops::check_simd()?;
+        match command {
+            Command::Check(arguments) => run(&arguments),
+            Command::Synthesize(arguments) => synthesize_command::run(&arguments),
+            Command::Pack(arguments) => pack_command::run(&arguments),
+            Command::Subset(arguments) => subset_command::run(&arguments),
+            Command::Unpack(arguments) => subset_command::unpack(&arguments),
+        }
     })
 }
 

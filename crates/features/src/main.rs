@@ -75,6 +75,7 @@ enum Tool {
 fn main() -> ExitCode {
     run_main(|| {
         let cli = Cli::parse();
+        longtail_ops::check_simd()?;
         let outcome = match (cli.tool, cli.stage) {
             (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),

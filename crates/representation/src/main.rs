@@ -53,6 +53,7 @@ fn main() -> ExitCode {
 
 fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     install_interrupt_handler();
+    longtail_ops::check_simd()?;
     init_threads(args.threads)?;
     let what = format!("cannot start stage `representation` of `{}`", args.variant);
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;
