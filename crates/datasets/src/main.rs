@@ -1,5 +1,8 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod pack_command;
 mod subset_command;
 mod synthesize_command;
@@ -93,7 +96,7 @@ struct CheckArgs {
 
 fn main() -> ExitCode {
     // clap prints help and errors itself, and leaves with 0 or 2.
-    let Cli { command } = Cli::parse();
+    let Cli { command } = longtail_artifact::cli::parse();
     run_main(|| {
         longtail_ops::check_simd()?;
         match command {

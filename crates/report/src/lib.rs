@@ -4,6 +4,9 @@
 //! `report.html`, `report.json` and `figures/*.svg` from that. Nothing is computed twice, nothing is trained, and the
 //! same artifacts give the same bytes: no date, no host, no path.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod collect;
 mod error;
 mod figures;

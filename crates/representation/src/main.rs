@@ -1,5 +1,8 @@
 //! The `representation` binary: stage 1 of one variant.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -48,7 +51,7 @@ fn gpus() -> Gpus {
 }
 
 fn main() -> ExitCode {
-    run_main(|| run(Cli::parse().stage))
+    run_main(|| run(longtail_artifact::cli::parse::<Cli>().stage))
 }
 
 fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
