@@ -44,7 +44,9 @@ pub fn quoted_commands(file: &str, text: &str, kind: Text) -> Vec<Quoted> {
         }
         Text::Rust => spans(file, text),
     };
-    found.retain(|quoted| !quoted.text.contains('…') && quoted.text.split_whitespace().count() > 2);
+    // Not those that stand for many: `cargo xtask …`, and the usage above a help's options.
+    let stands_for_many = |text: &str| ["…", "...", " [", " <"].iter().any(|mark| text.contains(mark));
+    found.retain(|quoted| !stands_for_many(&quoted.text) && quoted.text.split_whitespace().count() > 2);
     found.sort_by_key(|quoted| number(&quoted.place));
     found
 }
@@ -87,13 +89,13 @@ fn is_command(text: &str) -> bool {
     let script = text
         .strip_prefix("sh ")
         .is_some_and(|rest| rest.split(' ').next().is_some_and(|word| word.ends_with("run.sh")));
-    let program = |name: &&str| {
-        text.strip_prefix(**name).is_some_and(|rest| rest.starts_with(" --") || rest.starts_with(" generate"))
+    let program = |name: &str| {
+        text.strip_prefix(name).is_some_and(|rest| rest.starts_with(" --") || rest.starts_with(" generate"))
     };
     text.starts_with("cargo xtask ")
         || text.starts_with("cargo run ")
         || script
-        || PROGRAMS.iter().any(|name| program(&name))
+        || PROGRAMS.iter().any(|name| program(name))
 }
 
 /// Commands that stand in lines of their own, or end one. `shell`: a comment begins with `#`; else two blanks end the command.
@@ -118,8 +120,9 @@ fn lines(file: &str, text: &str, shell: bool) -> Vec<Quoted> {
         }
         let Some(start) = start_of_command(&whole, shell) else { continue };
         let command = &whole[start..];
-        let end = command.find(if shell { " #" } else { "  " }).unwrap_or(command.len());
-        let text = put_in(command[..end].trim_end_matches(['.', ',', ')']), &variables);
+        let ends = [command.find(if shell { " #" } else { "  " }), command.find(" > ")];
+        let end = ends.into_iter().flatten().min().unwrap_or(command.len());
+        let text = put_in(command[..end].trim_end_matches(['.', ',', ')', ' ']), &variables);
         found.push(Quoted { place: format!("{file}:{}", row + 1), text, in_prose: false });
     }
     found

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longtail_tests::{
     Outcome, PREBUILT_VARIABLE, Quoted, Text, binary, finish, quoted_commands, root, tracked_files, xtask,
@@ -56,7 +57,7 @@ fn all_quoted() -> Vec<Quoted> {
         .map(|verb| (xtask(), "cargo xtask", *verb))
         .chain(HELPS.iter().map(|(name, verb)| (Command::new(binary(name)), *name, *verb)));
     for (mut command, name, verb) in helps.chain([(Command::new(binary("report")), "report", &[][..])]) {
-        let outcome = finish(command.args(verb).arg("--help"));
+        let outcome = finish(command.args(verb).arg("--help").env("COLUMNS", "1000"));
         assert_eq!(outcome.code, Some(0), "{name} {verb:?} --help");
         let place = format!("{name} {} --help", verb.join(" "));
         found.extend(quoted_commands(&place, &outcome.words, Text::Plain));
@@ -78,6 +79,19 @@ fn words(text: &str, temporary: &Path) -> Option<Vec<String>> {
     });
     // A hint made by `format!` may end in more words.
     Some(words.map(|word| word.trim_end_matches("{more}").to_owned()).collect())
+}
+
+/// Writes into a folder of its own what the words would write into the checkout.
+fn move_output(words: &mut [String], temporary: &Path) {
+    static MOVED: AtomicUsize = AtomicUsize::new(0);
+    let Some(at) = words.iter().position(|word| word == "-o" || word == "--out").filter(|at| at + 1 < words.len())
+    else {
+        return;
+    };
+    let folder = temporary.join(format!("out-{}", MOVED.fetch_add(1, Ordering::Relaxed)));
+    std::fs::create_dir(&folder).expect("writable");
+    let name = Path::new(&words[at + 1]).file_name().unwrap_or_default().to_owned();
+    words[at + 1] = folder.join(name).to_string_lossy().into_owned();
 }
 
 /// Runs `cargo xtask WORDS` so far that it says whether it takes them.
@@ -102,11 +116,7 @@ fn ask_xtask(words: &[String], temporary: &Path) -> Outcome {
             let at = words.iter().position(|word| word == "--").unwrap_or(words.len());
             words.insert(at, "--help".to_owned());
         }
-        Some("bundle" | "data") => {
-            if let Some(at) = words.iter().position(|word| word == "-o" || word == "--out") {
-                words[at + 1] = temporary.join("out").to_string_lossy().into_owned();
-            }
-        }
+        Some("bundle" | "data") => move_output(&mut words, temporary),
         _ => {}
     }
     // No program lies there, and no cargo: what would be built or started is said to be missing.
@@ -116,7 +126,9 @@ fn ask_xtask(words: &[String], temporary: &Path) -> Outcome {
 /// Runs a stage's binary so far that it says whether it takes the words.
 fn ask_stage(name: &str, words: &[String], temporary: &Path) -> Outcome {
     let mut command = Command::new(binary(name));
-    command.args(words).current_dir(temporary).env_remove("RUST_BACKTRACE");
+    let mut words = words.to_vec();
+    move_output(&mut words, temporary);
+    command.args(&words).current_dir(root()).env_remove("RUST_BACKTRACE");
     // A change without `=` is refused behind all words, and before any work.
     if words.iter().any(|word| word == "--recipe") && words.first().is_some_and(|word| word.starts_with("--")) {
         command.args(["--set", "nothing"]);
@@ -173,17 +185,19 @@ fn problem(quoted: &Quoted, temporary: &Path) -> Option<String> {
     let mut outcome = asks(&arguments);
     if quoted.in_prose && outcome.words.contains("the following required arguments were not provided") {
         // A sentence names a verb and leaves out the rest.
-        outcome = asks(&[arguments, vec!["--help".to_owned()]].concat());
+        outcome = asks(&[arguments.clone(), vec!["--help".to_owned()]].concat());
     }
-    let missing =
-        ["the build made no binary", "cannot start", "No such file", "there is no", "has no `=`", "does not exist"];
-    let taken = match (outcome.code, name.as_str()) {
-        (Some(0), _) => true,
-        (_, "xtask") if arguments.first().is_some_and(|verb| verb == "doctor") => {
-            !outcome.words.contains(REFUSED_BY_CLAP)
+    // What stops a command whose words are taken: programs, machines and files that are not there.
+    let absent: &[&str] = match name.as_str() {
+        "xtask" => {
+            &["the build made no binary", "cannot start", "cannot import torch", "`nvcc` does not answer", "no GPU"]
         }
-        _ => !outcome.words.contains(REFUSED_BY_CLAP) && missing.iter().any(|words| outcome.words.contains(words)),
+        _ => &["has no `=`", "No such file", "there is no", "does not exist", "no files found", "no finished stage"],
     };
+    let is_doctor = name == "xtask" && arguments.first().is_some_and(|verb| verb == "doctor");
+    let refused = outcome.words.contains(REFUSED_BY_CLAP);
+    let taken =
+        outcome.code == Some(0) || !refused && (is_doctor || absent.iter().any(|words| outcome.words.contains(words)));
     (!taken).then_some(outcome.words)
 }
 

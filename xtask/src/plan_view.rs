@@ -125,10 +125,11 @@ fn time_in_words(running: &[&Entry]) -> String {
         return "no estimate yet (nothing of this recipe ran here)".to_owned();
     }
     if rough.is_empty() {
-        let bound = if unknown == 0 { "about" } else { "more than" };
+        let bound = if unknown == 0 || total.starts_with("under") { "about" } else { "more than" };
         return format!("{bound} {total} by earlier runs here{no_estimate}");
     }
-    let bound = if unknown == 0 { "roughly" } else { "roughly, more than" };
+    // "More than under 1 s" says nothing.
+    let bound = if unknown == 0 || total.starts_with("under") { "roughly" } else { "roughly, more than" };
     format!("{bound} {total} on {HARDWARE}, not measured here{no_estimate}")
 }
 
