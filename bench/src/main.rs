@@ -33,6 +33,7 @@ const SHORTEST_SECS: f64 = 0.05;
 const CANDLE_LABEL: &str = "candle 0.11.1";
 
 fn main() -> Result<()> {
+    longtail_ops::check_simd()?;
     let start_bytes = memory::resident_bytes();
     let mut running: Option<Running> = None;
     let mut answers = std::io::stdout().lock();

@@ -20,21 +20,19 @@ use anyhow::{Context, Result, anyhow};
 use longtail_artifact::cli::WithHint;
 
 use crate::binaries;
-use crate::child::run_tool;
 
 /// The one platform that this was tried on.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs the tests, `words` in place of the crates with `unsafe` unless empty; whether they passed.
+/// `cargo test` under AddressSanitizer, without the words that choose tests.
 ///
 /// # Errors
-/// This platform or toolchain has no AddressSanitizer, or cargo cannot be started.
-pub fn test(root: &Path, words: &[String]) -> Result<bool> {
+/// This platform or toolchain has no AddressSanitizer.
+pub fn command(root: &Path) -> Result<Command> {
     check_toolchain(root)?;
-    let words = if words.is_empty() { default_words(root)? } else { words.to_vec() };
     let folder = root.join("target").join("asan");
     let mut command = Command::new(binaries::cargo());
-    command.current_dir(root).args(["test", "--release", "--target", TARGET, "--target-dir"]).arg(folder).args(&words);
+    command.current_dir(root).args(["test", "--release", "--target", TARGET, "--target-dir"]).arg(folder);
     command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
     // Cargo would take the first in place of RUSTFLAGS; the second would leave doctests, if asked for, without the runtime.
     command.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTDOCFLAGS", "-Zsanitizer=address");
@@ -42,8 +40,15 @@ pub fn test(root: &Path, words: &[String]) -> Result<bool> {
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only").env("CARGO_PROFILE_RELEASE_STRIP", "none");
     let options = std::env::var("ASAN_OPTIONS").unwrap_or_default();
     command.env("ASAN_OPTIONS", format!("allow_addr2line=1:{options}"));
-    eprintln!("running under AddressSanitizer: cargo test --release --target {TARGET} {}", words.join(" "));
-    run_tool(&mut command)
+    Ok(command)
+}
+
+/// The words that choose tests: those of the user, else the crates with `unsafe`.
+///
+/// # Errors
+/// The sources cannot be read.
+pub fn words(root: &Path, asked: &[String]) -> Result<Vec<String>> {
+    if asked.is_empty() { default_words(root) } else { Ok(asked.to_vec()) }
 }
 
 fn default_words(root: &Path) -> Result<Vec<String>> {

@@ -2,7 +2,7 @@
 //!
 //! The child gets a pipe as stdin. A line `interrupt` asks it to finish the step, write a checkpoint and leave with 130;
 //! the end of the pipe, which comes however xtask dies, ends it at once. It sits in a process group of its own, so that a
-//! Ctrl-C in the terminal reaches xtask alone and is passed on once.
+//! Ctrl-C in the terminal, or its end, reaches xtask alone and is passed on once.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use longtail_artifact::cli::{Interrupted, WithHint, interrupted};
+use longtail_artifact::cli::{Interrupted, WithHint, install_interrupt_handler, interrupted};
 
 /// Between two looks at the child; short beside any stage, long beside the cost of a look.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -30,6 +30,7 @@ pub enum Stdout {
 /// # Errors
 /// It cannot be started, was killed by a signal, or left with 130 after an interrupt ([`Interrupted`]).
 pub fn run(root: &Path, program: &Path, arguments: &[OsString], stdout: Stdout) -> Result<i32> {
+    install_interrupt_handler();
     let name = program.file_name().map_or_else(|| "stage".to_owned(), |name| name.to_string_lossy().into_owned());
     let mut command = Command::new(program);
     command

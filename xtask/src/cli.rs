@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longtail_artifact::DeviceChoice;
+use longtail_artifact::cli::threads_parser;
 
 pub use data::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, DataVerb};
 
@@ -86,7 +87,7 @@ pub struct ExecuteArgs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Threads to compute with; changes no bit of any result. All cores when left out
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", value_parser = threads_parser())]
     pub threads: Option<u32>,
     #[command(flatten)]
     pub setup: SetupArgs,
@@ -277,7 +278,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub python: Option<PathBuf>,
     /// Numbers of threads; 1 and all cores when left out. The largest networks are timed at the largest alone
-    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads_parser())]
     pub threads: Vec<u32>,
     /// Only rows whose name holds this text; repeatable
     #[arg(long, value_name = "TEXT")]

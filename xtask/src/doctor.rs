@@ -11,7 +11,7 @@ use crate::cli::DoctorArgs;
 use crate::cuda;
 use crate::plan_view::plain_table;
 use crate::setup::{self, Need};
-use crate::workspace;
+use crate::{simd, workspace};
 
 /// The build tree and one run of the largest recipe.
 const DISK_WANTED_BYTES: u64 = 6_000_000_000;
@@ -130,26 +130,26 @@ fn need(what: &'static str, need: Need) -> Finding {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+/// The vector instructions that the kernels will use.
 fn cpu() -> Finding {
-    let features = [
-        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-        ("fma", std::arch::is_x86_feature_detected!("fma")),
-        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-    ];
-    let has: Vec<&str> = features.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
-    let found =
-        format!("{}: {}", std::env::consts::ARCH, if has.is_empty() { "no AVX2".to_owned() } else { has.join(", ") });
-    if has.contains(&"avx2") && has.contains(&"fma") {
-        Finding::ok("CPU", found)
-    } else {
-        Finding::other("CPU", Verdict::Note, found, "works, several times slower than with AVX2 and FMA")
+    let arch = std::env::consts::ARCH;
+    match simd::in_use() {
+        Ok((path, true)) => {
+            let found = format!("{arch}: the {path} kernels, as LONGTAIL_SIMD says");
+            Finding::other("CPU", Verdict::Note, found, "leave LONGTAIL_SIMD out to compute with the fastest")
+        }
+        Ok(("portable", false)) if cfg!(target_arch = "x86_64") => {
+            let found = format!("{arch}: the portable kernels; no AVX2 with FMA");
+            Finding::other("CPU", Verdict::Note, found, "works, several times slower than with AVX2 and FMA")
+        }
+        Ok((path, false)) => Finding::ok("CPU", format!("{arch}: the {path} kernels")),
+        Err(error) => Finding::other(
+            "CPU",
+            Verdict::Missing,
+            error.to_string(),
+            "leave LONGTAIL_SIMD out to have the best of them",
+        ),
     }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpu() -> Finding {
-    Finding::ok("CPU", std::env::consts::ARCH)
 }
 
 fn threads() -> Finding {

@@ -1,5 +1,8 @@
 //! `cargo xtask …`: parses, finds the root, and hands over to one file a verb. Order and words only, no mathematics.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod asan;
 mod bench;
 mod binaries;
@@ -21,6 +24,7 @@ mod run_lock;
 mod seeds;
 mod session;
 mod setup;
+mod simd;
 mod stage_command;
 mod status;
 mod test;
@@ -29,13 +33,11 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::{Cli, DataVerb, Verb};
 
 fn main() -> ExitCode {
     longtail_artifact::cli::run_main(|| {
-        let cli = Cli::parse();
+        let cli: Cli = longtail_artifact::cli::parse();
         let root = workspace::root()?;
         match cli.verb {
             Verb::Reproduce(arguments) => reproduce::run(&root, &arguments),

@@ -19,8 +19,8 @@ pub struct Entry {
     pub secs: Option<f64>,
     /// Expected seconds by rates measured elsewhere; None when there is none for this stage.
     pub rough_secs: Option<f64>,
-    /// At most so many bytes.
-    pub bytes: u64,
+    /// At most so many bytes; None where nobody can tell how many images there are.
+    pub bytes: Option<u64>,
 }
 
 impl Entry {
@@ -103,9 +103,13 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
         return "no stage has to run".to_owned();
     }
     let time = time_in_words(&running);
-    let bytes: u64 = running.iter().map(|entry| entry.bytes).sum();
+    let bytes: Option<u64> = running.iter().map(|entry| entry.bytes).sum();
     let free = disk::free_bytes(&session.recipe_dir).map_or_else(|| "unknown".to_owned(), disk::human);
-    format!("{} stages to run; time: {time}; disk: at most {} of {free} free", running.len(), disk::human(bytes))
+    let disk = match bytes {
+        Some(bytes) => format!("at most {} of {free} free", disk::human(bytes)),
+        None => format!("unknown before --data DIR says which images; {free} free"),
+    };
+    format!("{} stages to run; time: {time}; disk: {disk}", running.len())
 }
 
 /// The sum of what is known of the stages, and how well it is known.
@@ -124,10 +128,11 @@ fn time_in_words(running: &[&Entry]) -> String {
         return "no estimate yet (nothing of this recipe ran here)".to_owned();
     }
     if rough.is_empty() {
-        let bound = if unknown == 0 { "about" } else { "more than" };
+        let bound = if unknown == 0 || total.starts_with("under") { "about" } else { "more than" };
         return format!("{bound} {total} by earlier runs here{no_estimate}");
     }
-    let bound = if unknown == 0 { "roughly" } else { "roughly, more than" };
+    // "More than under 1 s" says nothing.
+    let bound = if unknown == 0 || total.starts_with("under") { "roughly" } else { "roughly, more than" };
     format!("{bound} {total} on {HARDWARE}, not measured here{no_estimate}")
 }
 

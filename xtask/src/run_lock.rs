@@ -15,21 +15,19 @@ use crate::workspace;
 #[must_use]
 pub struct RunLocks(#[allow(dead_code, reason = "held, never read")] Vec<File>);
 
-/// Takes the lock of every run folder, all or none.
+/// Takes the lock of every run folder, all or none. `idle`: no stage has to run; then a folder that cannot be written, as on a
+/// read-only disk, needs no lock.
 ///
 /// # Errors
 /// Another process holds one, or the file cannot be made.
-pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>) -> Result<RunLocks> {
+pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>, idle: bool) -> Result<RunLocks> {
     let mut locks = Vec::new();
     for dir in run_dirs {
-        fs_err::create_dir_all(dir)?;
         let path = dir.join("xtask.lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+        let file = match open(dir, &path) {
+            Err(_) if idle => continue,
+            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
+        };
         match file.try_lock() {
             Ok(()) => locks.push(file),
             Err(TryLockError::WouldBlock) => {
@@ -44,6 +42,11 @@ pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>) -> Result
     Ok(RunLocks(locks))
 }
 
+fn open(dir: &Path, path: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(dir)?;
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,9 +54,14 @@ mod tests {
     #[test]
     fn a_folder_is_taken_once_and_free_again_afterwards() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let first = take(dir.path(), std::iter::once(dir.path())).expect("free");
-        assert!(take(dir.path(), std::iter::once(dir.path())).is_err());
+        let take = |idle| take(dir.path(), std::iter::once(dir.path()), idle);
+        let first = take(false).expect("free");
+        assert!(take(false).is_err() && take(true).is_err());
         drop(first);
-        assert!(take(dir.path(), std::iter::once(dir.path())).is_ok());
+        assert!(take(false).is_ok());
+        // As on a read-only disk, and for root too.
+        std::fs::remove_file(dir.path().join("xtask.lock")).expect("there");
+        std::fs::create_dir(dir.path().join("xtask.lock")).expect("writable");
+        assert!(take(false).is_err() && take(true).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use crate::plan_view::{self, Entry};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{cuda, fetch, run_lock, seeds, workspace};
+use crate::{cuda, fetch, run_lock, seeds, simd, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -59,6 +59,7 @@ pub struct Done {
 /// Anything that prevents a stage from starting, or stops it.
 pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
+    simd::in_use()?; // a wrong word in the environment, before anything is built
     let session = Session::new(root, request)?;
     let mut timings = Timings::read(&session.recipe_dir, session.on_gpu());
     let entries = session.entries(&timings)?;
@@ -75,7 +76,8 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
             cuda::require_compiler()?;
         }
     }
-    let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()))?;
+    let idle = entries.iter().all(|entry| matches!(entry.intent, Intent::UpToDate | Intent::KeptStale(_)));
+    let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()), idle)?;
     let binaries = binaries::build(root, &binaries::ALL, if session.on_gpu() { Gpus::Cudnn } else { Gpus::No })?;
     session.write_recipes()?;
     if reads_images(&entries) {
@@ -132,8 +134,10 @@ impl<'a> Session<'a> {
                     intent,
                     secs: timings.estimate(job, &part),
                     // What is known of speed before a first run is known of CPUs.
-                    rough_secs: (!self.on_gpu()).then(|| estimate::rough_secs(&run.recipe, job, &images)).flatten(),
-                    bytes: estimate::disk_bytes(&run.recipe, job, &images),
+                    rough_secs: images
+                        .filter(|_| !self.on_gpu())
+                        .and_then(|images| estimate::rough_secs(&run.recipe, job, &images)),
+                    bytes: images.map(|images| estimate::disk_bytes(&run.recipe, job, &images)),
                 });
             }
         }
@@ -203,8 +207,12 @@ impl<'a> Session<'a> {
     }
 
     fn check_disk(&self, entries: &[Entry]) -> Result<()> {
-        let needed: u64 =
-            entries.iter().filter(|entry| !matches!(entry.intent, Intent::UpToDate)).map(|entry| entry.bytes).sum();
+        // What is not known is not refused.
+        let needed: u64 = entries
+            .iter()
+            .filter(|entry| matches!(entry.intent, Intent::Run(_) | Intent::UnlessInputsChange))
+            .filter_map(|entry| entry.bytes)
+            .sum();
         match disk::free_bytes(&self.recipe_dir) {
             Some(free) if free < needed => Err(anyhow!(
                 "not enough disk for {}: up to {} needed, {} free",
@@ -220,8 +228,8 @@ impl<'a> Session<'a> {
     fn write_recipes(&self) -> Result<()> {
         for run in &self.runs {
             let (file, text) = (run.layout().recipe(), run.recipe.to_yaml());
-            fs_err::create_dir_all(&run.dir)?;
             if std::fs::read(&file).ok().as_deref() != Some(text.as_bytes()) {
+                fs_err::create_dir_all(&run.dir)?;
                 longtail_artifact::write_atomic(&file, text.as_bytes())?;
             }
         }
@@ -288,8 +296,9 @@ impl<'a> Session<'a> {
         }
         let secs = started.elapsed().as_secs_f64();
         eprintln!("[seed {}] {} done in {}", run.seed, job.label(), timings::human(secs));
-        if !resumes {
-            timings.note(job, &job.recipe_part(run)?, secs)?;
+        if !resumes && let Err(error) = timings.note(job, &job.recipe_part(run)?, secs) {
+            // The next plan has no estimate for it; that is no reason to stop.
+            eprintln!("warning: how long it took cannot be noted: {error:#}");
         }
         Ok(())
     }

@@ -5,6 +5,10 @@
 //! Three promises: a finished file is whole (written beside its place, synced, renamed); a read never trusts a size before it was
 //! compared with the file's length; the bytes that are written are a function of the content alone.
 
+#[macro_use]
+#[doc(hidden)]
+pub mod output;
+
 mod atomic;
 mod checkpoint;
 pub mod class_folders;

@@ -59,22 +59,21 @@ impl StageRun {
     /// # Errors
     /// [`ArtifactError::Locked`], a missing input, or a file that cannot be read.
     pub fn begin(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<Begin, ArtifactError> {
-        let lock = lock::take(dir)?;
-        atomic::sweep(dir)?;
-        if !options.force {
-            match finished_state(dir, spec)? {
-                StageState::UpToDate => {
-                    // Killed between the manifest and the removal of the checkpoints.
-                    remove_folder(&dir.join("checkpoints"))?;
-                    return Ok(Begin::UpToDate);
-                }
-                StageState::Stale { reasons } if options.accept_stale && has_all_outputs(dir)? => {
-                    eprintln!("warning: `{}` is kept although it is stale: {}", dir.display(), reasons.join("; "));
-                    return Ok(Begin::UpToDate);
-                }
-                _ => {}
+        let lock = match lock::take(dir) {
+            Ok(lock) => lock,
+            Err(error @ ArtifactError::Locked { .. }) => return Err(error),
+            // On a disk that cannot be written, what is finished is finished all the same.
+            Err(_) if !options.force && !lock::is_taken(dir) && stands(dir, spec, options)? => {
+                return Ok(Begin::UpToDate);
             }
+            Err(error) => return Err(error),
+        };
+        if !options.force && stands(dir, spec, options)? {
+            // Killed between the manifest and the removal of the checkpoints, if anything is there; a disk that cannot be written keeps it.
+            let _ = atomic::sweep(dir).and_then(|()| remove_folder(&dir.join("checkpoints")));
+            return Ok(Begin::UpToDate);
         }
+        atomic::sweep(dir)?;
         let mut inputs = BTreeMap::new();
         let mut hashes = Vec::with_capacity(spec.inputs.len());
         for input in &spec.inputs {
@@ -192,6 +191,18 @@ impl StageRun {
     }
 }
 
+/// Whether what is in the folder needs no work: it is up to date, or stale, whole and accepted.
+fn stands(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<bool, ArtifactError> {
+    match finished_state(dir, spec)? {
+        StageState::UpToDate => Ok(true),
+        StageState::Stale { reasons } if options.accept_stale && has_all_outputs(dir)? => {
+            eprintln!("warning: `{}` is kept although it is stale: {}", dir.display(), reasons.join("; "));
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 fn has_all_outputs(dir: &Path) -> Result<bool, ArtifactError> {
     let manifest = Manifest::read(dir)?;
     Ok(manifest.is_some_and(|manifest| manifest.outputs.keys().all(|name| dir.join(name).is_file())))
@@ -259,6 +270,26 @@ mod tests {
         assert_eq!(stage_state(&stage, &spec(dir.path(), 1)).expect("readable"), StageState::UpToDate);
         write_atomic(&dir.path().join("split"), b"two").expect("writable");
         assert!(matches!(stage_state(&stage, &spec(dir.path(), 1)), Ok(StageState::Stale { .. })));
+    }
+
+    #[test]
+    fn where_no_lock_can_be_taken_a_finished_stage_stands_and_another_says_so() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let stage = dir.path().join("stage");
+        write_atomic(&dir.path().join("split"), b"one").expect("writable");
+        let first = run(&stage, &spec(dir.path(), 1), BeginOptions::default()).expect("work");
+        first.finish(&[]).expect("finishes");
+        // As on a read-only disk, and for root too: the lock cannot be opened for writing.
+        fs::remove_file(stage.join(".lock")).expect("there");
+        fs::create_dir(stage.join(".lock")).expect("writable");
+        assert!(run(&stage, &spec(dir.path(), 1), BeginOptions::default()).is_none());
+        let accept = BeginOptions { accept_stale: true, ..BeginOptions::default() };
+        assert!(run(&stage, &spec(dir.path(), 2), accept).is_none());
+        let force = BeginOptions { force: true, ..BeginOptions::default() };
+        for (epochs, options) in [(2, BeginOptions::default()), (1, force)] {
+            let refused = StageRun::begin(&stage, &spec(dir.path(), epochs), options);
+            assert!(matches!(refused, Err(ArtifactError::Io { .. })), "{refused:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@
 //! Every random number is a function of (seed, purpose, epoch, index): ChaCha8 for orders and remainders, Philox for feature noise,
 //! keyed by epoch and generated row. Thread count, block size and chunk size change no bit.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 pub mod data;
 pub mod device;
 mod error;

@@ -1,5 +1,8 @@
 //! The `classifier` binary: stage 3.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,11 +54,12 @@ const GENERATE_EXAMPLES: &str = "Examples:
 
 fn main() -> ExitCode {
     run_main(|| {
-        let args = Args::parse();
+        let args: Args = longtail_artifact::cli::parse();
         let threads = match (&args.tool, &args.stage) {
             (Some(Tool::Generate(generate)), _) => generate.threads(),
             (None, stage) => stage.as_ref().and_then(|stage| stage.threads),
         };
+        longtail_ops::check_simd()?;
         init_threads(threads)?;
         longtail_linalg::init();
         install_interrupt_handler();

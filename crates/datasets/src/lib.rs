@@ -34,6 +34,9 @@
 //! # }
 //! ```
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod census;
 pub mod check;
 mod counts;

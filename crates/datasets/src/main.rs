@@ -1,5 +1,8 @@
 //! The `datasets` binary: says what is on disk before anything is trained on it.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod pack_command;
 mod subset_command;
 mod synthesize_command;
@@ -96,13 +99,16 @@ struct CheckArgs {
 
 fn main() -> ExitCode {
     // clap prints help and errors itself, and leaves with 0 or 2.
-    let Cli { command } = Cli::parse();
-    run_main(|| match command {
-        Command::Check(arguments) => run(&arguments),
-        Command::Synthesize(arguments) => synthesize_command::run(&arguments),
-        Command::Pack(arguments) => pack_command::run(&arguments),
-        Command::Subset(arguments) => subset_command::run(&arguments),
-        Command::Unpack(arguments) => subset_command::unpack(&arguments),
+    let Cli { command } = longtail_artifact::cli::parse();
+    run_main(|| {
+        longtail_ops::check_simd()?;
+        match command {
+            Command::Check(arguments) => run(&arguments),
+            Command::Synthesize(arguments) => synthesize_command::run(&arguments),
+            Command::Pack(arguments) => pack_command::run(&arguments),
+            Command::Subset(arguments) => subset_command::run(&arguments),
+            Command::Unpack(arguments) => subset_command::unpack(&arguments),
+        }
     })
 }
 

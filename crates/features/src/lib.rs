@@ -4,6 +4,9 @@
 //! file) and `class_counts` (K) u32, the training images per class. Its metadata names the split, the transforms and the
 //! backbone by hash. [`run`] writes train, meta, val and test, and the augmented views that the recipe asks for.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod backbone;
 pub mod diff;
 mod dump;

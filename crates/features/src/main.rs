@@ -1,5 +1,8 @@
 //! The `features` binary: stage 2, and tools for its files.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -74,7 +77,8 @@ enum Tool {
 
 fn main() -> ExitCode {
     run_main(|| {
-        let cli = Cli::parse();
+        let cli: Cli = longtail_artifact::cli::parse();
+        longtail_ops::check_simd()?;
         let outcome = match (cli.tool, cli.stage) {
             (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),

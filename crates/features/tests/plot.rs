@@ -327,16 +327,58 @@ fn pca_is_that_of_scikit_learn() {
     }
 }
 
+/// The share of each row's ten nearest rows that are among its nearest in the plane.
+fn kept_neighbours(golden: &Golden, placed: &[[f64; 2]]) -> f64 {
+    const COUNT: usize = 10;
+    let nearest = |row: usize, rows: &[&[f64]]| -> Vec<usize> {
+        let distance = |other: &usize| -> f64 {
+            rows[row].iter().zip(rows[*other]).map(|(left, right)| (left - right) * (left - right)).sum()
+        };
+        let mut others: Vec<usize> = (0..rows.len()).filter(|other| *other != row).collect();
+        others.sort_by(|left, right| distance(left).total_cmp(&distance(right)));
+        others[..COUNT].to_vec()
+    };
+    let before: Vec<&[f64]> = golden.points.chunks_exact(golden.dim).collect();
+    let after: Vec<&[f64]> = placed.iter().map(|point| &point[..]).collect();
+    let kept = |row: usize| {
+        let now = nearest(row, &after);
+        nearest(row, &before).iter().filter(|other| now.contains(other)).count()
+    };
+    (0..placed.len()).map(kept).sum::<usize>() as f64 / (COUNT * placed.len()) as f64
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Which valley one descent ends in is decided by roundings, and these differ between processors. What holds on all of them are
+/// the means over several starts; that the function is scikit-learn's to the digit, and its gradient, `src/plot/tsne.rs` tests.
 #[test]
-fn tsne_comes_down_as_far_as_that_of_scikit_learn() {
+fn tsne_does_as_well_as_that_of_scikit_learn_over_several_starts() {
     let golden = golden();
-    let start = Pca::fit(&golden.points, golden.dim).expect("converges").project(&golden.points);
+    let plane = Pca::fit(&golden.points, golden.dim).expect("converges").project(&golden.points);
+    let drawn = |draw: u64| {
+        let mut rng = stream(3, "test", draw, 0);
+        (0..plane.len()).map(|_| [normal(&mut rng), normal(&mut rng)]).collect::<Vec<_>>()
+    };
+    let starts: Vec<Vec<[f64; 2]>> = std::iter::once(plane.clone()).chain((0..5).map(drawn)).collect();
     for run in golden.json["tsne"].as_array().expect("runs") {
-        let (perplexity, theirs) = (run["perplexity"].as_f64().expect("one"), run["kl"].as_f64().expect("one"));
-        let ours = tsne(&golden.points, golden.dim, &start, TsneSpec { perplexity, steps: TsneSpec::STEPS });
-        println!("perplexity {perplexity}: KL {:.5}, scikit-learn {theirs:.5}", ours.kl);
-        // One descent from one start, but roundings and the search for the perplexity part on the way: at most 2 % worse. Much
-        // better would be a sign that another function was minimised.
-        assert!(ours.kl < theirs * 1.02 && ours.kl > theirs * 0.9, "{} against {theirs}", ours.kl);
+        let numbers = |name: &str| -> Vec<f64> { serde_json::from_value(run[name].clone()).expect("numbers") };
+        let perplexity = run["perplexity"].as_f64().expect("a number");
+        let descend =
+            |start: &Vec<[f64; 2]>, steps| tsne(&golden.points, golden.dim, start, TsneSpec { perplexity, steps });
+        let (mut left, mut kept) = (Vec::new(), Vec::new());
+        for start in &starts {
+            let found = descend(start, TsneSpec::STEPS);
+            assert!(found.kl < descend(start, 40).kl, "perplexity {perplexity}: the divergence falls");
+            left.push(found.kl);
+            kept.push(kept_neighbours(&golden, &found.points));
+        }
+        println!("perplexity {perplexity}: KL {left:.4?}, neighbours kept {kept:.3?}");
+        // One start varies by 3 % in KL and 0.01 in neighbours; a mean of six by less than half of it.
+        let (ours, theirs) = (mean(&left), mean(&numbers("kl_of_starts")));
+        assert!((0.9..1.1).contains(&(ours / theirs)), "perplexity {perplexity}: KL {ours}, scikit-learn {theirs}");
+        let (ours, theirs) = (mean(&kept), mean(&numbers("kept_of_starts")));
+        assert!(ours > theirs - 0.03, "perplexity {perplexity}: neighbours kept {ours}, scikit-learn {theirs}");
     }
 }

@@ -63,5 +63,5 @@ pub use resize::{ResizeShape, resize_bilinear, resize_bilinear_backward};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]
 pub use simd::set_simd_path;
-pub use simd::{SimdPath, available_simd_paths, simd_path};
+pub use simd::{SIMD_VARIABLE, SimdError, SimdPath, available_simd_paths, check_simd, simd_path};
 pub use softmax::{CrossEntropySpec, cross_entropy, cross_entropy_jvp};

@@ -13,21 +13,66 @@ pub enum SimdPath {
     Avx512,
 }
 
+impl SimdPath {
+    /// The word for it in [`SIMD_VARIABLE`].
+    pub fn name(self) -> &'static str {
+        match self {
+            SimdPath::Portable => "portable",
+            SimdPath::Avx2 => "avx2",
+            SimdPath::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The environment variable that forces a path, so that one machine can see what another computes.
+pub const SIMD_VARIABLE: &str = "LONGTAIL_SIMD";
+
+/// [`SIMD_VARIABLE`] names what this processor cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{SIMD_VARIABLE} is `{found}`, but this processor can run {available} alone; leave it out to have the best of them"
+)]
+pub struct SimdError {
+    found: String,
+    available: String,
+}
+
 const UNSET: u8 = 0;
 static CHOSEN: AtomicU8 = AtomicU8::new(UNSET);
 
-/// The path in use: the best one that the processor has, unless a test forced another.
+/// The path in use: the best one that the processor has, unless [`SIMD_VARIABLE`] or a test forces another.
+///
+/// # Panics
+/// When the variable names what this processor cannot run. Programs call [`check_simd`] first.
 pub fn simd_path() -> SimdPath {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => SimdPath::Portable,
         2 => SimdPath::Avx2,
         3 => SimdPath::Avx512,
         _ => {
-            let best = available_simd_paths().pop().expect("the portable path is always there");
-            store(best);
-            best
+            let path = check_simd().unwrap_or_else(|error| panic!("{error}"));
+            store(path);
+            path
         }
     }
+}
+
+/// What [`simd_path`] will be. For the start of a program: a wrong word in the environment is refused before any work.
+///
+/// # Errors
+/// [`SIMD_VARIABLE`] is set to no path's name, or to one that this processor cannot run.
+pub fn check_simd() -> Result<SimdPath, SimdError> {
+    match std::env::var_os(SIMD_VARIABLE) {
+        Some(word) => chosen(&word.to_string_lossy(), &available_simd_paths()),
+        None => Ok(available_simd_paths().pop().expect("the portable path is always there")),
+    }
+}
+
+/// The path of that name among those that there are.
+fn chosen(word: &str, available: &[SimdPath]) -> Result<SimdPath, SimdError> {
+    let names = || available.iter().map(|path| path.name()).collect::<Vec<_>>().join(", ");
+    let found = available.iter().copied().find(|path| path.name() == word);
+    found.ok_or_else(|| SimdError { found: word.to_owned(), available: names() })
 }
 
 /// The paths that this processor can run, slowest first.
@@ -131,6 +176,16 @@ mod tests {
         #[inline(always)]
         fn run<const FUSED: bool>(self) -> f32 {
             self.0.iter().fold(0.0, |sum, &v| multiply_add::<f32, FUSED>(v, 2.0, sum))
+        }
+    }
+
+    #[test]
+    fn a_path_is_chosen_by_name_among_those_that_the_processor_has() {
+        let old = [SimdPath::Portable, SimdPath::Avx2];
+        assert_eq!(chosen("avx2", &old), Ok(SimdPath::Avx2));
+        for word in ["avx512", "AVX2", "sse9", ""] {
+            let error = chosen(word, &old).expect_err("not among them").to_string();
+            assert!(error.contains(&format!("`{word}`")) && error.contains("portable, avx2 alone"), "{error}");
         }
     }
 

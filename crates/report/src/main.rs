@@ -1,6 +1,9 @@
 //! The `report` binary: the table to the terminal, the report to its folder, exit code 1 when a row lies outside the
 //! range that its recipe expects.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -57,7 +60,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    run_main(|| run(&Arguments::parse()))
+    run_main(|| run(&longtail_artifact::cli::parse::<Arguments>()))
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {

@@ -1,5 +1,8 @@
 //! The `representation` binary: stage 1 of one variant.
 
+#[macro_use]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -48,11 +51,12 @@ fn gpus() -> Gpus {
 }
 
 fn main() -> ExitCode {
-    run_main(|| run(Cli::parse().stage))
+    run_main(|| run(longtail_artifact::cli::parse::<Cli>().stage))
 }
 
 fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     install_interrupt_handler();
+    longtail_ops::check_simd()?;
     init_threads(args.threads)?;
     let what = format!("cannot start stage `representation` of `{}`", args.variant);
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;

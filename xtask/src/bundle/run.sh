@@ -182,19 +182,19 @@ if [ "$verb" = bench ]; then
     exec "$here/bin/xtask" bench "$@"
 fi
 if [ "$verb" = test ]; then
-    failed=0
+    failed=""
     for test in "$here"/tests/*; do
         echo "$(basename "$test"):"
         # A test that finds no GPU to use says so and passes, which is no answer here.
         if said=$("$test" real_gpu --nocapture --test-threads 1 2>&1); then
-            case $said in *skipped:*) failed=$((failed + 1)) ;; esac
+            case $said in *skipped:*) failed="$failed $(basename "$test")" ;; esac
         else
-            failed=$((failed + 1))
+            failed="$failed $(basename "$test")"
         fi
         printf '%s\n' "$said"
     done
-    [ "$failed" = 0 ] && exit 0
-    echo "error: $failed of the programs above failed, or found no GPU to use" >&2
+    [ -z "$failed" ] && exit 0
+    echo "error: these failed, or found no GPU to use:$failed" >&2
     exit 1
 fi
 if [ "$data_given" = no ] && [ -d "$here/data/cifar100" ]; then

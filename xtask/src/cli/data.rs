@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use longtail_artifact::cli::threads_parser;
+
 use super::SetupArgs;
 
 #[derive(Subcommand)]
@@ -83,7 +85,7 @@ pub struct DataPackArgs {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
     /// Threads; changes no byte. All cores when left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads_parser())]
     pub threads: Option<u32>,
     /// Print one JSON object
     #[arg(long)]

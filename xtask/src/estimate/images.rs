@@ -1,4 +1,4 @@
-//! How many images a run has, as far as that can be known without reading a list.
+//! How many images a run has, as far as that can be known without looking into a file of pixels.
 
 use std::path::{Path, PathBuf};
 
@@ -16,30 +16,69 @@ pub struct Images {
     pub classes: u64,
 }
 
-/// Of an unknown folder of photos: ILSVRC 2012's.
-const FOLDER: [u64; 4] = [1_281_167, 0, 50_000, 1000];
+/// The endings that `datasets` takes for images.
+const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
+/// `datasets` refuses what lies deeper; links may lead in circles.
+const DEEPEST: usize = 8;
 
 impl Images {
-    /// By the marker of a synthetic tree, if `data` (or `LONGTAIL_DATA`) holds one; else as published, a long tail being an
-    /// exponential profile with each class rounded up.
-    pub fn of(recipe: &DataRecipe, data: Option<&Path>) -> Self {
-        let [train, val, test, classes] = synthetic(recipe.dataset, data).unwrap_or_else(|| published(recipe));
+    /// By the marker of a synthetic tree, if `data` (or `LONGTAIL_DATA`) holds one, or by the lists or folders there; else as
+    /// published, a long tail being an exponential profile with each class rounded up. None of a folder of photos that is not there:
+    /// nothing is known of it.
+    pub fn of(recipe: &DataRecipe, data: Option<&Path>) -> Option<Self> {
+        let folder = data.map(Path::to_owned).or_else(|| std::env::var_os("LONGTAIL_DATA").map(PathBuf::from));
+        let found = folder.and_then(|folder| match recipe.dataset {
+            Dataset::ImageFolder => counted(&folder),
+            dataset => synthetic(dataset, &folder).or_else(|| listed(dataset, &folder)),
+        });
+        let [train, val, test, classes] = found.or_else(|| published(recipe))?;
         let meta = if recipe.meta_source == MetaSource::None { 0 } else { classes * recipe.meta_per_class as u64 };
-        Self { train, val, meta, test, classes }
+        Some(Self { train, val, meta, test, classes })
     }
 }
 
-fn published(data: &DataRecipe) -> [u64; 4] {
-    let (Some([train, test]), Some(classes)) = (data.dataset.published_images(), data.dataset.num_classes()) else {
-        return FOLDER;
+/// Of `train/`, `val/` and `test/` with a folder for each class; without `test/`, `val/` is scored on.
+fn counted(folder: &Path) -> Option<[u64; 4]> {
+    let classes = std::fs::read_dir(folder.join("train")).ok()?;
+    let classes = classes.filter_map(Result::ok).filter(|entry| entry.path().is_dir()).count() as u64;
+    let [train, val, test] = ["train", "val", "test"].map(|part| photos_below(&folder.join(part), DEEPEST));
+    let [val, test] = if folder.join("test").is_dir() { [val, test] } else { [0, val] };
+    (train > 0).then_some([train, val, test, classes])
+}
+
+fn photos_below(folder: &Path, depth: usize) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let entries = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let count = |path: PathBuf| match path.extension().and_then(|ending| ending.to_str()) {
+        _ if path.is_dir() => depth.checked_sub(1).map_or(0, |depth| photos_below(&path, depth)),
+        Some(ending) => u64::from(ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))),
+        None => 0,
     };
+    entries.map(count).sum()
+}
+
+/// Of ImageNet-LT's three lists, where they lie in the folder: someone's own may be shorter than the published ones.
+fn listed(dataset: Dataset, folder: &Path) -> Option<[u64; 4]> {
+    if dataset != Dataset::ImagenetLt {
+        return None;
+    }
+    let read = |part: &str| std::fs::read_to_string(folder.join(format!("ImageNet_LT_{part}.txt"))).ok();
+    let texts = [read("train")?, read("val")?, read("test")?];
+    let [train, val, test] =
+        texts.each_ref().map(|text| text.lines().filter(|line| !line.trim().is_empty()).count() as u64);
+    let labels = texts[0].lines().filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+    Some([train, val, test, labels.max()? + 1])
+}
+
+fn published(data: &DataRecipe) -> Option<[u64; 4]> {
+    let ([train, test], classes) = (data.dataset.published_images()?, data.dataset.num_classes()?);
     // The published number counts a validation list with the training images: 20 a class (protocol.md §2).
     let val = if data.dataset == Dataset::ImagenetLt { 20_000 } else { 0 };
     let train = match (data.dataset.train_per_class(), data.imbalance_factor) {
         (Some(per_class), Some(factor)) => profile(per_class as u64, classes, factor, data.max_per_class),
         _ => train - val,
     };
-    [train, val, test, classes as u64]
+    Some([train, val, test, classes as u64])
 }
 
 fn profile(per_class: u64, classes: usize, factor: f64, cap: Option<u32>) -> u64 {
@@ -49,8 +88,7 @@ fn profile(per_class: u64, classes: usize, factor: f64, cap: Option<u32>) -> u64
 }
 
 /// The counts in the marker that `data synthesize` leaves.
-fn synthetic(dataset: Dataset, data: Option<&Path>) -> Option<[u64; 4]> {
-    let folder = data.map(Path::to_owned).or_else(|| std::env::var_os("LONGTAIL_DATA").map(PathBuf::from))?;
+fn synthetic(dataset: Dataset, folder: &Path) -> Option<[u64; 4]> {
     let marker: Value = serde_json::from_slice(&std::fs::read(folder.join("synthetic.json")).ok()?).ok()?;
     if marker["dataset"] != dataset.name() {
         return None;
@@ -75,7 +113,7 @@ mod tests {
     #[test]
     fn the_bound_holds_for_cifar_100_at_factor_100() {
         // protocol.md §1.1: 10,847 images; rounding up adds less than one a class.
-        let images = Images::of(&data("dataset: cifar100"), Some(Path::new("nowhere")));
+        let images = Images::of(&data("dataset: cifar100"), Some(Path::new("nowhere"))).expect("published");
         assert!((10_847..=10_947).contains(&images.train), "{images:?}");
     }
 
@@ -84,12 +122,46 @@ mod tests {
         let recipe = data("dataset: imagenet_lt");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let published = Images { train: 115_846, val: 20_000, meta: 10_000, test: 50_000, classes: 1000 };
-        assert_eq!(Images::of(&recipe, Some(folder.path())), published);
+        assert_eq!(Images::of(&recipe, Some(folder.path())), Some(published));
         let marker = r#"{"dataset":"imagenet_lt","classes":20,"counts":{"train":300,"val":400,"test":200}}"#;
         std::fs::write(folder.path().join("synthetic.json"), marker).expect("writable");
         let tree = Images { train: 300, val: 400, meta: 200, test: 200, classes: 20 };
-        assert_eq!(Images::of(&recipe, Some(folder.path())), tree);
-        let other = Images::of(&data("dataset: inaturalist2018"), Some(folder.path()));
+        assert_eq!(Images::of(&recipe, Some(folder.path())), Some(tree));
+        let other = Images::of(&data("dataset: inaturalist2018"), Some(folder.path())).expect("published");
         assert_eq!((other.train, other.test), (437_513, 24_426), "the tree is another data set's");
+    }
+
+    fn write(folder: &Path, names: &[&str]) {
+        for name in names {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+            std::fs::write(path, []).expect("writable");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_photos_is_counted_and_unknown_where_it_is_not_there() {
+        let recipe = data("dataset: image_folder, meta_source: none");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert_eq!(Images::of(&recipe, Some(&folder.path().join("none"))), None);
+        assert_eq!(Images::of(&recipe, Some(folder.path())), None, "no training images");
+        write(
+            folder.path(),
+            &["train/a/1.jpg", "train/a/deep/2.JPEG", "train/b/3.png", "train/b/notes.txt", "val/a/4.jpg"],
+        );
+        let images = Images { train: 3, val: 0, meta: 0, test: 1, classes: 2 };
+        assert_eq!(Images::of(&recipe, Some(folder.path())), Some(images), "without test/, val/ is scored on");
+        write(folder.path(), &["test/a/5.jpg", "test/b/6.jpg"]);
+        assert_eq!(Images::of(&recipe, Some(folder.path())), Some(Images { val: 1, test: 2, ..images }));
+    }
+
+    #[test]
+    fn someones_own_lists_of_imagenet_lt_are_counted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (part, text) in [("train", "a.JPEG 0\nb.JPEG 4\n"), ("val", "c.JPEG 1\n"), ("test", "d.JPEG 1\n\n")] {
+            std::fs::write(folder.path().join(format!("ImageNet_LT_{part}.txt")), text).expect("writable");
+        }
+        let images = Images::of(&data("dataset: imagenet_lt, meta_source: none"), Some(folder.path()));
+        assert_eq!(images, Some(Images { train: 2, val: 1, meta: 0, test: 1, classes: 5 }));
     }
 }

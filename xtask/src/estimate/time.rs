@@ -74,7 +74,7 @@ mod tests {
 
     fn days(text: &str, stage: Stage, variant: &str) -> f64 {
         let recipe = longtail_recipe::read_str(text, "mine.yaml", &[]).expect("a sound recipe");
-        let images = Images::of(&recipe.data, Some(std::path::Path::new("nowhere")));
+        let images = Images::of(&recipe.data, Some(std::path::Path::new("nowhere"))).expect("published");
         let job = Job { stage, variant: variant.to_owned(), method: None };
         rough_secs(&recipe, &job, &images).expect("a rate is known") / 86_400.0
     }

@@ -2,13 +2,9 @@
 
 use std::fmt;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ArtifactError;
 use crate::cli::interrupt::{Interrupted, interrupted};
-
-/// `println!` panics when whoever read our output is gone.
-static READER_LEFT: AtomicBool = AtomicBool::new(false);
+use crate::{ArtifactError, output};
 
 /// What the user can do; carried along an [`anyhow::Error`] and printed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +90,8 @@ fn is_interruption(error: &anyhow::Error) -> bool {
 
 /// Runs a binary: errors are rendered in our words, a panic becomes a message without a trace.
 ///
-/// Exit codes: what `body` returns; 2 for an error or a panic; 130 after [`Interrupted`]; 0 when the reader of stdout left
-/// (`features inspect FILE | head`).
+/// Exit codes: what `body` returns; 2 for an error or a panic, and where something that was printed could not be written; 130 after
+/// [`Interrupted`]. That the reader of stdout left (`features inspect FILE | head`) changes nothing.
 pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let what = match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
@@ -103,16 +99,20 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             (_, Some(text)) => text.clone(),
             _ => "no message".to_owned(),
         };
-        if what.contains("Broken pipe") {
-            READER_LEFT.store(true, Ordering::Relaxed);
-            return; // there is nobody to tell
-        }
         let place = info.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
         eprintln!("error: this is a fault of the program, not yours: {what}{place}");
         eprintln!("hint: finished files are as they were; please report the line above with the command that you ran");
     }));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
-        Ok(Ok(code)) => code,
+        Ok(Ok(code)) => match output::finish() {
+            Ok(()) => code,
+            Err(error) => {
+                eprintln!(
+                    "error: cannot write to stdout: {error}\nhint: the work itself is done, and its files are written"
+                );
+                ExitCode::from(2)
+            }
+        },
         Ok(Err(error)) if is_interruption(&error) => {
             eprintln!("interrupted; run the same command again to go on");
             ExitCode::from(130)
@@ -121,7 +121,6 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             eprint!("{}", render(&error));
             ExitCode::from(2)
         }
-        Err(_) if READER_LEFT.load(Ordering::Relaxed) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
 }

@@ -1,16 +1,32 @@
 //! How many threads compute.
 
+use clap::builder::RangedI64ValueParser;
+
 use crate::ArtifactError;
+
+/// More than any machine that this was thought for has processors; tens of thousands would take minutes to begin, if at all.
+pub const MOST_THREADS: u32 = 1024;
+
+/// Of `--threads N` in every program.
+pub fn threads_parser() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(MOST_THREADS))
+}
 
 /// Sets the number of threads of the one pool, and of candle's; all cores when None. Call it once, first thing in `main`.
 ///
 /// # Errors
-/// Zero threads, or a pool that exists already.
+/// No thread, more than [`MOST_THREADS`], or a pool that exists already.
 pub fn init_threads(threads: Option<usize>) -> Result<(), ArtifactError> {
-    if threads == Some(0) {
-        return Err(ArtifactError::Setting("`--threads 0`: at least one thread is needed".to_owned()));
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = threads.unwrap_or(processors);
+    if count == 0 || count > MOST_THREADS as usize {
+        return Err(ArtifactError::Setting(format!("`--threads {count}`: it must be from 1 to {MOST_THREADS}")));
     }
-    let count = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if count > 2 * processors {
+        eprintln!(
+            "note: {count} threads on {processors} processors are slower than {processors}, and take more memory"
+        );
+    }
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         // SAFETY: called first thing in `main`, before any other thread exists that could read the environment.
         #[allow(unsafe_code)]
@@ -22,4 +38,17 @@ pub fn init_threads(threads: Option<usize>) -> Result<(), ArtifactError> {
         .num_threads(count)
         .build_global()
         .map_err(|error| ArtifactError::Setting(format!("the thread pool cannot be set to {count} threads: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_thread_and_absurdly_many_are_refused_before_any_is_made() {
+        for count in [0, 1025, usize::MAX] {
+            let problem = init_threads(Some(count)).expect_err("refused").to_string();
+            assert!(problem.contains(&format!("`--threads {count}`: it must be from 1 to 1024")), "{problem}");
+        }
+    }
 }

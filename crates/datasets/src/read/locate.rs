@@ -57,7 +57,7 @@ pub const IMAGE_FOLDER: Wanted = Wanted {
     dataset: Dataset::ImageFolder,
     title: "image folder",
     folders: &[],
-    hint: "see `cargo xtask data check image-folder`",
+    hint: "see `datasets check image-folder --data DIR`",
 };
 
 /// The description that belongs to a data set.

@@ -223,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn the_divergence_of_scikit_learns_plane_is_what_scikit_learn_says() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plot/golden.json");
+        let golden: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(file).expect("there")).expect("a golden file is JSON");
+        let numbers =
+            |value: &serde_json::Value| -> Vec<f64> { serde_json::from_value(value.clone()).expect("numbers") };
+        let (rows, dim) = (numbers(&golden["points"]), golden["dim"].as_u64().expect("a number") as usize);
+        for run in golden["tsne"].as_array().expect("runs") {
+            let (perplexity, theirs) = (run["perplexity"].as_f64().expect("one"), run["kl"].as_f64().expect("one"));
+            let plane: Vec<[f64; 2]> =
+                numbers(&run["plane"]).chunks_exact(2).map(|point| [point[0], point[1]]).collect();
+            let p = joint_probabilities(&squared_distances(&rows, dim), plane.len(), perplexity);
+            let ours = divergence(&p, &plane);
+            // Their search for the perplexity stops at 1e-5, and their plane is f32, rounded to five digits.
+            assert!((ours - theirs).abs() < 1e-4 * theirs, "perplexity {perplexity}: {ours}, scikit-learn {theirs}");
+        }
+    }
+
+    #[test]
     fn the_divergence_falls_and_heaps_stay_apart() {
         let (rows, start) = heaps();
         let run = |steps| tsne(&rows, 5, &start, TsneSpec { perplexity: 6.0, steps });
