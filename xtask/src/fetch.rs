@@ -25,10 +25,7 @@ const OTHER_DATA: [&str; 4] = ["README.md", "fetch", "fashion-mnist", "cifar-100
 /// # Errors
 /// With the whole screen as its hint.
 pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) -> Result<()> {
-    if let Some(folder) = data.filter(|folder| recipe.data.dataset.is_photo_set() && !folder.is_dir()) {
-        return Err(anyhow!("--data: there is no folder `{}`; nothing was built", folder.display()))
-            .hint(screen(recipe.data.dataset));
-    }
+    refuse_wrong_folder(recipe, data)?;
     let named = data.is_some() || std::env::var_os("LONGTAIL_DATA").is_some();
     let may_hold = |folder: &Path| {
         let entries = std::fs::read_dir(folder.join("data"));
@@ -46,6 +43,18 @@ pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) ->
         "{}\nStages, time and disk, before you fetch anything: cargo xtask reproduce {name} --dry-run",
         screen(recipe.data.dataset)
     ))
+}
+
+/// Refuses a folder of photographs that is named and not there.
+///
+/// # Errors
+/// As [`refuse_without_data`].
+pub fn refuse_wrong_folder(recipe: &Recipe, data: Option<&Path>) -> Result<()> {
+    match data.filter(|folder| recipe.data.dataset.is_photo_set() && !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(anyhow!("--data: there is no folder `{}`; nothing was built", folder.display()))
+            .hint(screen(recipe.data.dataset)),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod data;
 mod doctor;
 mod estimate;
 mod fetch;
+mod images;
 mod list;
 mod openblas;
 mod plan;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use longtail_artifact::StageState;
+use longtail_artifact::{StageState, split_identity};
 
-use crate::cli::{RecipeArgs, Stage};
+use crate::cli::RecipeArgs;
+use crate::images::Verdicts;
 use crate::plan::{self, Filter, SeedRun};
 use crate::workspace;
 
@@ -32,30 +33,51 @@ pub fn in_folder(recipe_dir: &Path) -> Vec<u64> {
     numbers
 }
 
-/// The run folders that the report covers: those of this command, and every other seed of the same recipe whose rows are
-/// all up to date. A seed that is left out is named.
-pub fn finished(root: &Path, asked: &[SeedRun], recipe_dir: &Path, device: &str) -> Result<Vec<PathBuf>> {
-    let mut covered: Vec<(u64, PathBuf)> = asked.iter().map(|run| (run.seed, run.dir.clone())).collect();
+/// The run folders that the report covers: those of this command, and every other seed of the same recipe whose stages are
+/// all up to date; of those, all that were made from the images of the first. A seed that is left out is named.
+pub fn finished(
+    root: &Path,
+    asked: &[SeedRun],
+    recipe_dir: &Path,
+    device: &str,
+    images: &Verdicts,
+) -> Result<Vec<PathBuf>> {
+    let mut covered: Vec<(u64, PathBuf)> = Vec::new();
     let first = &asked[0];
+    let of_first = split_identity(&first.layout());
+    let left_out =
+        |run: &SeedRun, why: &str| eprintln!("left out of the table: {} ({why})", workspace::shown(root, &run.dir));
+    for run in asked {
+        match split_identity(&run.layout()) == of_first {
+            true => covered.push((run.seed, run.dir.clone())),
+            false => left_out(run, &other_images(first)),
+        }
+    }
     for seed in in_folder(recipe_dir) {
         if asked.iter().any(|run| run.seed == seed) {
             continue;
         }
         let overrides = [("seed".to_owned(), seed.to_string())];
         let recipe = longtail_recipe::read_str(&first.recipe.to_yaml(), &first.recipe.recipe, &overrides)?;
-        let run = SeedRun { seed, recipe, dir: recipe_dir.join(format!("seed-{seed}")) };
+        let dir = recipe_dir.join(format!("seed-{seed}"));
+        let run = SeedRun { seed, recipe, dir, images: images.of(seed) };
         match unfinished(&run, device)? {
+            None if split_identity(&run.layout()) != of_first => left_out(&run, &other_images(first)),
             None => covered.push((seed, run.dir)),
-            Some(why) => eprintln!("left out of the table: {} ({why})", workspace::shown(root, &run.dir)),
+            Some(why) => left_out(&run, &why),
         }
     }
     covered.sort();
     Ok(covered.into_iter().map(|(_, dir)| dir).collect())
 }
 
-/// Why a run cannot stand in the table, if so.
+fn other_images(first: &SeedRun) -> String {
+    format!("it was made from other images than seed {}", first.seed)
+}
+
+/// Why a run cannot stand in the table, if so. All stages count: a head that fits features is stale if those are.
 fn unfinished(run: &SeedRun, device: &str) -> Result<Option<String>> {
-    for job in plan::jobs(&run.recipe, &Filter { only: Some(Stage::Classifier), ..Filter::default() })? {
+    for job in plan::jobs(&run.recipe, &Filter::default())? {
         match job.state(run, device)? {
             StageState::UpToDate => {}
             StageState::Stale { reasons } => {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
     Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file, run_main,
-    stage_specs, write_atomic,
+    split_identity, stage_specs, write_atomic,
 };
 use longtail_recipe::Recipe;
 use longtail_report::{SeedRun, Summary, collect, render, report_json, seed_runs, summarize, terminal_table};
@@ -61,7 +61,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let runs = seed_runs(&arguments.run, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     if !arguments.accept_stale {
-        refuse_other_settings(&recipe, &runs).with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
+        refuse_other_settings(&recipe, &runs)
+            .and_then(|()| refuse_other_images(&recipe, &runs))
+            .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     }
     let predictions = collect(&recipe, &runs)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
@@ -166,6 +168,45 @@ fn refuse_other_settings(recipe: &Recipe, runs: &[SeedRun]) -> Result<()> {
                     ))
                     .hint("`cargo xtask status` names the fields; run the stage again, or pass --accept-stale");
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Seeds of one table were made from the same images, each from those of its split.
+///
+/// # Errors
+/// The first that was not, by name.
+fn refuse_other_images(recipe: &Recipe, runs: &[SeedRun]) -> Result<()> {
+    let identity = |run: &SeedRun| split_identity(&RunLayout::new(&run.dir));
+    let mut known = runs.iter().filter_map(|run| Some((run.seed, identity(run)?)));
+    if let Some((first, of_first)) = known.next()
+        && let Some((seed, _)) = known.find(|(_, other)| *other != of_first)
+    {
+        return Err(anyhow!("seed {seed} was made from other images than seed {first}")).hint(
+            "leave one of them out (--seeds, --run), make it again from the same images, or pass --accept-stale",
+        );
+    }
+    for run in runs {
+        let layout = RunLayout::new(&run.dir);
+        for row in &recipe.rows {
+            let (variant, method) = (&row.representation, &row.classifier);
+            let read = |folder: PathBuf| Manifest::read(&folder).ok().flatten();
+            let (features, head) = (read(layout.features(variant)), read(layout.classifier(variant, method)));
+            let split = features.as_ref().and_then(|manifest| manifest.inputs.get("split.safetensors"));
+            let of_another_split =
+                split.is_some_and(|record| hash_file(&layout.split()).is_ok_and(|now| now != record.blake3));
+            let of_other_features = features.iter().zip(&head).any(|(features, head)| {
+                let made = |name: &str| features.outputs.get(name.strip_prefix("features/")?);
+                head.inputs.iter().any(|(name, read)| made(name).is_some_and(|made| made.blake3 != read.blake3))
+            });
+            if of_another_split || of_other_features {
+                return Err(anyhow!(
+                    "seed {}, {variant}+{method}: its predictions are older than the split or the features that are there",
+                    run.seed
+                ))
+                .hint("`cargo xtask status` says which stage is stale; run it again, or pass --accept-stale");
             }
         }
     }
