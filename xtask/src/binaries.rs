@@ -34,6 +34,15 @@ pub fn cargo() -> OsString {
 /// A folder of binaries that are taken as they are, without a build: for the end-to-end tests, which have built them.
 pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
+/// A binary that lies there already, for verbs that build nothing: among others' binaries, or beside ours.
+pub fn built(name: &str) -> Option<PathBuf> {
+    let folder = match std::env::var_os(PREBUILT_VARIABLE) {
+        Some(folder) => PathBuf::from(folder),
+        None => std::env::current_exe().ok()?.parent()?.to_owned(),
+    };
+    Some(folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))).filter(|path| path.is_file())
+}
+
 /// The packages that compute on GPUs when they are built to.
 const ON_GPUS: [&str; 4] = ["longtail-representation", "longtail-features", "longtail-classifier", "longtail-bench"];
 

@@ -5,7 +5,7 @@
 //! Ctrl-C in the terminal, or its end, reaches xtask alone and is passed on once.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -31,7 +31,20 @@ pub enum Stdout {
 /// It cannot be started, was killed by a signal, or left with 130 after an interrupt ([`Interrupted`]).
 pub fn run(root: &Path, program: &Path, arguments: &[OsString], stdout: Stdout) -> Result<i32> {
     install_interrupt_handler();
-    let name = program.file_name().map_or_else(|| "stage".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name = name_of(program);
+    let mut command = command(root, program, arguments);
+    if stdout == Stdout::ToStderr {
+        command.stdout(Stdio::from(std::io::stderr()));
+    }
+    let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    code_of(&name, wait(child, &name)?)
+}
+
+fn name_of(program: &Path) -> String {
+    program.file_name().map_or_else(|| "stage".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn command(root: &Path, program: &Path, arguments: &[OsString]) -> Command {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -39,17 +52,38 @@ pub fn run(root: &Path, program: &Path, arguments: &[OsString], stdout: Stdout) 
         .env("LONGTAIL_CONTROL", "stdin")
         .env("OPENBLAS_NUM_THREADS", "1")
         .stdin(Stdio::piped());
-    if stdout == Stdout::ToStderr {
-        command.stdout(Stdio::from(std::io::stderr()));
-    }
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-    let status = wait(child, &name)?;
+    command
+}
+
+fn code_of(name: &str, status: ExitStatus) -> Result<i32> {
     match status.code() {
         Some(130) => Err(Interrupted.into()),
         Some(code) => Ok(code),
-        None => Err(killed(&name, status)),
+        None => Err(killed(name, status)),
+    }
+}
+
+/// [`run`] of a program whose stdout is an answer: its exit code, and what it wrote there.
+///
+/// # Errors
+/// As there.
+pub fn capture(root: &Path, program: &Path, arguments: &[OsString]) -> Result<(i32, Vec<u8>)> {
+    let name = name_of(program);
+    let mut command = command(root, program, arguments);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    let mut stdout = child.stdout.take().context("a pipe was asked for")?;
+    // On a thread of its own: a full pipe would stop the child, and we wait for it.
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stdout.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let code = code_of(&name, wait(child, &name)?)?;
+    match reader.join() {
+        Ok(bytes) => Ok((code, bytes.with_context(|| format!("cannot read what `{name}` says"))?)),
+        Err(_) => Err(anyhow!("cannot read what `{name}` says")),
     }
 }
 

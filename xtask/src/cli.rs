@@ -121,7 +121,8 @@ Examples:
   cargo xtask reproduce fashion-mnist-lt --from classifier --force
 
 Run it again to go on after an interruption: it continues from the last checkpoint, to the same bits.
-`--set` writes to the same folder; `status` and `--dry-run` say what it would make stale.")]
+`--set` writes to the same folder; `status` and `--dry-run` say what it would make stale.
+So do other images: their contents are compared with those that the runs were made from.")]
 pub struct ReproduceArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -161,10 +162,14 @@ pub struct RunArgs {
 Examples:
   cargo xtask status fashion-mnist-lt
   cargo xtask status fashion-mnist-lt --seed 2 --json
-  cargo xtask status fashion-mnist-lt --set features.views=2    what this change would make stale")]
+  cargo xtask status fashion-mnist-lt --set features.views=2    what this change would make stale
+  cargo xtask status imagenet-lt --data ~/data/imagenet         and whether the images are those of the runs")]
 pub struct StatusArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// The folder with the images; left out, they are looked for as stages do, then where the runs found them
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -28,10 +28,7 @@ const OTHER_DATA: [&str; 4] = ["README.md", "fetch", "fashion-mnist", "cifar-100
 /// # Errors
 /// With the whole screen as its hint.
 pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) -> Result<()> {
-    if let Some(folder) = data.filter(|folder| recipe.data.dataset.is_photo_set() && !folder.is_dir()) {
-        return Err(anyhow!("--data: there is no folder `{}`; nothing was built", folder.display()))
-            .hint(screen(recipe.data.dataset));
-    }
+    refuse_wrong_folder(recipe, data)?;
     let named = data.is_some() || std::env::var_os("LONGTAIL_DATA").is_some();
     let may_hold = |folder: &Path| {
         let entries = std::fs::read_dir(folder.join("data"));
@@ -62,6 +59,18 @@ pub fn passed_over(root: &Path, dataset: Dataset, data: Option<&Path>) -> Option
         named.map_or_else(|| root.ancestors().map(|folder| folder.join("data")).collect(), |folder| vec![folder]);
     let folder = places.into_iter().find(|folder| folder.join("train").is_dir())?;
     class_folders::passed_over(&folder).ok().filter(|passed_over| !passed_over.is_empty())
+}
+
+/// Refuses a folder of photographs that is named and not there.
+///
+/// # Errors
+/// As [`refuse_without_data`].
+pub fn refuse_wrong_folder(recipe: &Recipe, data: Option<&Path>) -> Result<()> {
+    match data.filter(|folder| recipe.data.dataset.is_photo_set() && !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(anyhow!("--data: there is no folder `{}`; nothing was built", folder.display()))
+            .hint(screen(recipe.data.dataset)),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod data;
 mod doctor;
 mod estimate;
 mod fetch;
+mod images;
 mod list;
 mod openblas;
 mod plan;

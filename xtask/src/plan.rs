@@ -4,24 +4,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longtail_artifact::cli::WithHint;
-use longtail_artifact::{RunLayout, StageSpec, StageState, stage_specs, stage_state};
+use longtail_artifact::{ImageMatch, RunLayout, StageSpec, StageState, stage_specs, stage_state};
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use serde_json::Value;
 
 use crate::cli::Stage;
 
 /// One seed of a recipe: the resolved recipe with that seed, and its folder.
+#[derive(Clone)]
 pub struct SeedRun {
     pub seed: u64,
     pub recipe: Recipe,
     pub dir: PathBuf,
+    /// How the images stand to its own, once that was asked.
+    pub images: ImageMatch,
 }
 
 impl SeedRun {
     pub fn new(recipe: Recipe, runs: &Path) -> Self {
         let seed = recipe.seed;
         let dir = runs.join(&recipe.recipe).join(format!("seed-{seed}"));
-        Self { seed, recipe, dir }
+        Self { seed, recipe, dir, images: ImageMatch::NotCompared }
     }
 
     pub fn layout(&self) -> RunLayout {
@@ -70,10 +73,10 @@ impl Job {
         Ok(match (self.stage, &self.method) {
             (Stage::Classifier, Some(method)) => {
                 let views = views_read(&run.recipe, method);
-                stage_specs::classifier(&layout, &self.variant, views, part, device)
+                stage_specs::classifier(&layout, &run.images, &self.variant, views, part, device)
             }
-            (Stage::Features, _) => stage_specs::features(&layout, &self.variant, part, device),
-            _ => stage_specs::representation(&layout, part, device),
+            (Stage::Features, _) => stage_specs::features(&layout, &run.images, &self.variant, part, device),
+            _ => stage_specs::representation(&layout, &run.images, part, device),
         })
     }
 

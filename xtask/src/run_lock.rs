@@ -13,23 +13,40 @@ use crate::workspace;
 
 /// Locks of run folders; dropping them (or dying) frees the folders.
 #[must_use]
-pub struct RunLocks(#[allow(dead_code, reason = "held, never read")] Vec<File>);
+pub struct RunLocks {
+    #[allow(dead_code, reason = "held, never read")]
+    held: Vec<File>,
+    unwritable: Option<anyhow::Error>,
+}
 
-/// Takes the lock of every run folder, all or none. `idle`: no stage has to run; then a folder that cannot be written, as on a
-/// read-only disk, needs no lock.
+impl RunLocks {
+    /// Asks that every folder is held, since a stage has to run.
+    ///
+    /// # Errors
+    /// A folder cannot be written, as on a read-only disk.
+    pub fn for_work(&mut self) -> Result<()> {
+        self.unwritable.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Takes the lock of every run folder, all or none; a folder that cannot be written needs none until a stage has to run
+/// ([`RunLocks::for_work`]).
 ///
 /// # Errors
-/// Another process holds one, or the file cannot be made.
-pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>, idle: bool) -> Result<RunLocks> {
-    let mut locks = Vec::new();
+/// Another process holds one.
+pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>) -> Result<RunLocks> {
+    let (mut held, mut unwritable) = (Vec::new(), None);
     for dir in run_dirs {
         let path = dir.join("xtask.lock");
-        let file = match open(dir, &path) {
-            Err(_) if idle => continue,
-            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
+        let file = match open(dir, &path).with_context(|| format!("cannot open {}", path.display())) {
+            Ok(file) => file,
+            Err(error) => {
+                unwritable.get_or_insert(error);
+                continue;
+            }
         };
         match file.try_lock() {
-            Ok(()) => locks.push(file),
+            Ok(()) => held.push(file),
             Err(TryLockError::WouldBlock) => {
                 return Err(anyhow!("another `cargo xtask` is at work on {}", workspace::shown(root, dir)))
                     .hint("wait for it, or end it; nothing was changed");
@@ -39,7 +56,7 @@ pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>, idle: boo
             }
         }
     }
-    Ok(RunLocks(locks))
+    Ok(RunLocks { held, unwritable })
 }
 
 fn open(dir: &Path, path: &Path) -> std::io::Result<File> {
@@ -54,14 +71,15 @@ mod tests {
     #[test]
     fn a_folder_is_taken_once_and_free_again_afterwards() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let take = |idle| take(dir.path(), std::iter::once(dir.path()), idle);
-        let first = take(false).expect("free");
-        assert!(take(false).is_err() && take(true).is_err());
+        let take = || take(dir.path(), std::iter::once(dir.path()));
+        let mut first = take().expect("free");
+        assert!(first.for_work().is_ok());
+        assert!(take().is_err());
         drop(first);
-        assert!(take(false).is_ok());
+        assert!(take().is_ok());
         // As on a read-only disk, and for root too.
         std::fs::remove_file(dir.path().join("xtask.lock")).expect("there");
         std::fs::create_dir(dir.path().join("xtask.lock")).expect("writable");
-        assert!(take(false).is_err() && take(true).is_ok());
+        assert!(take().expect("nothing is held").for_work().is_err());
     }
 }

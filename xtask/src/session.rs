@@ -4,21 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
-use longtail_artifact::{Device, DeviceChoice, StageState};
+use longtail_artifact::{Device, DeviceChoice, ImageMatch, StageState};
 
 use crate::binaries::{self, Binaries, Gpus};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
 use crate::estimate::{self, Images};
+use crate::images::{self, Verdicts};
 use crate::plan::{self, Filter, Flags, Intent, Job, SeedRun};
 use crate::plan_view::{self, Entry};
+use crate::run_lock::{self, RunLocks};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{cuda, fetch, run_lock, seeds, simd, workspace};
+use crate::{cuda, fetch, seeds, simd, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -42,7 +44,19 @@ pub struct Session<'a> {
     pub recipe_dir: PathBuf,
     /// Of a folder of photographs that is there: files that are not read.
     pub passed_over: Option<PassedOver>,
+    /// The recipe's file and what the user changes in it.
+    recipe: (PathBuf, &'a RecipeArgs),
+    /// How the images stand to those of each seed.
+    images: Verdicts,
+    /// The stage to begin at, if not the first.
+    first: Option<Stage>,
     report: bool,
+}
+
+/// What is needed before a stage can start: the run folders for ourselves, and the programs.
+struct Ready {
+    locks: RunLocks,
+    binaries: Binaries,
 }
 
 /// What came of one job.
@@ -60,7 +74,11 @@ pub struct Done {
 pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
     simd::in_use()?; // a wrong word in the environment, before anything is built
-    let session = Session::new(root, request)?;
+    let mut session = Session::new(root, request)?;
+    let ready = session.compare_images()?;
+    if let Some(first) = session.first {
+        session.check_stages_before(first)?;
+    }
     let mut timings = Timings::read(&session.recipe_dir, session.on_gpu());
     let entries = session.entries(&timings)?;
     session.refuse_without_data(&entries)?;
@@ -70,15 +88,13 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     if session.execute.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    if !binaries::are_prebuilt() {
-        setup::ensure(&[Need::CCompiler, Need::OpenBlas], session.execute.setup)?;
-        if session.on_gpu() {
-            cuda::require_compiler()?;
-        }
+    let Ready { mut locks, binaries } = match ready {
+        Some(ready) => ready,
+        None => session.prepare()?,
+    };
+    if !entries.iter().all(|entry| matches!(entry.intent, Intent::UpToDate | Intent::KeptStale(_))) {
+        locks.for_work()?;
     }
-    let idle = entries.iter().all(|entry| matches!(entry.intent, Intent::UpToDate | Intent::KeptStale(_)));
-    let _locks = run_lock::take(root, session.runs.iter().map(|run| run.dir.as_path()), idle)?;
-    let binaries = binaries::build(root, &binaries::ALL, if session.on_gpu() { Gpus::Cudnn } else { Gpus::No })?;
     session.write_recipes()?;
     if reads_images(&entries) {
         session.check_data(&binaries)?;
@@ -100,7 +116,7 @@ impl<'a> Session<'a> {
         let recipe_dir = runs_dir.join(&recipe.recipe);
         let jobs = plan::jobs(recipe, &filter)?;
         let passed_over = fetch::passed_over(root, recipe.data.dataset, execute.data.as_deref());
-        let session = Session {
+        Ok(Session {
             root,
             execute,
             device: device(execute.device, binaries::are_prebuilt()),
@@ -108,12 +124,58 @@ impl<'a> Session<'a> {
             jobs,
             recipe_dir,
             passed_over,
+            recipe: (file, arguments),
+            images: Verdicts::default(),
+            first: filter.only.or(filter.first),
             report,
-        };
-        if let Some(first) = filter.only.or(filter.first) {
-            session.check_stages_before(first)?;
+        })
+    }
+
+    /// Asks how the images stand to those that the runs were made from, where something was made. For that the programs are built,
+    /// but for a plan alone: it takes what is built.
+    fn compare_images(&mut self) -> Result<Option<Ready>> {
+        let data = self.execute.data.as_deref();
+        if images::drawn(&self.recipe_dir).is_empty() {
+            self.take(Verdicts::default());
+            return Ok(None);
         }
-        Ok(session)
+        fetch::refuse_wrong_folder(&self.runs[0].recipe, data)?;
+        let ready = if self.execute.dry_run { None } else { Some(self.prepare()?) };
+        let program = match &ready {
+            Some(ready) => Some(ready.binaries.path("datasets")?.to_owned()),
+            None => binaries::built("datasets"),
+        };
+        let verdicts = match program {
+            Some(program) => {
+                let recipe = (self.recipe.0.as_path(), self.recipe.1);
+                images::compare(self.root, &program, recipe, data, &self.recipe_dir, ready.is_some())?
+            }
+            None => Verdicts::not_compared("the programs are not built yet"),
+        };
+        if let Some(why) = &verdicts.unknown {
+            eprintln!("warning: the images could not be compared with those that the runs were made from: {why}");
+        }
+        self.take(verdicts);
+        Ok(ready)
+    }
+
+    fn take(&mut self, verdicts: Verdicts) {
+        for run in &mut self.runs {
+            run.images = verdicts.of(run.seed);
+        }
+        self.images = verdicts;
+    }
+
+    fn prepare(&self) -> Result<Ready> {
+        if !binaries::are_prebuilt() {
+            setup::ensure(&[Need::CCompiler, Need::OpenBlas], self.execute.setup)?;
+            if self.on_gpu() {
+                cuda::require_compiler()?;
+            }
+        }
+        let locks = run_lock::take(self.root, self.runs.iter().map(|run| run.dir.as_path()))?;
+        let gpus = if self.on_gpu() { Gpus::Cudnn } else { Gpus::No };
+        Ok(Ready { locks, binaries: binaries::build(self.root, &binaries::ALL, gpus)? })
     }
 
     /// Every job of every seed with what is to become of it.
@@ -126,7 +188,14 @@ impl<'a> Session<'a> {
                 let upstream_runs =
                     entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
                 let state = job.state(run, &self.device)?;
-                let intent = plan::intent(state, self.flags(), upstream_runs, job.has_checkpoint(run));
+                // A checkpoint of other images is of no use.
+                let resumes = job.has_checkpoint(run) && run.images.reason().is_none();
+                let mut intent = plan::intent(state, self.flags(), upstream_runs, resumes);
+                if let (Intent::Run(why), Some(others)) = (&mut intent, run.images.reason())
+                    && !why.iter().any(|reason| reason == others)
+                {
+                    why.push(others.to_owned());
+                }
                 let part = job.recipe_part(run)?;
                 entries.push(Entry {
                     seed: run.seed,
@@ -192,7 +261,11 @@ impl<'a> Session<'a> {
         if self.execute.dry_run || !reads_images(entries) {
             return Ok(());
         }
-        fetch::refuse_without_data(self.root, &self.runs[0].recipe, self.execute.data.as_deref())
+        let refusal = fetch::refuse_without_data(self.root, &self.runs[0].recipe, self.execute.data.as_deref());
+        match self.runs.iter().find_map(|run| run.images.reason()) {
+            Some(others) => refusal.context(others.to_owned()),
+            None => refusal,
+        }
     }
 
     fn refuse_locked(&self, entries: &[Entry]) -> Result<()> {
@@ -258,13 +331,17 @@ impl<'a> Session<'a> {
     fn work(&self, binaries: &Binaries, timings: &mut Timings) -> Result<Vec<Done>> {
         let mut done = Vec::new();
         for run in &self.runs {
+            let mut run = run.clone();
             for job in &self.jobs {
-                let state = job.state(run, &self.device)?;
+                let state = job.state(&run, &self.device)?;
                 let intent = plan::intent(state, self.flags(), false, false);
                 let started = Instant::now();
                 let ran = match intent {
                     Intent::Run(_) => {
-                        self.start(binaries, timings, run, job)?;
+                        self.start(binaries, timings, &run, job)?;
+                        if job.stage == Stage::Representation {
+                            run.images = ImageMatch::Same; // it has drawn the split from them
+                        }
                         true
                     }
                     Intent::Locked => {

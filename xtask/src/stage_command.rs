@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cli::{DataPackArgs, DataSynthesizeArgs, ExecuteArgs};
+use crate::cli::{DataPackArgs, DataSynthesizeArgs, ExecuteArgs, RecipeArgs};
 use crate::plan::{Job, SeedRun};
 use crate::workspace;
 
@@ -51,6 +51,30 @@ pub fn data_check(
     }
     words.flag("--images", images);
     words.flag("--json", json);
+    Ok(words.0)
+}
+
+/// `datasets compare --recipe FILE [--set PATH=VALUE…] [--data DIR] --run DIR… [--record]`, of seeds below `recipe_dir`.
+pub fn data_compare(
+    file: &Path,
+    recipe: &RecipeArgs,
+    data: Option<&Path>,
+    recipe_dir: &Path,
+    seeds: &[u64],
+    record: bool,
+) -> Result<Vec<OsString>> {
+    let mut words = Words(vec!["compare".into()]);
+    words.pair("--recipe", file);
+    for change in &recipe.set {
+        words.pair("--set", change);
+    }
+    if let Some(data) = data {
+        words.pair("--data", workspace::absolute(data)?);
+    }
+    for seed in seeds {
+        words.pair("--run", recipe_dir.join(format!("seed-{seed}")));
+    }
+    words.flag("--record", record);
     Ok(words.0)
 }
 

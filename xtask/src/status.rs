@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use longtail_artifact::{StageState, stage_specs, stage_state};
+use longtail_artifact::{ImageMatch, StageState, stage_specs, stage_state};
 use serde_json::{Value, json};
 
 use crate::cli::StatusArgs;
+use crate::images::{self, Verdicts};
 use crate::plan::{self, Filter, SeedRun};
 use crate::plan_view::plain_table;
-use crate::{seeds, workspace};
+use crate::{binaries, fetch, seeds, workspace};
 
 /// The device of this build; no part of any key.
 const DEVICE: &str = "cpu";
@@ -24,8 +25,10 @@ struct Line {
 pub fn run(root: &Path, arguments: &StatusArgs) -> Result<ExitCode> {
     let file = workspace::recipe_file(root, &arguments.recipe.name)?;
     let runs_dir = workspace::runs_dir(root, &arguments.recipe.runs)?;
-    let runs = runs(&file, arguments, &runs_dir)?;
+    let mut runs = runs(&file, arguments, &runs_dir)?;
     let recipe_dir = runs_dir.join(&runs[0].recipe.recipe);
+    let images = compare_images(root, &file, arguments, &runs[0], &recipe_dir)?;
+    runs.iter_mut().for_each(|run| run.images = images.of(run.seed));
     let mut lines = Vec::new();
     for run in &runs {
         for job in plan::jobs(&run.recipe, &Filter::default())? {
@@ -35,11 +38,45 @@ pub fn run(root: &Path, arguments: &StatusArgs) -> Result<ExitCode> {
     let state = report_state(&runs, &recipe_dir, &lines)?;
     lines.push(Line { seed: "all".to_owned(), stage: "report".to_owned(), state });
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&runs[0].recipe.recipe, &lines))?);
+        println!("{}", serde_json::to_string_pretty(&as_json(&runs, &lines, images.unknown.as_deref()))?);
     } else {
         print(root, &recipe_dir, &lines);
+        say_of_images(&runs, &lines, &images);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds nothing and writes nothing.
+fn compare_images(
+    root: &Path,
+    file: &Path,
+    arguments: &StatusArgs,
+    run: &SeedRun,
+    recipe_dir: &Path,
+) -> Result<Verdicts> {
+    if images::drawn(recipe_dir).is_empty() {
+        return Ok(Verdicts::default());
+    }
+    let data = arguments.data.as_deref();
+    fetch::refuse_wrong_folder(&run.recipe, data)?;
+    match binaries::built("datasets") {
+        Some(program) => images::compare(root, &program, (file, &arguments.recipe), data, recipe_dir, false),
+        None => Ok(Verdicts::not_compared("the programs are not built yet")),
+    }
+}
+
+/// What no line of the table says: a run that has finished nothing yet has no stage to be stale.
+fn say_of_images(runs: &[SeedRun], lines: &[Line], images: &Verdicts) {
+    if let Some(why) = &images.unknown {
+        println!("the images could not be compared with those that the runs were made from: {why}");
+    }
+    for run in runs {
+        let Some(others) = run.images.reason() else { continue };
+        let is_said = |line: &Line| words(&line.state).1.iter().any(|reason| reason == others);
+        if !lines.iter().any(|line| line.seed == run.seed.to_string() && is_said(line)) {
+            println!("seed {}: {others}", run.seed);
+        }
+    }
 }
 
 /// The seed that was asked for; else every seed in the folder, and the recipe's own.
@@ -83,6 +120,9 @@ fn report_state(runs: &[SeedRun], recipe_dir: &Path, lines: &[Line]) -> Result<S
         }
     }
     spec.inputs.retain(|input| input.path.parent().is_some_and(|folder| counted.iter().any(|own| own == folder)));
+    if let Some(run) = runs.iter().find(|run| run.images.reason().is_some()) {
+        spec.images = run.images.clone();
+    }
     Ok(stage_state(&recipe_dir.join("report"), &spec)?)
 }
 
@@ -105,7 +145,7 @@ fn print(root: &Path, recipe_dir: &Path, lines: &[Line]) {
     println!("{}", table.trim_fmt());
 }
 
-fn as_json(recipe: &str, lines: &[Line]) -> Value {
+fn as_json(runs: &[SeedRun], lines: &[Line], unknown: Option<&str>) -> Value {
     let stages: Vec<Value> = lines
         .iter()
         .map(|line| {
@@ -113,5 +153,16 @@ fn as_json(recipe: &str, lines: &[Line]) -> Value {
             json!({"seed": line.seed.parse::<u64>().ok(), "stage": line.stage, "state": state, "reasons": reasons})
         })
         .collect();
-    json!({"recipe": recipe, "stages": stages})
+    let images: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            let state = match &run.images {
+                ImageMatch::Same => "same",
+                ImageMatch::NotCompared => "not compared",
+                ImageMatch::Other(_) => "other",
+            };
+            json!({"seed": run.seed, "images": state, "why": run.images.reason().or(unknown)})
+        })
+        .collect();
+    json!({"recipe": runs[0].recipe.recipe, "images": images, "stages": stages})
 }

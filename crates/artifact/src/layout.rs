@@ -29,6 +29,11 @@ impl RunLayout {
         self.run.join("split.safetensors")
     }
 
+    /// What the image files were when they were last looked at: saves hashing them again.
+    pub fn images(&self) -> PathBuf {
+        self.run.join("images.json")
+    }
+
     /// The folder of stage 1 for one variant.
     pub fn representation(&self, variant: &str) -> PathBuf {
         self.run.join("representation").join(variant)

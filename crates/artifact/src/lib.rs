@@ -18,6 +18,7 @@ mod device;
 mod difference;
 mod error;
 mod hash;
+mod images;
 mod inspect;
 mod json;
 mod layout;
@@ -41,6 +42,7 @@ pub use cli::{
 pub use device::{Device, DeviceChoice, Gpus};
 pub use error::ArtifactError;
 pub use hash::{FileHash, hash_file};
+pub use images::{IDENTITY, ImageMatch, split_identity};
 pub use inspect::{TensorCensus, census};
 pub use json::canonical_json;
 pub use layout::RunLayout;

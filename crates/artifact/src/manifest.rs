@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::{ArtifactError, FileHash, hash_file, write_json_atomic};
 
 pub(crate) const NAME: &str = "manifest.json";
+/// A file that is written to is read so often.
+const TRIES: u32 = 5;
 
 /// A file as it was when the stage finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,28 @@ impl FileRecord {
         let modified = metadata.modified().map_err(|source| ArtifactError::io("read", path, source))?;
         let mtime_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         Ok(Self { bytes: metadata.len(), blake3, mtime_ns })
+    }
+
+    /// Reads and hashes `path`. Length and time are those of the bytes that were hashed: a file that is written to meanwhile is read
+    /// again.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Missing`] or [`ArtifactError::Io`]; also a file that does not keep still.
+    pub fn read(path: &Path) -> Result<Self, ArtifactError> {
+        for _ in 0..TRIES {
+            let before = Self::of(path, FileHash::new())?;
+            let blake3 = hash_file(path)?;
+            if before == Self::of(path, FileHash::new())? {
+                return Ok(Self { blake3, ..before });
+            }
+        }
+        let source = std::io::Error::other("it is being written to");
+        Err(ArtifactError::io("read", path, source))
+    }
+
+    /// Whether `path` has this length and this time, so that the hash is believed.
+    pub fn is_unchanged(&self, path: &Path) -> bool {
+        Self::of(path, self.blake3.clone()).is_ok_and(|now| now == *self)
     }
 
     /// The hash that `path` has now: the recorded one when length and time are unchanged, else computed.
@@ -58,6 +82,9 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, FileRecord>,
     /// The kind of device that it ran on.
     pub device: String,
+    /// How the images changed while it ran, if they did: it is stale for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_changed: Option<String>,
 }
 
 impl Manifest {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::hash::hash_bytes;
-use crate::{ArtifactError, canonical_json, hash_file};
+use crate::{ArtifactError, ImageMatch, canonical_json, hash_file};
 
 /// A file that a stage reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct StageSpec {
     pub inputs: Vec<StageInput>,
     /// The kind of device; in the manifest, not in the key.
     pub device: String,
+    /// Whether the images are still those of the run's split; not in the key, which has the split.
+    pub images: ImageMatch,
 }
 
 /// The stage's key: BLAKE3 of stage, code version, canonical recipe part and the hashes of all inputs.
@@ -77,6 +79,7 @@ mod tests {
             recipe_part: json!({"a": 1}),
             inputs: vec![StageInput { name: "input".into(), path: path.clone() }],
             device: "cpu".into(),
+            images: ImageMatch::Same,
         };
         let key = stage_key(&spec).expect("readable");
         assert_eq!(key, stage_key(&StageSpec { device: "cuda".into(), ..spec.clone() }).expect("readable"));

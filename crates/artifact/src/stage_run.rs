@@ -47,6 +47,7 @@ pub struct StageRun {
     key: String,
     inputs: BTreeMap<String, FileRecord>,
     accept_device_change: bool,
+    images_changed: Option<String>,
     /// Hand-off files of a run before this one: they stay whole until this one finishes, and go with its manifest.
     _lock: FolderLock,
 }
@@ -87,6 +88,7 @@ impl StageRun {
             spec: spec.clone(),
             inputs,
             accept_device_change: options.accept_device_change,
+            images_changed: None,
             _lock: lock,
         };
         let checkpoints = run.checkpoint_dir();
@@ -155,6 +157,11 @@ impl StageRun {
         MetricsWriter::open(&folder.join(METRICS), resume_offset.unwrap_or(0))
     }
 
+    /// Says that the images changed while the stage read them: what it made is of no one data set, and will be stale for good.
+    pub fn images_changed(&mut self, words: &str) {
+        self.images_changed = Some(words.to_owned());
+    }
+
     /// Writes the manifest, then removes the checkpoints: the stage is done.
     ///
     /// `outputs` are file names in the stage's folder with the hashes that their writers returned.
@@ -178,6 +185,7 @@ impl StageRun {
             inputs: self.inputs.clone(),
             outputs: records,
             device: self.spec.device.clone(),
+            images_changed: self.images_changed.clone(),
         };
         // A copy: killed before the manifest is there, the next run cuts the original back to its checkpoint.
         let metrics = self.checkpoint_dir().join(METRICS);
@@ -218,7 +226,7 @@ fn remove_folder(dir: &Path) -> Result<(), ArtifactError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StageInput, stage_state, write_atomic};
+    use crate::{ImageMatch, StageInput, stage_state, write_atomic};
     use serde_json::json;
 
     fn spec(dir: &Path, epochs: u32) -> StageSpec {
@@ -228,6 +236,7 @@ mod tests {
             recipe_part: json!({"representation": {"epochs": epochs}}),
             inputs: vec![StageInput { name: "split.safetensors".into(), path: dir.join("split") }],
             device: "cpu".into(),
+            images: ImageMatch::Same,
         }
     }
 

@@ -2,13 +2,13 @@
 //! agree on its key by construction.
 //!
 //! Inputs are the hand-off files themselves, not the manifests beside them: if a re-run of a stage gives the same bytes,
-//! the stages after it stay valid.
+//! the stages after it stay valid. Every stage of a run is told whether the images are still those of its split.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{ArtifactError, RunLayout, StageInput, StageSpec, StageState, code_versions, stage_state};
+use crate::{ArtifactError, ImageMatch, RunLayout, StageInput, StageSpec, StageState, code_versions, stage_state};
 
 fn input(name: impl Into<String>, path: PathBuf) -> StageInput {
     StageInput { name: name.into(), path }
@@ -17,20 +17,21 @@ fn input(name: impl Into<String>, path: PathBuf) -> StageInput {
 /// Stage 1 reads the split (whose metadata carries the data set's hash).
 ///
 /// `recipe_part` is `Recipe::representation_part(variant)`.
-pub fn representation(layout: &RunLayout, recipe_part: Value, device: &str) -> StageSpec {
+pub fn representation(layout: &RunLayout, images: &ImageMatch, recipe_part: Value, device: &str) -> StageSpec {
     StageSpec {
         stage: "representation",
         code_version: code_versions::REPRESENTATION,
         recipe_part,
         inputs: vec![input("split.safetensors", layout.split())],
         device: device.to_owned(),
+        images: images.clone(),
     }
 }
 
 /// Stage 2 reads the split and stage 1's backbone.
 ///
 /// `recipe_part` is `Recipe::features_part(variant)`.
-pub fn features(layout: &RunLayout, variant: &str, recipe_part: Value, device: &str) -> StageSpec {
+pub fn features(layout: &RunLayout, images: &ImageMatch, variant: &str, recipe_part: Value, device: &str) -> StageSpec {
     let representation = layout.representation(variant);
     StageSpec {
         stage: "features",
@@ -41,6 +42,7 @@ pub fn features(layout: &RunLayout, variant: &str, recipe_part: Value, device: &
             input("representation/backbone.safetensors", representation.join("backbone.safetensors")),
         ],
         device: device.to_owned(),
+        images: images.clone(),
     }
 }
 
@@ -48,7 +50,14 @@ pub fn features(layout: &RunLayout, variant: &str, recipe_part: Value, device: &
 ///
 /// `recipe_part` is `Recipe::classifier_part(variant, method)`; `views` is the number of augmented views that the method
 /// reads: the recipe's `features.views` for `tailcalib_x`, 0 for every other method. Views are numbered from 1.
-pub fn classifier(layout: &RunLayout, variant: &str, views: usize, recipe_part: Value, device: &str) -> StageSpec {
+pub fn classifier(
+    layout: &RunLayout,
+    images: &ImageMatch,
+    variant: &str,
+    views: usize,
+    recipe_part: Value,
+    device: &str,
+) -> StageSpec {
     let representation = layout.representation(variant);
     let features = layout.features(variant);
     let dumps = ["train", "meta", "val", "test"].into_iter().map(str::to_owned);
@@ -65,6 +74,7 @@ pub fn classifier(layout: &RunLayout, variant: &str, views: usize, recipe_part: 
         recipe_part,
         inputs,
         device: device.to_owned(),
+        images: images.clone(),
     }
 }
 
@@ -84,7 +94,10 @@ pub fn report(seed_dirs: &[PathBuf], rows: &[(&str, &str)], recipe_part: Value) 
             ));
         }
     }
-    StageSpec { stage: "report", code_version: code_versions::REPORT, recipe_part, inputs, device: "cpu".to_owned() }
+    let device = "cpu".to_owned();
+    // Predictions say what images they are of through the stages before; seeds are compared where they are chosen.
+    let images = ImageMatch::Same;
+    StageSpec { stage: "report", code_version: code_versions::REPORT, recipe_part, inputs, device, images }
 }
 
 /// Checks that the stage that this one reads from is finished and of this recipe.

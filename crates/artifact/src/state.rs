@@ -48,7 +48,8 @@ pub(crate) fn finished_state(dir: &Path, spec: &StageSpec) -> Result<StageState,
         }
         Err(error) => return Err(error),
     };
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> = spec.images.reason().map(str::to_owned).into_iter().collect();
+    reasons.extend(manifest.images_changed.iter().map(|how| format!("the images changed while it ran: {how}")));
     if manifest.stage != spec.stage {
         reasons.push(format!("the folder belongs to stage `{}`", manifest.stage));
     }

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::path::Path;
 
 use longtail_artifact::{
-    ArtifactError, Begin, BeginOptions, Manifest, NamedTensor, StageInput, StageRun, StageSpec, StageState, TensorData,
-    TensorFile, census, hash_file, stage_state, write_tensors,
+    ArtifactError, Begin, BeginOptions, ImageMatch, Manifest, NamedTensor, StageInput, StageRun, StageSpec, StageState,
+    TensorData, TensorFile, census, hash_file, stage_state, write_tensors,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -134,6 +134,7 @@ fn stage(dir: &Path) -> StageSpec {
         recipe_part: json!({"features": {"views": 2}, "seed": 0}),
         inputs: vec![StageInput { name: "split".into(), path: dir.join("split") }],
         device: "cpu".into(),
+        images: ImageMatch::Same,
     }
 }
 

@@ -76,7 +76,8 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let layout = RunLayout::new(&args.stage.run);
     let device = args.stage.device("classifier", GPUS)?.to_string();
     let variant = &args.stage.variant;
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
+    let images = crate::stage::images(&recipe, &args.stage, &layout).with_context(what)?;
+    let spec = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
     stage_specs::require_up_to_date(&layout.features(variant), &spec, args.stage.accept_stale).with_context(what)?;
     let inputs = Inputs::load(&layout, variant, 0)
         .with_context(what)

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Device, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
-    TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
+    Begin, BeginOptions, Device, Gpus, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs,
+    StageRun, TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
+use longtail_datasets::DatasetError;
+use longtail_datasets::identity::compare;
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
 use serde_json::{Map, Value, json};
@@ -52,15 +54,19 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let part = recipe.classifier_part(&args.variant, method_name)?;
     let settled = args.device("classifier", GPUS)?;
     let device = settled.to_string();
-    let representation = stage_specs::representation(&layout, recipe.representation_part(&args.variant)?, &device);
-    let features = stage_specs::features(&layout, &args.variant, recipe.features_part(&args.variant)?, &device);
+    let images = images(&recipe, args, &layout)
+        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
+    let representation =
+        stage_specs::representation(&layout, &images, recipe.representation_part(&args.variant)?, &device);
+    let features =
+        stage_specs::features(&layout, &images, &args.variant, recipe.features_part(&args.variant)?, &device);
     for (folder, spec) in
         [(layout.representation(&args.variant), representation), (layout.features(&args.variant), features)]
     {
         stage_specs::require_up_to_date(&folder, &spec, args.accept_stale)
             .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
     }
-    let spec = stage_specs::classifier(&layout, &args.variant, views, part, &device);
+    let spec = stage_specs::classifier(&layout, &images, &args.variant, views, part, &device);
     let folder = layout.classifier(&args.variant, method_name);
     let options = BeginOptions {
         force: args.force,
@@ -122,6 +128,14 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     journal.finish(&[("head.safetensors", head_hash), ("predictions.safetensors", predictions_hash)])?;
     report(args, method_name, &fitted.chosen, fitted.val_accuracy, &accuracy);
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the images stand to those of the features: no pixel is read here, but a head of other images is stale.
+pub(crate) fn images(recipe: &Recipe, args: &StageArgs, layout: &RunLayout) -> anyhow::Result<ImageMatch> {
+    compare(&recipe.data, args.data.as_deref(), layout, args.quiet).map_err(|error| match error {
+        DatasetError::Interrupted => Interrupted.into(),
+        error => error.explained(),
+    })
 }
 
 fn read_recipe(args: &StageArgs) -> anyhow::Result<Recipe> {

@@ -124,6 +124,16 @@ pub enum DatasetError {
         /// Images of the subset.
         kept: usize,
     },
+    /// `split.safetensors` is of other images.
+    #[error("`{}` was drawn from images of hash {found}, these have {now}", .path.display())]
+    OtherImages {
+        /// The file.
+        path: PathBuf,
+        /// The identity of its images.
+        found: String,
+        /// That of the images that are there.
+        now: String,
+    },
     /// `split.safetensors` is damaged.
     #[error("`{}` is damaged: {problem}", .path.display())]
     SplitFile {
@@ -221,8 +231,9 @@ impl DatasetError {
             | Self::Pack { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
             Self::BadImage { .. } => Some(
-                "put a good copy in its place and run the same command again: finished stages are kept. Or set \
-                 `data.on_bad_image=skip`: all images are then decoded once, bad ones left out, and every stage run again"
+                "put a good copy in its place and run the same command again: checkpoints and finished stages are of other images then, \
+                 and `--accept-stale` keeps those that are finished. Or set `data.on_bad_image=skip`: all images are then decoded \
+                 once, bad ones left out, and every stage run again"
                     .to_owned(),
             ),
             Self::Subset { .. } => Some(
@@ -232,6 +243,9 @@ impl DatasetError {
             Self::SplitFile { path, .. } => {
                 Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
             }
+            Self::OtherImages { .. } => Some(
+                "name the folder of those images with `--data DIR`, or make every stage from these: `cargo xtask reproduce`".to_owned(),
+            ),
             Self::Split { .. } => {
                 Some("change the recipe's `data` part, or put back the images that cannot be read".to_owned())
             }

@@ -163,7 +163,7 @@ pub struct DataSource {
     /// The test images, in the order of the file.
     pub test: ImageSet,
     /// BLAKE3 in hexadecimal: over the unpacked bytes of all files, or for photos over their lists (see
-    /// [`crate::read::photos`]).
+    /// [`crate::read::photos`]), and with them their contents once [`crate::load_identified`] has looked.
     pub hash: String,
     /// For photo sets: from this position of `train` on, images are those of the validation list. `None`: there is one
     /// training file, from which everything but test is drawn.

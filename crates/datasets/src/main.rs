@@ -3,6 +3,7 @@
 #[macro_use]
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
+mod compare_command;
 mod pack_command;
 mod subset_command;
 mod synthesize_command;
@@ -46,6 +47,12 @@ enum Command {
   datasets check imagenet-lt --data ~/imagenet --images --set data.on_bad_image=skip
   datasets check --recipe pipelines/fashion-mnist-lt.yaml --json")]
     Check(CheckArgs),
+    /// Say of finished runs, in JSON, whether the images are still those that they were made from.
+    ///
+    /// Contents count. A file of the length and time that the run's `images.json` has is believed to be unchanged; others are hashed.
+    #[command(after_help = "Example:
+  datasets compare --recipe folder.yaml --run runs/folder/seed-0 --data ~/photos")]
+    Compare(compare_command::CompareArgs),
     /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
     #[command(after_help = "Examples:
   datasets synthesize imagenet-lt --out data/imagenet-lt-tree
@@ -104,6 +111,7 @@ fn main() -> ExitCode {
         longtail_ops::check_simd()?;
         match command {
             Command::Check(arguments) => run(&arguments),
+            Command::Compare(arguments) => compare_command::run(&arguments),
             Command::Synthesize(arguments) => synthesize_command::run(&arguments),
             Command::Pack(arguments) => pack_command::run(&arguments),
             Command::Subset(arguments) => subset_command::run(&arguments),

@@ -63,6 +63,12 @@ pub enum FeaturesError {
         /// What the user can do.
         hint: String,
     },
+    /// The images are not those any more that the dumps began with; what was made is there, and stale.
+    #[error("the images changed while their features were made: {how}")]
+    ImagesChanged {
+        /// Which, in words.
+        how: String,
+    },
     /// A finished dump that cannot be put in its place.
     #[error("a finished dump cannot be moved")]
     Move(#[source] std::io::Error),
@@ -96,6 +102,10 @@ impl FeaturesError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Unfit { hint, .. } => hint,
+            Self::ImagesChanged { .. } => {
+                "leave the images alone and run the same command again, which makes the stages again from them; or take what was made \
+                 with `--accept-stale`"
+            }
             Self::Artifact(error) => return error.hint(),
             Self::Dataset(error) => return error.hint(),
             Self::OtherData { .. } => {

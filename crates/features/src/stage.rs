@@ -8,7 +8,10 @@ use anyhow::Context;
 use longtail_artifact::{
     Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
 };
-use longtail_datasets::{DatasetError, EvalLoader, ImageSet, Split, Transform, load_for};
+use longtail_datasets::identity::{compare, with_bar};
+use longtail_datasets::{
+    DataSource, DatasetError, EvalLoader, Identified, ImageSet, Split, Transform, load_identified,
+};
 use longtail_recipe::{Normalize, Recipe};
 use serde_json::{Value, json};
 
@@ -38,19 +41,21 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let device = settled.to_string();
     let variant = &args.variant;
     let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
-    let upstream = stage_specs::representation(&layout, recipe.representation_part(variant)?, &device);
+    let images = compare(&recipe.data, args.data.as_deref(), &layout, args.quiet);
+    let images = images.map_err(unreadable).with_context(cannot_start)?;
+    let upstream = stage_specs::representation(&layout, &images, recipe.representation_part(variant)?, &device);
     stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
         .with_context(cannot_start)?;
     if args.accept_stale && !layout.split().exists() {
         draw_split(&recipe, &layout, args).with_context(cannot_start)?;
     }
-    let spec = stage_specs::features(&layout, variant, recipe.features_part(variant)?, &device);
+    let spec = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
     let options = BeginOptions {
         force: args.force,
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
+    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
         Begin::UpToDate => {
             if !args.quiet {
                 eprintln!("features {variant}: up to date");
@@ -62,10 +67,12 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone =
         FrozenBackbone::open(&backbone_path).and_then(|backbone| backbone.on(settled)).with_context(cannot_start)?;
-    let source = load_for(&recipe.data, args.data.as_deref())
-        .map_err(DatasetError::explained)
-        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
-    let split = Split::load(&layout.split(), &source).map_err(DatasetError::explained).with_context(cannot_start)?;
+    let (source, images) = load_images(&recipe, &layout, args)?;
+    let split = match args.accept_stale {
+        true => Split::load_of_any_images(&layout.split(), &source),
+        false => Split::load(&layout.split(), &source),
+    };
+    let split = split.map_err(DatasetError::explained).with_context(cannot_start)?;
     check_data(&backbone, &backbone_path, &source.train, &recipe.data.normalize).with_context(cannot_start)?;
     let (train, test) = (Arc::new(source.train), Arc::new(source.test));
     let dumps = plan(&recipe, variant, &split, &train, &test)?;
@@ -78,7 +85,16 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
+    let (data, dir) = (&recipe.data, args.data.as_deref());
+    let changed = with_bar(args.quiet, |progress| images.changes(data, dir, progress)).map_err(unreadable)?;
+    if let Some(how) = &changed {
+        stage.images_changed(how);
+    }
     stage.finish(&outputs)?;
+    if let Some(how) = changed {
+        let error = FeaturesError::ImagesChanged { how };
+        return Err(error).with_context(|| format!("stage `features` of variant `{variant}` is made, and stale"));
+    }
     if args.json {
         println!("{}", json!({"variant": variant, "feature_dim": backbone.feature_dim(), "files": finished}));
     } else if !args.quiet {
@@ -89,16 +105,24 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
 
 /// What stage 1 would have done: with an imported backbone there was none.
 fn draw_split(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<()> {
-    let source = load_for(&recipe.data, args.data.as_deref())
-        .map_err(DatasetError::explained)
-        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
+    let (source, images) = load_images(recipe, layout, args)?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
     let split = Split::of_run(layout, &recipe.data, &source, args.force, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
-    match split {
-        Ok(_) => Ok(()),
-        Err(DatasetError::Interrupted) => Err(Interrupted.into()),
-        Err(error) => Err(error.explained()),
+    split.and_then(|_| images.record(layout)).map_err(unreadable)
+}
+
+fn load_images(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<(DataSource, Identified)> {
+    with_bar(args.quiet, |progress| load_identified(&recipe.data, args.data.as_deref(), layout, progress))
+        .map_err(unreadable)
+        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))
+}
+
+/// With its hint, or as an interruption.
+fn unreadable(error: DatasetError) -> anyhow::Error {
+    match error {
+        DatasetError::Interrupted => Interrupted.into(),
+        error => error.explained(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use longtail_artifact::{Begin, BeginOptions, RunLayout, StageRun, TensorFile, stage_specs};
+use longtail_artifact::{Begin, BeginOptions, ImageMatch, RunLayout, StageRun, TensorFile, stage_specs};
 use longtail_backbone::{Architecture, ImageShape, Network, save_backbone};
 use longtail_datasets::{DataSource, Split, load};
 use longtail_features::FrozenBackbone;
@@ -52,7 +52,7 @@ impl Run {
     /// Stage 1, but for the training: a backbone drawn from `seed`, under a manifest.
     fn train(&self, seed: u64) {
         let part = self.recipe.representation_part("ce").expect("there");
-        let spec = stage_specs::representation(&self.layout(), part, "cpu");
+        let spec = stage_specs::representation(&self.layout(), &ImageMatch::Same, part, "cpu");
         let options = BeginOptions { force: true, ..BeginOptions::default() };
         let Begin::Run(stage) = StageRun::begin(&self.layout().representation("ce"), &spec, options).expect("free")
         else {

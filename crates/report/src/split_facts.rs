@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use longtail_artifact::{ArtifactError, RunLayout, TensorFile};
+use longtail_artifact::{ArtifactError, IDENTITY, RunLayout, TensorFile};
 use serde_json::Value;
 
 use crate::error::ReportError;
@@ -61,7 +61,7 @@ impl SplitFacts {
         Ok(Some(Self {
             dataset: word(&metadata["dataset"]),
             imbalance_factor: metadata["draw"]["imbalance_factor"].as_f64(),
-            data_hash: word(&metadata["data_hash"]),
+            data_hash: word(&metadata[IDENTITY]),
             train: train.len(),
             meta: meta.len(),
             meta_in_train: meta.intersection(&train).count(),

@@ -31,6 +31,12 @@ pub enum RepresentationError {
         /// Training images.
         images: usize,
     },
+    /// The images are not those any more that training began with; what it made is there, and stale.
+    #[error("the images changed while it trained: {how}")]
+    ImagesChanged {
+        /// Which, in words.
+        how: String,
+    },
     /// What the CPU can and the GPU cannot yet.
     #[error("{what} does not run on a GPU: {why}")]
     NotOnDevice {
@@ -69,6 +75,10 @@ impl RepresentationError {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
             Self::NoBatch { images, .. } => {
                 return Some(format!("lower it to {images} or less: --set representation_defaults.batch_size=N"));
+            }
+            Self::ImagesChanged { .. } => {
+                "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
+                 made with `--accept-stale`"
             }
             Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
             Self::Training(TrainingError::NonFinite { .. }) => {

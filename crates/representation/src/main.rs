@@ -3,6 +3,7 @@
 #[macro_use]
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use longtail_artifact::{
     BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
     interrupted, progress, run_main, stage_specs,
 };
-use longtail_datasets::{DatasetError, Split};
+use longtail_datasets::identity::{Identified, with_bar};
+use longtail_datasets::{DatasetError, Split, load_identified};
+use longtail_recipe::DataRecipe;
 use longtail_representation::RepresentationError;
 use longtail_representation::stage::{self, OpenDevice, Outcome, open_gpu};
 use longtail_representation::train::Observer;
@@ -64,7 +67,16 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let place = args.device("representation", gpus())?;
     let device = place.to_string();
     let layout = RunLayout::new(&args.run);
-    let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
+    let data = args.data.as_deref();
+    let loaded = with_bar(args.quiet, |progress| load_identified(&recipe.data, data, &layout, progress));
+    if matches!(loaded, Err(DatasetError::Interrupted)) {
+        return Err(Interrupted.into());
+    }
+    let (source, images) = with_hint(loaded.map_err(Into::into), &what)?;
+    let before = images.matches(&layout);
+    if let Some(others) = before.reason().filter(|_| !args.quiet) {
+        eprintln!("{others}; the split is drawn again");
+    }
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
     let split = Split::of_run(&layout, &recipe.data, &source, args.force, &|done, _| {
         if done % 64 == 0 {
@@ -76,18 +88,25 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         return Err(Interrupted.into());
     }
     let split = with_hint(split.map_err(Into::into), &what)?;
+    with_hint(images.record(&layout).map_err(Into::into), &what)?;
     let skipped = split.skipped.train.len() + split.skipped.test.len();
     if skipped > 0 && !args.quiet {
         eprintln!("{skipped} images cannot be decoded and are left out: {}", layout.split().display());
     }
-    let spec = stage_specs::representation(&layout, part, &device);
+    let spec = stage_specs::representation(&layout, &images.matches(&layout), part, &device);
     let options = BeginOptions {
         force: args.force,
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let mut observer =
-        Terminal { bar: None, quiet: args.quiet || args.json, what: format!("representation {}", args.variant) };
+    let mut observer = Terminal {
+        bar: None,
+        quiet: args.quiet || args.json,
+        what: format!("representation {}", args.variant),
+        images,
+        data: recipe.data.clone(),
+        dir: args.data.clone(),
+    };
     let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
     let on_gpu: Option<Box<OpenDevice<'_>>> = match place {
         Device::Cuda(ordinal) => {
@@ -127,6 +146,10 @@ struct Terminal {
     bar: Option<ProgressBar>,
     quiet: bool,
     what: String,
+    /// As they were at the start.
+    images: Identified,
+    data: DataRecipe,
+    dir: Option<PathBuf>,
 }
 
 impl Terminal {
@@ -153,6 +176,11 @@ impl Observer for Terminal {
             bar.set_position(step);
         }
         interrupted()
+    }
+
+    fn images_changed(&mut self) -> Result<Option<String>, RepresentationError> {
+        let (data, dir) = (&self.data, self.dir.as_deref());
+        Ok(with_bar(self.quiet, |progress| self.images.changes(data, dir, progress))?)
     }
 
     fn say(&mut self, line: &str) {

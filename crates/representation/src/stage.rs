@@ -125,8 +125,15 @@ pub fn run(
     let normalize = serde_json::json!({"mean": normalize.mean, "std": normalize.std});
     let written = outputs::write(folder, &training.model, training.method.as_ref(), &normalize)?;
     let steps = training.total_steps();
+    let changed = observer.images_changed()?;
+    if let Some(how) = &changed {
+        stage.images_changed(how);
+    }
     stage.finish(&written)?;
-    Ok(Outcome::Trained { steps })
+    match changed {
+        Some(how) => Err(RepresentationError::ImagesChanged { how }),
+        None => Ok(Outcome::Trained { steps }),
+    }
 }
 
 /// From here on a run says beforehand what memory it will take, bytes; smaller ones fit anywhere.

@@ -66,6 +66,14 @@ pub trait Observer {
     /// After each step; `true` asks for a checkpoint and an orderly end.
     fn stop_after(&mut self, step: u64) -> bool;
 
+    /// When all is written: how the images changed since training began, if they did. The host knows where they are.
+    ///
+    /// # Errors
+    /// The user asked to stop.
+    fn images_changed(&mut self) -> Result<Option<String>, RepresentationError> {
+        Ok(None)
+    }
+
     /// A line for the user.
     fn say(&mut self, line: &str);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use longtail_artifact::{BeginOptions, StageSpec};
+use longtail_artifact::{BeginOptions, ImageMatch, StageSpec};
 use longtail_datasets::{DataSource, ImageSet, Split};
 use longtail_ops::gpu::Emulated;
 use longtail_ops::{below, stream};
@@ -104,6 +104,7 @@ fn train_on(
         recipe_part: recipe.representation_part(variant).expect("a variant of the recipe"),
         inputs: Vec::new(),
         device: if open.is_some() { "cuda:0" } else { "cpu" }.into(),
+        images: ImageMatch::Same,
     };
     stage::run(&recipe, variant, &source, &split, folder, &spec, open, BeginOptions::default(), observer)
 }

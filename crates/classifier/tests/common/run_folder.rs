@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, NamedTensor, RunLayout, StageRun, StageSpec, TensorData, hash_file, stage_specs,
-    write_tensors,
+    Begin, BeginOptions, FileHash, ImageMatch, NamedTensor, RunLayout, StageRun, StageSpec, TensorData, hash_file,
+    stage_specs, write_tensors,
 };
 use longtail_recipe::Recipe;
 use longtail_training::HeadWeights;
@@ -98,7 +98,7 @@ impl RunFolder {
         let outputs = ["backbone", "head", "prototypes"]
             .map(|name| (format!("{name}.safetensors"), hash_file(&self.representation(name)).expect("written")));
         let folder = self.layout.representation("ce");
-        finish(&folder, &stage_specs::representation(&self.layout, part, "cpu"), &outputs);
+        finish(&folder, &stage_specs::representation(&self.layout, &ImageMatch::Same, part, "cpu"), &outputs);
         let mut outputs = Vec::new();
         let train = data.train.features();
         let views: Vec<Vec<f32>> =
@@ -118,7 +118,7 @@ impl RunFolder {
             outputs.push((format!("{name}.safetensors"), hash));
         }
         let part = recipe.features_part("ce").expect("known");
-        let spec = stage_specs::features(&self.layout, "ce", part, "cpu");
+        let spec = stage_specs::features(&self.layout, &ImageMatch::Same, "ce", part, "cpu");
         finish(&self.layout.features("ce"), &spec, &outputs);
     }
 

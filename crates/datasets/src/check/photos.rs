@@ -127,7 +127,8 @@ pub fn check_photos(
     if let Some(pack) = pack {
         notes.push(format!("images are read from the pack {}: {}", pack.path().display(), pack.key()));
     }
-    let hash_of = if pack.is_some() { "lists and pack" } else { "lists; contents of images are not hashed" };
+    let hash_of =
+        if pack.is_some() { "lists and pack" } else { "lists alone; a run compares the contents of images too" };
 
     let absent = [absent(&source.train), absent(&source.test)];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;

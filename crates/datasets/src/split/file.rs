@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longtail_artifact::{NamedTensor, RunLayout, TensorData, TensorFile, write_tensors};
+use longtail_artifact::{IDENTITY, NamedTensor, RunLayout, TensorData, TensorFile, write_tensors};
 use longtail_recipe::{DataRecipe, MetaSource, OnBadImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ impl Split {
                 fields.remove(SKIPPED);
             }
             if found == metadata {
-                let found = read(&path, &file, source)?;
+                let found = read(&path, &file, source)?; // of these images, as its metadata says
                 if found != Self::draw_without(recipe, source, found.skipped.clone())? {
                     let problem = "the indices are not those of the draw that the file names".to_owned();
                     return Err(DatasetError::SplitFile { path, problem });
@@ -89,7 +89,20 @@ impl Split {
     /// the training images.
     pub fn load(path: &Path, source: &DataSource) -> Result<Self, DatasetError> {
         let file = open(path)?;
+        let found = file.metadata()[IDENTITY].as_str().unwrap_or("nothing");
+        if found != source.hash {
+            let (path, found, now) = (path.to_owned(), found.to_owned(), source.hash.clone());
+            return Err(DatasetError::OtherImages { path, found, now });
+        }
         read(path, &file, source)
+    }
+
+    /// [`Split::load`] of a split that may have been drawn from other images, as long as its indices fit these.
+    ///
+    /// # Errors
+    /// As there, but for the images.
+    pub fn load_of_any_images(path: &Path, source: &DataSource) -> Result<Self, DatasetError> {
+        read(path, &open(path)?, source)
     }
 
     fn tensors(&self, of_photos: bool) -> Vec<NamedTensor> {
@@ -118,7 +131,7 @@ fn metadata(recipe: &DataRecipe, source: &DataSource) -> Value {
         return json!({
             "kind": "split",
             "dataset": recipe.dataset.name(),
-            "data_hash": source.hash,
+            IDENTITY: source.hash,
             "draw": ListedSpec::new(recipe),
             "on_bad_image": photo.on_bad_image,
             "source": "protocol.md section 7: the lists as they are, MetaSAug's meta set by a legacy NumPy generator",
@@ -127,7 +140,7 @@ fn metadata(recipe: &DataRecipe, source: &DataSource) -> Value {
     json!({
         "kind": "split",
         "dataset": recipe.dataset.name(),
-        "data_hash": source.hash,
+        IDENTITY: source.hash,
         "draw": SplitSpec::new(recipe),
         "source": "protocol.md section 7: legacy NumPy generators, MetaSAug's hold-out, LDAM's draw",
     })
@@ -143,10 +156,6 @@ fn damaged(path: &Path, problem: String) -> DatasetError {
 
 fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, DatasetError> {
     let metadata = file.metadata();
-    let found = metadata["data_hash"].as_str().unwrap_or("nothing");
-    if found != source.hash {
-        return Err(damaged(path, format!("it was drawn from images of hash {found}, these have {}", source.hash)));
-    }
     let meta_source = MetaSource::deserialize(&metadata["draw"]["meta_source"])
         .map_err(|error| damaged(path, format!("its metadata does not say where the meta set comes from: {error}")))?;
     let values = |name: &str, length: Option<usize>| {

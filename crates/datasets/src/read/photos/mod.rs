@@ -1,9 +1,9 @@
 //! Photo sets: lists of files with labels, and the folders that hold them.
 //!
-//! A photo set is long-tailed as it comes. What is read here are its lists; images are opened when a batch needs them. The
-//! identity of such a set ([`PhotoSource::hash`]) is BLAKE3 over (path, label) of every image of every list in order, and
-//! the identity of the pack if one is read; **the contents of image files are not hashed**: reading 150 GB before each stage
-//! would take longer than many stages. Paths are hashed in one form, whatever layout they have on disk.
+//! A photo set is long-tailed as it comes. What is read here are its lists; images are opened when a batch needs them. What
+//! names the lists ([`PhotoSource::hash`]) is BLAKE3 over (path, label) of every image of every list in order, and the identity
+//! of the pack if one is read. Paths are hashed in one form, whatever layout they have on disk. The contents of image files are
+//! [`crate::identity`]'s.
 
 mod classes;
 mod coco;

@@ -1,0 +1,66 @@
+//! `datasets compare`: how the images stand to those that runs were made from, for `cargo xtask`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use longtail_artifact::{ImageMatch, Interrupted, RunLayout, init_threads, install_interrupt_handler, split_identity};
+use longtail_datasets::DatasetError;
+use longtail_datasets::identity::{identify, with_bar};
+use serde_json::{Value, json};
+
+use crate::target::data_recipe;
+
+#[derive(Args)]
+pub struct CompareArgs {
+    /// A recipe file
+    #[arg(long, value_name = "FILE")]
+    recipe: PathBuf,
+    /// Change one field of the recipe (may be repeated)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// The folder with the images; without it they are looked for as stages do, then where a run found them
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The folder of one seed (may be repeated)
+    #[arg(long, value_name = "DIR", required = true)]
+    run: Vec<PathBuf>,
+    /// Note in the runs whose images they are what was found, so that it need not be hashed again
+    #[arg(long)]
+    record: bool,
+    /// Threads; all cores if left out
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// Prints `{"runs": [{"run", "images", "why"}]}`, where `images` is `same` or `other`; or `{"error", "hint"}` with code 2 where the
+/// images cannot be looked at.
+pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
+    init_threads(arguments.threads)?;
+    install_interrupt_handler();
+    let data = data_recipe(None, Some(&arguments.recipe), &arguments.set)?;
+    let layouts: Vec<RunLayout> = arguments.run.iter().map(RunLayout::new).collect();
+    let now = match with_bar(false, |progress| identify(&data, arguments.data.as_deref(), &layouts, progress)) {
+        Ok(now) => now,
+        Err(DatasetError::Interrupted) => return Err(Interrupted.into()),
+        Err(error) => {
+            println!("{}", json!({"error": error.to_string(), "hint": error.hint()}));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let mut runs: Vec<Value> = Vec::new();
+    for layout in &layouts {
+        let matches = now.matches(layout);
+        if arguments.record && matches == ImageMatch::Same && split_identity(layout).is_some() {
+            // Only a note for the next comparison: a read-only disk is no reason to fail.
+            if let Err(error) = now.record(layout) {
+                eprintln!("note: what was found of the images could not be written down: {error}");
+            }
+        }
+        let images = if matches.reason().is_some() { "other" } else { "same" };
+        runs.push(json!({"run": layout.run(), "images": images, "why": matches.reason()}));
+    }
+    println!("{}", json!({"identity": now.identity(), "runs": runs}));
+    Ok(ExitCode::SUCCESS)
+}
