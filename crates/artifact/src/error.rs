@@ -161,6 +161,28 @@ pub enum ArtifactError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file that a tool was told to write where it must not.
+    #[error("`{option} {}` {why}", path.display())]
+    Output {
+        /// The option that names it.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What would be lost or wrong.
+        why: String,
+        /// What the user can do.
+        hint: &'static str,
+    },
+    /// The folder that a stage is to write to holds another stage's files.
+    #[error("`{}` is the folder of a finished stage `{found}`, whose files `{wanted}` would replace", path.display())]
+    OtherStage {
+        /// The folder.
+        path: PathBuf,
+        /// The stage that its manifest names.
+        found: String,
+        /// The stage that was to begin there.
+        wanted: &'static str,
+    },
     /// A setting that this build does not know.
     #[error("{0}")]
     Setting(String),
@@ -192,6 +214,8 @@ impl ArtifactError {
                      and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
                 ));
             }
+            Self::Output { hint, .. } => hint,
+            Self::OtherStage { .. } => "name another folder",
             Self::NoDevice { .. } => {
                 "`nvidia-smi` shows the driver and its devices; `--device cpu` needs none, `auto` takes a GPU if one answers"
             }
