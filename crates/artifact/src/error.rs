@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::Device;
+use crate::{Device, convert};
 
 /// Every failure of this crate, with the path and the offending value.
 #[derive(Debug, Error)]
@@ -56,6 +56,22 @@ pub enum ArtifactError {
         found: String,
         /// The expected one.
         expected: &'static str,
+    },
+    /// A value of another program's type that our type does not hold.
+    #[error("`{}`: tensor `{name}` is {found} and holds {value} at flat index {index}, which {expected} does not hold", path.display())]
+    ValueLost {
+        /// The path.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its element type.
+        found: String,
+        /// Ours.
+        expected: &'static str,
+        /// Row-major position of the first such value.
+        index: usize,
+        /// That value.
+        value: String,
     },
     /// A tensor of another shape.
     #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
@@ -199,7 +215,17 @@ impl ArtifactError {
             Self::Damaged { .. } | Self::NotFinite { .. } => {
                 "make its stage again with `--force`; later stages then follow by themselves"
             }
-            Self::MissingTensor { .. } | Self::WrongType { .. } | Self::WrongShape { .. } => {
+            Self::WrongType { path, name, expected, .. } => {
+                return Some(format!(
+                    "the file is another stage's or another program's: `features inspect FILE` shows what it holds; {}",
+                    convert::command(path, name, expected)
+                ));
+            }
+            Self::ValueLost { expected: "U32", .. } => {
+                "labels, indices and counts are whole numbers from 0 on: give the images of unknown classes no row"
+            }
+            Self::ValueLost { path, name, expected, .. } => return Some(convert::command(path, name, expected)),
+            Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "the file is another stage's or another recipe's: `features inspect FILE` shows what it holds"
             }
             Self::MissingInput { .. } => "run the stage that makes it first; `cargo xtask status NAME` lists them",

@@ -57,9 +57,9 @@ pub struct OutputFile<'a> {
 
 /// Refuses outputs that would replace something, before any work. Every tool with an output asks here, and nowhere else.
 ///
-/// A name must end as its kind does; the file must be none of `inputs` (by any spelling, through links of both kinds), none
-/// of the other outputs, no folder, no file of a finished stage (one that a `manifest.json` beside it or above it lists) and
-/// no split of a run. A file of the user's own that lies there already is replaced: that is what its option asks for.
+/// The file must be none of `inputs` (by any spelling, through links of both kinds), none of the other outputs, no folder, no
+/// file of a finished stage (one that a `manifest.json` beside it or above it lists) and no split of a run; its name must end as
+/// its kind does. A file of the user's own that lies there already is replaced: that is what its option asks for.
 ///
 /// # Errors
 /// [`ArtifactError::Output`]: the first of these, with what to do.
@@ -68,10 +68,6 @@ pub fn check_outputs(inputs: &[&Path], outputs: &[OutputFile<'_>]) -> Result<(),
         let refuse = |why: String, hint: &'static str| {
             Err(ArtifactError::Output { option: output.option, path: output.path.to_owned(), why, hint })
         };
-        let extension = output.kind.extension();
-        if !output.path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
-            return refuse(format!("does not end in .{extension}, as such a file's name does"), output.kind.hint());
-        }
         if output.path.is_dir() {
             return refuse("is a folder".to_owned(), "name a file in it");
         }
@@ -96,17 +92,22 @@ pub fn check_outputs(inputs: &[&Path], outputs: &[OutputFile<'_>]) -> Result<(),
             let in_stage = path.parent().is_some_and(|folder| folder.join(manifest::NAME).exists());
             if in_stage && output.kind == OutputKind::StageTensors {
                 return refuse(
-                    "lies in the folder of a finished stage, whose files it would mix with another network's".to_owned(),
+                    "lies in the folder of a finished stage, whose files it would mix with another network's"
+                        .to_owned(),
                     "name a run folder of its own, such as runs/imported/seed-0",
                 );
             }
+        }
+        let extension = output.kind.extension();
+        if !output.path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
+            return refuse(format!("does not end in .{extension}, as such a file's name does"), output.kind.hint());
         }
     }
     Ok(())
 }
 
 /// Whether both paths lead to one file. Files that are not there yet are compared by where they would come to lie.
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
     same_file::is_same_file(a, b).unwrap_or_else(|_| in_its_folder(a) == in_its_folder(b))
 }
 

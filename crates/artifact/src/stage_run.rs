@@ -64,11 +64,7 @@ impl StageRun {
         if let Ok(Some(manifest)) = Manifest::read(dir)
             && manifest.stage != spec.stage
         {
-            return Err(ArtifactError::OtherStage {
-                path: dir.to_owned(),
-                found: manifest.stage,
-                wanted: spec.stage,
-            });
+            return Err(ArtifactError::OtherStage { path: dir.to_owned(), found: manifest.stage, wanted: spec.stage });
         }
         atomic::sweep(dir)?;
         if !options.force {

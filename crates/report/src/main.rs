@@ -94,7 +94,7 @@ fn write(recipe: &Recipe, runs: &[SeedRun], summary: &Summary, out: &Path, argum
         Begin::Run(stage) => stage,
     };
     let files = render(summary)?;
-    clear_figures(out, files.iter().map(|file| file.name.as_str()))?;
+    clear_figures(out, &files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?;
     let mut outputs: Vec<(String, FileHash)> = Vec::with_capacity(files.len());
     for file in files {
         let path = out.join(&file.name);
@@ -118,16 +118,14 @@ fn spec(recipe: &Recipe, runs: &[SeedRun]) -> StageSpec {
     spec
 }
 
-/// Takes away figures of rows that are no longer shown.
-fn clear_figures<'a>(out: &Path, kept: impl Iterator<Item = &'a str>) -> Result<()> {
-    let kept: Vec<&str> = kept.collect();
-    let Ok(entries) = fs_err::read_dir(out.join("figures")) else {
-        return Ok(()); // there is no such folder yet
+/// Takes away figures of rows that are no longer shown: those that the last report made, and no other's.
+fn clear_figures(out: &Path, kept: &[&str]) -> Result<()> {
+    let Ok(Some(manifest)) = Manifest::read(out) else {
+        return Ok(()); // there is no report yet
     };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".svg") && !kept.contains(&format!("figures/{name}").as_str()) {
+    for name in manifest.outputs.keys().filter(|name| name.ends_with(".svg") && !kept.contains(&name.as_str())) {
+        let path = out.join(name);
+        if path.is_file() {
             fs_err::remove_file(&path)?;
         }
     }

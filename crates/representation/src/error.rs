@@ -31,6 +31,21 @@ pub enum RepresentationError {
         /// Training images.
         images: usize,
     },
+    /// A batch or a part of one that gives batch norm one value a channel, whose variance is 0.
+    #[error(
+        "{which} is a single image, and `{network}` shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
+         which has no variance"
+    )]
+    OneValue {
+        /// Which batch, with the numbers that make it so.
+        which: String,
+        /// The network.
+        network: String,
+        /// Height of the images, pixels.
+        side: usize,
+        /// What to change.
+        hint: String,
+    },
     /// A setting of the recipe that this build does not know.
     #[error("{what} is not supported: {value}")]
     Unsupported {
@@ -78,6 +93,7 @@ impl RepresentationError {
             Self::NoBatch { images, .. } => {
                 return Some(format!("lower it to {images} or less: --set representation_defaults.batch_size=N"));
             }
+            Self::OneValue { hint, .. } => hint,
             Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
             Self::Training(TrainingError::NonFinite { .. }) => {
                 "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"

@@ -7,6 +7,7 @@
 //! In: a recipe, images, `split.safetensors`. Out: `backbone`, `head`, `prototypes` and, where there is one, `meta_network`
 //! (`.safetensors`), then `manifest.json`. Killed at any moment and started again, a run ends with the same bits.
 
+mod batch_norm;
 mod data;
 mod error;
 pub mod feature_direction;
