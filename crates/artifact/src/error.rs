@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::Device;
+use crate::{Device, convert};
 
 /// Every failure of this crate, with the path and the offending value.
 #[derive(Debug, Error)]
@@ -56,6 +56,22 @@ pub enum ArtifactError {
         found: String,
         /// The expected one.
         expected: &'static str,
+    },
+    /// A value of another program's type that our type does not hold.
+    #[error("`{}`: tensor `{name}` is {found} and holds {value} at flat index {index}, which {expected} does not hold", path.display())]
+    ValueLost {
+        /// The path.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its element type.
+        found: String,
+        /// Ours.
+        expected: &'static str,
+        /// Row-major position of the first such value.
+        index: usize,
+        /// That value.
+        value: String,
     },
     /// A tensor of another shape.
     #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
@@ -169,6 +185,28 @@ pub enum ArtifactError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file that a tool was told to write where it must not.
+    #[error("`{option} {}` {why}", path.display())]
+    Output {
+        /// The option that names it.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What would be lost or wrong.
+        why: String,
+        /// What the user can do.
+        hint: &'static str,
+    },
+    /// The folder that a stage is to write to holds another stage's files.
+    #[error("`{}` is the folder of a finished stage `{found}`, whose files `{wanted}` would replace", path.display())]
+    OtherStage {
+        /// The folder.
+        path: PathBuf,
+        /// The stage that its manifest names.
+        found: String,
+        /// The stage that was to begin there.
+        wanted: &'static str,
+    },
     /// A setting that this build does not know.
     #[error("{0}")]
     Setting(String),
@@ -185,7 +223,17 @@ impl ArtifactError {
             Self::Damaged { .. } | Self::NotFinite { .. } => {
                 "make its stage again with `--force`; later stages then follow by themselves"
             }
-            Self::MissingTensor { .. } | Self::WrongType { .. } | Self::WrongShape { .. } => {
+            Self::WrongType { path, name, expected, .. } => {
+                return Some(format!(
+                    "the file is another stage's or another program's: `features inspect FILE` shows what it holds; {}",
+                    convert::command(path, name, expected)
+                ));
+            }
+            Self::ValueLost { expected: "U32", .. } => {
+                "labels, indices and counts are whole numbers from 0 on: give the images of unknown classes no row"
+            }
+            Self::ValueLost { path, name, expected, .. } => return Some(convert::command(path, name, expected)),
+            Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "the file is another stage's or another recipe's: `features inspect FILE` shows what it holds"
             }
             Self::MissingInput { .. } => "run the stage that makes it first; `cargo xtask status NAME` lists them",
@@ -200,6 +248,8 @@ impl ArtifactError {
                      and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
                 ));
             }
+            Self::Output { hint, .. } => hint,
+            Self::OtherStage { .. } => "name another folder",
             Self::NoDevice { .. } => {
                 "`nvidia-smi` shows the driver and its devices; `--device cpu` needs none, `auto` takes a GPU if one answers"
             }

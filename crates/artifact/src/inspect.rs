@@ -1,6 +1,6 @@
 //! What stands in a hand-off file, in numbers.
 
-use crate::{ArtifactError, DType, TensorFile};
+use crate::{ArtifactError, TensorFile};
 
 /// One tensor's census. `min`, `max` and `mean` are over finite values; None when there is none.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ const CHUNK: usize = 1 << 12;
 /// The census of every tensor, by name. Nothing of the file is copied but one chunk at a time.
 ///
 /// # Errors
-/// A tensor of a type that is none of ours.
+/// A tensor of a type that is no plain number.
 pub fn census(file: &TensorFile) -> Result<Vec<TensorCensus>, ArtifactError> {
     file.names().iter().map(|name| census_of(file, name)).collect()
 }
@@ -57,7 +57,7 @@ fn census_of(file: &TensorFile, name: &str) -> Result<TensorCensus, ArtifactErro
     let known = |value: f64| (finite > 0).then_some(value);
     Ok(TensorCensus {
         name: name.to_owned(),
-        dtype: file.dtype(name).map_or("", DType::name).to_owned(),
+        dtype: file.dtype_name(name),
         shape: file.shape(name).unwrap_or_default().to_vec(),
         min: known(min),
         max: known(max),

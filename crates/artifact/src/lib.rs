@@ -7,13 +7,14 @@
 
 #[macro_use]
 #[doc(hidden)]
-pub mod output;
+pub mod print;
 
 mod atomic;
 mod checkpoint;
 pub mod class_folders;
 pub mod cli;
 pub mod code_versions;
+mod convert;
 mod device;
 mod difference;
 mod error;
@@ -26,6 +27,7 @@ mod lock;
 mod manifest;
 mod mapped;
 mod metrics;
+mod output;
 mod stage;
 mod stage_run;
 pub mod stage_specs;
@@ -49,6 +51,7 @@ pub use layout::RunLayout;
 pub use manifest::{FileRecord, Manifest};
 pub use mapped::MappedFile;
 pub use metrics::MetricsWriter;
+pub use output::{OutputFile, OutputKind, check_outputs, is_same_file};
 pub use stage::{StageInput, StageSpec, stage_key};
 pub use stage_run::{Begin, BeginOptions, StageRun};
 pub use state::{StageState, stage_state};

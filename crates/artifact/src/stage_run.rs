@@ -58,7 +58,7 @@ impl StageRun {
     /// The old manifest stays until [`Self::finish`] replaces it; a run that is killed leaves the old state stale, not broken.
     ///
     /// # Errors
-    /// [`ArtifactError::Locked`], a missing input, or a file that cannot be read.
+    /// [`ArtifactError::Locked`], [`ArtifactError::OtherStage`], a missing input, or a file that cannot be read.
     pub fn begin(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<Begin, ArtifactError> {
         let lock = match lock::take(dir) {
             Ok(lock) => lock,
@@ -69,6 +69,12 @@ impl StageRun {
             }
             Err(error) => return Err(error),
         };
+        // A damaged manifest makes the stage stale; it says nothing of whose folder this is.
+        if let Ok(Some(manifest)) = Manifest::read(dir)
+            && manifest.stage != spec.stage
+        {
+            return Err(ArtifactError::OtherStage { path: dir.to_owned(), found: manifest.stage, wanted: spec.stage });
+        }
         if !options.force && stands(dir, spec, options)? {
             // Killed between the manifest and the removal of the checkpoints, if anything is there; a disk that cannot be written keeps it.
             let _ = atomic::sweep(dir).and_then(|()| remove_folder(&dir.join("checkpoints")));
@@ -299,6 +305,21 @@ mod tests {
             let refused = StageRun::begin(&stage, &spec(dir.path(), epochs), options);
             assert!(matches!(refused, Err(ArtifactError::Io { .. })), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_stage_does_not_begin_in_the_folder_of_another() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let stage = dir.path().join("stage");
+        write_atomic(&dir.path().join("split"), b"one").expect("writable");
+        let first = run(&stage, &spec(dir.path(), 1), BeginOptions::default()).expect("work");
+        first.finish(&[]).expect("finishes");
+        let report = StageSpec { stage: "report", ..spec(dir.path(), 1) };
+        for force in [false, true] {
+            let begun = StageRun::begin(&stage, &report, BeginOptions { force, ..BeginOptions::default() });
+            assert!(matches!(begun, Err(ArtifactError::OtherStage { .. })), "{begun:?}");
+        }
+        assert_eq!(stage_state(&stage, &spec(dir.path(), 1)).expect("readable"), StageState::UpToDate);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::SafeTensors;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
+use crate::convert::{self, Changed};
 use crate::hash::hash_bytes;
 use crate::mapped::map;
 use crate::tensor_writer::Element;
@@ -90,12 +91,21 @@ impl TensorFile {
         hash_bytes(&self.map)
     }
 
+    /// The name of a tensor's element type, ours or not: `F32`, `BF16`, …; empty when there is no such tensor.
+    pub fn dtype_name(&self, name: &str) -> String {
+        self.header.info(name).map_or_else(String::new, |info| format!("{:?}", info.dtype))
+    }
+
     /// A tensor of f32, row-major, as it stands in the file (not checked for NaN); without a copy where the machine is
-    /// little-endian and the data aligned, as our writers align it.
+    /// little-endian and the data aligned, as our writers align it. F16, BF16 and F64 of other programs are taken where no value
+    /// changes.
     ///
     /// # Errors
-    /// [`ArtifactError::MissingTensor`], [`ArtifactError::WrongType`].
+    /// [`ArtifactError::MissingTensor`], [`ArtifactError::WrongType`], [`ArtifactError::ValueLost`].
     pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>, ArtifactError> {
+        if let Some(values) = self.converted(name, DType::F32, convert::to_f32)? {
+            return Ok(Cow::Owned(values));
+        }
         let bytes = self.bytes(name, DType::F32)?;
         let decode = |chunk: &[u8]| f32::from_le_bytes(array(chunk));
         Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(4).map(decode).collect()), Cow::Borrowed))
@@ -111,11 +121,14 @@ impl TensorFile {
         Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(8).map(decode).collect()), Cow::Borrowed))
     }
 
-    /// A tensor of u32. Otherwise as [`TensorFile::f32`].
+    /// A tensor of u32; integers of every other type are taken where they are in its range. Otherwise as [`TensorFile::f32`].
     ///
     /// # Errors
     /// As [`TensorFile::f32`].
     pub fn u32(&self, name: &str) -> Result<Cow<'_, [u32]>, ArtifactError> {
+        if let Some(values) = self.converted(name, DType::U32, convert::to_u32)? {
+            return Ok(Cow::Owned(values));
+        }
         let bytes = self.bytes(name, DType::U32)?;
         let decode = |chunk: &[u8]| u32::from_le_bytes(array(chunk));
         Ok(in_place(bytes).map_or_else(|| Cow::Owned(bytes.chunks_exact(4).map(decode).collect()), Cow::Borrowed))
@@ -181,26 +194,22 @@ impl TensorFile {
     /// # Errors
     /// [`ArtifactError::MissingTensor`]; [`ArtifactError::WrongType`] for an element type that is none of ours.
     pub fn read_f64(&self, name: &str, from: usize, values: &mut [f64]) -> Result<usize, ArtifactError> {
-        let dtype = match (self.dtype(name), self.header.info(name)) {
-            (None, Some(_)) => return Err(self.wrong_type(name, "one of F32, F64, U32, U8, I64")),
-            (dtype, _) => dtype.unwrap_or(DType::F32),
+        let (dtype, bytes) = self.raw(name)?;
+        let Some((size, read)) = convert::reader(dtype) else {
+            return Err(self.wrong_type(name, "a plain number"));
         };
-        let bytes = self.bytes(name, dtype)?;
-        let bytes = &bytes[from.saturating_mul(dtype.bytes()).min(bytes.len())..];
-        let chunks = values.iter_mut().zip(bytes.chunks_exact(dtype.bytes()));
+        let bytes = &bytes[from.saturating_mul(size).min(bytes.len())..];
+        let chunks = values.iter_mut().zip(bytes.chunks_exact(size));
         let count = chunks.len();
-        // One match outside the loop: files are large.
+        // Not through `read` for the usual one: files are large.
         match dtype {
-            DType::F32 => chunks.for_each(|(value, chunk)| *value = f64::from(f32::from_le_bytes(array(chunk)))),
-            DType::F64 => chunks.for_each(|(value, chunk)| *value = f64::from_le_bytes(array(chunk))),
-            DType::U32 => chunks.for_each(|(value, chunk)| *value = f64::from(u32::from_le_bytes(array(chunk)))),
-            DType::U8 => chunks.for_each(|(value, chunk)| *value = f64::from(chunk[0])),
-            DType::I64 => chunks.for_each(|(value, chunk)| *value = i64::from_le_bytes(array(chunk)) as f64),
+            Dtype::F32 => chunks.for_each(|(value, chunk)| *value = f64::from(f32::from_le_bytes(array(chunk)))),
+            _ => chunks.for_each(|(value, chunk)| *value = read(chunk)),
         }
         Ok(count)
     }
 
-    /// Every tensor with its values, by name.
+    /// Every tensor with its values, by name; of types that are none of ours as the narrowest of ours that holds every value.
     ///
     /// # Errors
     /// [`ArtifactError::WrongType`] for an element type that is none of ours.
@@ -213,7 +222,7 @@ impl TensorFile {
                 Some(DType::U32) => TensorData::U32(self.u32(name)?.into_owned()),
                 Some(DType::I64) => TensorData::I64(self.i64(name)?.into_owned()),
                 Some(DType::U8) => TensorData::U8(self.u8(name)?.to_vec()),
-                None => return Err(self.wrong_type(name, "one of F32, F64, U32, U8, I64")),
+                None => self.as_ours(name)?,
             };
             let shape = self.shape(name).unwrap_or_default().to_vec();
             tensors.push(NamedTensor { name: name.clone(), shape, data });
@@ -221,7 +230,42 @@ impl TensorFile {
         Ok(tensors)
     }
 
+    /// A tensor of another program's type.
+    fn as_ours(&self, name: &str) -> Result<TensorData, ArtifactError> {
+        let (dtype, bytes) = self.raw(name)?;
+        if let Some(values) = convert::to_f32(dtype, bytes) {
+            return values.map(TensorData::F32).map_err(|changed| self.value_lost(name, DType::F32, changed));
+        }
+        match convert::to_i64(dtype, bytes) {
+            Some(values) => values.map(TensorData::I64).map_err(|changed| self.value_lost(name, DType::I64, changed)),
+            None => Err(self.wrong_type(name, "a plain number")),
+        }
+    }
+
+    /// The values of a tensor that is not `wanted` but can be; `None` where it is, or cannot.
+    fn converted<T>(
+        &self,
+        name: &str,
+        wanted: DType,
+        convert: impl Fn(Dtype, &[u8]) -> Option<Result<Vec<T>, Changed>>,
+    ) -> Result<Option<Vec<T>>, ArtifactError> {
+        if self.dtype(name) == Some(wanted) {
+            return Ok(None);
+        }
+        let (dtype, bytes) = self.raw(name)?;
+        convert(dtype, bytes).transpose().map_err(|changed| self.value_lost(name, wanted, changed))
+    }
+
     fn bytes(&self, name: &str, dtype: DType) -> Result<&[u8], ArtifactError> {
+        let (found, bytes) = self.raw(name)?;
+        if DType::of_file(found) != Some(dtype) {
+            return Err(self.wrong_type(name, dtype.name()));
+        }
+        Ok(bytes)
+    }
+
+    /// A tensor's type and bytes.
+    fn raw(&self, name: &str) -> Result<(Dtype, &[u8]), ArtifactError> {
         let Some(info) = self.header.info(name) else {
             return Err(ArtifactError::MissingTensor {
                 path: self.path.clone(),
@@ -229,20 +273,24 @@ impl TensorFile {
                 found: self.names.clone(),
             });
         };
-        if DType::of_file(info.dtype) != Some(dtype) {
-            return Err(self.wrong_type(name, dtype.name()));
-        }
         let (start, end) = info.data_offsets;
         let damaged = || ArtifactError::Damaged {
             path: self.path.clone(),
             what: format!("tensor `{name}` lies outside the file"),
         };
         // The header's check has promised this already; a promise of another crate is worth one comparison.
-        self.map.get(self.data_start + start..self.data_start + end).ok_or_else(damaged)
+        let bytes = self.map.get(self.data_start + start..self.data_start + end).ok_or_else(damaged)?;
+        Ok((info.dtype, bytes))
+    }
+
+    fn value_lost(&self, name: &str, expected: DType, changed: Changed) -> ArtifactError {
+        let Changed { index, value } = changed;
+        let (path, name, found) = (self.path.clone(), name.to_owned(), self.dtype_name(name));
+        ArtifactError::ValueLost { path, name, found, expected: expected.name(), index, value }
     }
 
     fn wrong_type(&self, name: &str, expected: &'static str) -> ArtifactError {
-        let found = self.header.info(name).map_or_else(String::new, |info| format!("{:?}", info.dtype));
+        let found = self.dtype_name(name);
         ArtifactError::WrongType { path: self.path.clone(), name: name.to_owned(), found, expected }
     }
 

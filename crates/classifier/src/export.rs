@@ -1,11 +1,14 @@
 //! `classifier generate`: generated rows in a file, for pictures and for looking at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use longtail_artifact::{NamedTensor, RunLayout, StageArgs, TensorData, WithHint, stage_specs, write_tensors};
+use longtail_artifact::{
+    NamedTensor, OutputFile, OutputKind, RunLayout, StageArgs, TensorData, WithHint, check_outputs, stage_specs,
+    write_tensors,
+};
 use longtail_recipe::{Alpha, ClassifierRecipe};
 use serde_json::json;
 
@@ -69,11 +72,19 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let what = || format!("cannot generate the rows of `{}`", args.method);
     let recipe = longtail_recipe::read(&args.stage.recipe, &args.stage.overrides()?).with_context(what)?;
     let classifier = recipe.classifier(&args.method).with_context(what)?;
+    let layout = RunLayout::new(&args.stage.run);
+    let out = OutputFile { option: "--out", path: &args.out, kind: OutputKind::Tensors };
+    // Head and prototypes may be another program's, and then no manifest speaks for them.
+    let stage1 = layout.representation(&args.stage.variant);
+    let beside = ["backbone", "head", "prototypes"].map(|name| stage1.join(format!("{name}.safetensors")));
+    let dumps = ["train", "meta", "val", "test"]
+        .map(|name| layout.features(&args.stage.variant).join(format!("{name}.safetensors")));
+    let inputs: Vec<&Path> = beside.iter().chain(&dumps).map(PathBuf::as_path).collect();
+    check_outputs(&inputs, &[out]).with_context(what)?;
     if args.out.exists() && !args.stage.force {
         let taken = anyhow::anyhow!("`{}` exists already", args.out.display());
         return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
     }
-    let layout = RunLayout::new(&args.stage.run);
     let device = args.stage.device("classifier", GPUS)?.to_string();
     let variant = &args.stage.variant;
     let images = crate::stage::images(&recipe, &args.stage, &layout).with_context(what)?;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use longtail_artifact::cli::{WithHint, disk};
-use longtail_artifact::{Interrupted, init_threads, install_interrupt_handler, progress};
+use longtail_artifact::{
+    Interrupted, OutputFile, OutputKind, check_outputs, init_threads, install_interrupt_handler, progress,
+};
 use longtail_datasets::pack::{self, Kind, Making, Pack, PackKey, Shrinker};
 use longtail_datasets::read::photos;
 use longtail_datasets::{DataSource, DatasetError};
@@ -63,10 +65,8 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
     let file = pack::pack_file(&listed, chosen.as_deref());
-    if file.is_dir() {
-        return Err(anyhow::anyhow!("the pack is to be a file, and `{}` is a folder", file.display()))
-            .hint(&format!("name a file in it: --out {}", file.join("photos.pack").display()));
-    }
+    let option = if arguments.out.is_none() && chosen.is_some() { pack::PACK_VARIABLE } else { "--out" };
+    check_outputs(&[], &[OutputFile { option, path: &file, kind: OutputKind::Pack }])?;
     let source = listed.into_files(photo.image_side);
     let images = source.train.len() + source.test.len();
     let short = arguments.short.unwrap_or(photo.resize_short as u32);

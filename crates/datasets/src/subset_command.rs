@@ -1,12 +1,12 @@
 //! `datasets subset` and `datasets unpack`: their arguments, and what they say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use longtail_artifact::cli::WithHint;
-use longtail_artifact::init_threads;
+use longtail_artifact::{OutputFile, OutputKind, check_outputs, init_threads};
 use longtail_datasets::read::{self, cifar100_subset};
 use longtail_datasets::{DatasetError, Split};
 use longtail_recipe::Dataset;
@@ -48,6 +48,12 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
         }
         recipes.push(data);
     }
+    let path = arguments.out.join(cifar100_subset::FILE);
+    let folder = read::cifar100::find(arguments.data.as_deref()).map_err(DatasetError::explained)?;
+    let inputs = read::cifar100::file_names(&folder).into_iter().map(|name| folder.join(name));
+    let inputs: Vec<PathBuf> = inputs.collect();
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    check_outputs(&inputs, &[OutputFile { option: "--out", path: &path, kind: OutputKind::Subset }])?;
     let source = read::load(Dataset::Cifar100, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let mut kept = Vec::new();
     for data in &recipes {
@@ -56,7 +62,6 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
     kept.sort_unstable();
     kept.dedup();
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make `{}`", arguments.out.display()))?;
-    let path = arguments.out.join(cifar100_subset::FILE);
     let bytes = cifar100_subset::write(&path, &source, &kept)
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot make `{}`", path.display()))?;

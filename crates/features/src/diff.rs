@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use longtail_artifact::{ArtifactError, DType, TensorFile};
+use longtail_artifact::{ArtifactError, TensorFile};
 use serde_json::{Value, json};
 
 /// How one tensor differs between two files.
@@ -46,8 +46,8 @@ pub fn compare(a: &TensorFile, b: &TensorFile, name: &str) -> Result<Difference,
         (Some(_), None) => return Ok(Difference::OnlyInFirst),
         _ => return Ok(Difference::OnlyInSecond),
     };
-    if first != second || a.dtype(name) != b.dtype(name) {
-        let kind = |file: &TensorFile, shape| format!("{} {shape:?}", file.dtype(name).map_or("?", DType::name));
+    if first != second || a.dtype_name(name) != b.dtype_name(name) {
+        let kind = |file: &TensorFile, shape| format!("{} {shape:?}", file.dtype_name(name));
         return Ok(Difference::Kind(format!("{} against {}", kind(a, first), kind(b, second))));
     }
     let (mut x, mut y) = (vec![0.0; CHUNK], vec![0.0; CHUNK]);

@@ -1,6 +1,6 @@
 //! What can be wrong with a dump or with what it is made from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use longtail_artifact::{ArtifactError, Interrupted, WithHint};
 use longtail_backbone::BackboneError;
@@ -9,11 +9,6 @@ use longtail_ops::gpu::GpuError;
 
 /// Of a dump that contradicts itself.
 pub(crate) const DUMP_AGAIN: &str = "the file is damaged or another program's: make its stage again with `--force`";
-
-/// Whether both paths lead to one file that is there.
-pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
 
 /// An error of stage 2, with the offending value.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use longtail_artifact::{TensorData, TensorFile, write_atomic};
+use longtail_artifact::{OutputFile, OutputKind, TensorData, TensorFile, check_outputs, write_atomic};
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::NpzWriter;
 
@@ -12,8 +12,9 @@ use crate::FeaturesError;
 /// Writes every tensor of `file` as one array of an `.npz`; the metadata goes along as UTF-8 bytes under `metadata_json`.
 ///
 /// # Errors
-/// A file that cannot be read or written.
+/// An output that would replace something else, a file that cannot be read or written.
 pub fn run(file: &Path, npz: &Path) -> anyhow::Result<ExitCode> {
+    check_outputs(&[file], &[OutputFile { option: "--npz", path: npz, kind: OutputKind::Npz }])?;
     let tensors = TensorFile::open(file)?;
     let mut archive = NpzWriter::new(std::io::Cursor::new(Vec::new()));
     let unfit = |name: &str, why: String| {

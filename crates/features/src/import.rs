@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use longtail_artifact::{ArtifactError, NamedTensor, TensorData, TensorFile, write_tensors};
+use longtail_artifact::{
+    ArtifactError, NamedTensor, OutputFile, OutputKind, TensorData, TensorFile, check_outputs, write_tensors,
+};
 use longtail_backbone::{Architecture, BackboneError, ImageShape, from_torchvision, save_backbone};
 use longtail_training::HeadWeights;
 use serde_json::{Value, json};
 
 use crate::FeaturesError;
-use crate::error::{DUMP_AGAIN, is_same_file};
+use crate::error::DUMP_AGAIN;
 
 /// What the weights' images were normalised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,7 +92,9 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         let what = format!("`--architecture {}` is none of torchvision's that can be imported", args.architecture);
         return Err(FeaturesError::unfit(what, "resnet50, resnet101, resnet152 and resnext50_32x4d can").into());
     };
-    spare(&args.weights, &[Some(&args.out), args.head.as_ref()])?;
+    let head = args.head.as_deref().map(|path| stage_file("--head", path));
+    let outputs: Vec<OutputFile> = std::iter::once(stage_file("--out", &args.out)).chain(head).collect();
+    check_outputs(&[&args.weights], &outputs)?;
     let side = usize::from(args.image_side);
     let image = ImageShape { height: side, width: side, channels: 3 };
     let imported =
@@ -150,26 +154,9 @@ fn is_pickle(path: &Path) -> bool {
     matches!((read, start), (Ok(2..), [b'P', b'K', ..] | [0x80, 2..=5, ..]))
 }
 
-/// Refuses to write a file over the one that is read, over its neighbour, or beside the manifest of a finished stage.
-fn spare(input: &Path, outputs: &[Option<&PathBuf>]) -> Result<(), FeaturesError> {
-    let outputs: Vec<&PathBuf> = outputs.iter().copied().flatten().collect();
-    for (place, output) in outputs.iter().enumerate() {
-        let shown = output.display();
-        if is_same_file(input, output) || outputs[..place].contains(output) {
-            let what = format!("`{shown}` would be written over another file of this call");
-            return Err(FeaturesError::unfit(what, "give each file a name of its own"));
-        }
-        if output.parent().is_some_and(|folder| folder.join("manifest.json").exists()) {
-            let what = format!(
-                "`{shown}` lies in the folder of a finished stage, whose files it would mix with another network's"
-            );
-            return Err(FeaturesError::unfit(
-                what,
-                "import into a run folder of its own, such as runs/imported/seed-0",
-            ));
-        }
-    }
-    Ok(())
+/// An output of both tools: what later stages read.
+fn stage_file<'a>(option: &'static str, path: &'a Path) -> OutputFile<'a> {
+    OutputFile { option, path, kind: OutputKind::StageTensors }
 }
 
 fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
@@ -197,7 +184,9 @@ const TRAIN_DUMP: &str = "it takes the dump of all training images: RUN/features
 /// # Errors
 /// A file that is no dump or cannot be written, a class without rows or without a direction, NaN.
 pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
-    spare(&args.train, &[Some(&args.prototypes), args.head.as_ref()])?;
+    let head = args.head.as_deref().map(|path| stage_file("--head", path));
+    let outputs: Vec<OutputFile> = std::iter::once(stage_file("--prototypes", &args.prototypes)).chain(head).collect();
+    check_outputs(&[&args.train], &outputs)?;
     let file = TensorFile::open(&args.train)?;
     let labels = file.expect_u32("labels", &[None])?;
     let classes = file.expect_u32("class_counts", &[None])?.len();
@@ -277,7 +266,7 @@ mod tests {
             shape: vec![values.len() / 2, 2],
             data: TensorData::F32(values),
         };
-        let args = MeansArgs { train: path("t"), prototypes: path("p"), head: Some(path("h")) };
+        let args = MeansArgs { train: path("t"), prototypes: path("p.safetensors"), head: Some(path("h.safetensors")) };
         // (4, 0) and (0, 1) have the mean direction (1, 1) / √2, whatever their lengths.
         let tensors = [
             features(vec![4.0, 0.0, 0.0, 1.0, 3.0, 4.0]),
@@ -291,7 +280,7 @@ mod tests {
         for (found, wanted) in found.expect("written").iter().zip([half, half, 0.6, 0.8]) {
             assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
         }
-        assert_eq!(HeadWeights::load(&path("h")).expect("a head").shape.num_classes, 2);
+        assert_eq!(HeadWeights::load(&path("h.safetensors")).expect("a head").shape.num_classes, 2);
         let refused = |labels: Vec<u32>, counts: Vec<u32>| {
             let tensors =
                 [features(vec![4.0, 0.0, 0.0, 1.0]), vector("labels", labels), vector("class_counts", counts)];

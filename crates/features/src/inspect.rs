@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
-use longtail_artifact::{TensorCensus, TensorFile, census};
+use longtail_artifact::{ArtifactError, TensorCensus, TensorFile, census};
 use longtail_training::ShotBounds;
 use serde_json::{Value, json};
 
@@ -87,7 +87,14 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 pub fn run(file: &Path, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
     let tensors = TensorFile::open(file)?;
     let rows = census(&tensors)?;
-    let summary = summarize(&tensors)?;
+    // Another program's features are shown too, with why no stage takes them.
+    let (summary, refused) = match summarize(&tensors) {
+        Ok(summary) => (summary, None),
+        Err(FeaturesError::Artifact(error @ (ArtifactError::WrongType { .. } | ArtifactError::ValueLost { .. }))) => {
+            (None, Some(error))
+        }
+        Err(error) => return Err(error.into()),
+    };
     if as_json {
         println!("{}", to_json(&tensors, &rows, summary.as_ref()));
         return Ok(ExitCode::SUCCESS);
@@ -106,6 +113,10 @@ pub fn run(file: &Path, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
     let bad: usize = rows.iter().map(|row| row.nan + row.infinite).sum();
     if bad > 0 {
         println!("\nwarning: {bad} values are NaN or infinite");
+    }
+    if let Some(error) = refused {
+        println!("\nwarning: no stage takes this: {error}");
+        error.hint().iter().for_each(|hint| println!("hint: {hint}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -49,7 +49,7 @@ fn weights_become_a_backbone_and_a_head() {
     let over = ["--architecture", "resnet50", "--head", "deep/../weights.safetensors"];
     std::fs::create_dir(folder.path().join("deep")).expect("writable");
     let (code, said) = import(folder.path(), WEIGHTS, &over);
-    assert!(code == Some(2) && said.contains("would be written over another file"), "{said}");
+    assert!(code == Some(2) && said.contains("which this command reads"), "{said}");
 
     let more = [
         "--architecture",

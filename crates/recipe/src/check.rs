@@ -21,6 +21,11 @@ enum Kind {
 }
 
 impl Problem {
+    /// Whether the field is known, and its value outside its range.
+    pub fn is_about_a_number(&self) -> bool {
+        matches!(self.kind, Kind::Range { .. })
+    }
+
     /// The error for a person: with file, line and column, or the `--set` it comes from.
     pub fn locate(self, source: &Source) -> RecipeError {
         let Problem { path, kind } = self;
@@ -144,6 +149,20 @@ impl At {
         Problem { path: self.0.clone(), kind: Kind::Conflict { what: what.into(), help: help.into() } }
     }
 
+    /// A text that reports and terminals show: lines of any words, and nothing that moves a cursor or a colour.
+    pub fn shown_text(&self, text: &str) -> Result<(), Problem> {
+        match text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            None => Ok(()),
+            Some(found) => Err(self.conflict(
+                format!(
+                    "the text holds the control character U+{:04X}, which would go to terminals and reports",
+                    found as u32
+                ),
+                "take it out",
+            )),
+        }
+    }
+
     /// A name that becomes a folder: lower-case letters, digits, `_`, `-`, `.`, at most 64, the first a letter or digit.
     pub fn folder_name(&self, name: &str) -> Result<(), Problem> {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
@@ -178,5 +197,9 @@ mod tests {
             assert!(at.folder_name(bad).is_err(), "{bad}");
         }
         assert!(at.folder_name("cifar100-lt_if.5").is_ok());
+        assert!(at.shown_text("two lines\nwith α\t").is_ok() && at.shown_text("\u{1b}[31mred").is_err());
+        for name in ["x\n\n## y", "a b", "# a", "<b>"] {
+            assert!(at.folder_name(name).is_err(), "{name:?} would open a heading");
+        }
     }
 }

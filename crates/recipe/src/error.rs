@@ -47,6 +47,36 @@ pub enum RecipeError {
         /// 1-based, in bytes.
         column: usize,
     },
+    /// Text, but not as we read it.
+    #[error(
+        "`{name}` is {encoding} text; a recipe is UTF-8\n  = help: save it as UTF-8, or: iconv -f {encoding} -t UTF-8 {name} > utf8.yaml"
+    )]
+    OtherEncoding {
+        /// The file.
+        name: String,
+        /// Its encoding.
+        encoding: &'static str,
+    },
+    /// No text has one: the file was cut, or is none.
+    #[error(
+        "{name}:{line}:{column}: a zero byte stands here, which no text has\n  = help: the file is damaged (a copy that was cut, a full disk) or no recipe; take a whole copy, or delete what follows"
+    )]
+    NulByte {
+        /// The file.
+        name: String,
+        /// 1-based.
+        line: usize,
+        /// 1-based, in bytes.
+        column: usize,
+    },
+    /// A field that is named and given nothing.
+    #[error("{place}: {} has no value{}\n  = help: give it one, or leave the field out for its default; `{{}}` is a map with nothing in it", field(path), place.excerpt())]
+    NoValue {
+        /// Where.
+        place: Box<Place>,
+        /// The field.
+        path: String,
+    },
     /// Not YAML.
     #[error("{place}: this is not YAML: {what}{}", place.excerpt())]
     Syntax {
@@ -70,7 +100,7 @@ pub enum RecipeError {
         nearest: Option<String>,
     },
     /// A value of another type than the field takes.
-    #[error("{place}: {} must be {expected}, found {found}{}", field(path), place.excerpt())]
+    #[error("{place}: {} must be {expected}, found {found}{}{}", field(path), place.excerpt(), helped(help))]
     WrongType {
         /// Where.
         place: Box<Place>,
@@ -80,6 +110,8 @@ pub enum RecipeError {
         found: String,
         /// What may stand there.
         expected: String,
+        /// How to write it, where that is plain.
+        help: Option<String>,
     },
     /// A field without a default is not there.
     #[error("{place}: {} needs `{key}`: {expected}{}", field(path), place.excerpt())]
@@ -209,6 +241,10 @@ fn field(path: &str) -> String {
 
 fn suggestion(nearest: &Option<String>) -> String {
     nearest.as_ref().map_or_else(String::new, |name| format!("\n  = help: did you mean `{name}`?"))
+}
+
+fn helped(help: &Option<String>) -> String {
+    help.as_ref().map_or_else(String::new, |help| format!("\n  = help: {help}"))
 }
 
 fn nearby(names: &[String]) -> String {

@@ -1,7 +1,9 @@
 //! serde_yaml's errors in our words.
 
-use crate::error::{Place, RecipeError, nearest};
+use crate::error::{Place, RecipeError};
 use crate::locate::{Source, find_repeated};
+use crate::numbers::{Wanted, advice};
+use crate::suggest;
 
 /// What serde says, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub(crate) enum Said {
     /// An unknown field or variant.
     Unknown { path: String, key: String, legal: Vec<String> },
     /// A wrong type, or a number the type cannot hold.
-    Type { path: String, found: String, expected: String },
+    Type { path: String, found: String, expected: String, help: Option<String> },
     /// A key twice in one map.
     Duplicate { path: String, key: String },
     /// Anything else.
@@ -31,17 +33,28 @@ pub(crate) fn explain(source: &Source, error: &serde_yaml::Error) -> RecipeError
     });
     match said {
         Said::Unknown { path, key, legal } => {
-            let nearest = nearest(&key, legal.iter().map(String::as_str));
+            let nearest = suggest::in_file(source.text, &path, &key, &legal);
             RecipeError::UnknownKey { place, path, key, legal, nearest }
         }
-        Said::Type { path, found, expected } => RecipeError::WrongType { place, path, found, expected },
+        Said::Type { path, found, expected, help } => RecipeError::WrongType { place, path, found, expected, help },
         Said::Duplicate { path, key } => RecipeError::Conflict {
             place,
             path,
             what: format!("`{key}` stands here twice"),
             help: "keep one of the two".to_string(),
         },
-        Said::Other(what) => RecipeError::Syntax { place, what },
+        Said::Other(what) => {
+            let what = if is_tab(&place) { format!("{what}: a tab stands here, indent with spaces") } else { what };
+            RecipeError::Syntax { place, what }
+        }
+    }
+}
+
+/// Whether a line is indented with a tab up to the place, which YAML does not allow.
+fn is_tab(place: &Place) -> bool {
+    match place {
+        Place::Text { text, column, .. } => text.chars().take(*column).any(|c| c == '\t'),
+        _ => false,
     }
 }
 
@@ -74,11 +87,12 @@ pub(crate) fn take_apart(message: &str) -> Said {
         "duplicate field " | "duplicate entry " => Said::Duplicate { path, key: quoted_word(words) },
         "invalid length " => {
             let (found, expected) = words.split_once(", expected ").unwrap_or((words, ""));
-            Said::Type { path, found: format!("a list of {found}"), expected: expected_in_words(expected) }
+            Said::Type { path, found: format!("a list of {found}"), expected: expected_in_words(expected), help: None }
         }
         _ => {
             let (found, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
-            Said::Type { path, found: found_in_words(found), expected: expected_in_words(expected) }
+            let help = value_of(found).zip(Wanted::of(expected)).and_then(|(value, wanted)| advice(value, wanted));
+            Said::Type { path, found: found_in_words(found), expected: expected_in_words(expected), help }
         }
     }
 }
@@ -112,11 +126,18 @@ fn found_in_words(found: &str) -> String {
         "sequence" => "a list".to_string(),
         "unit variant" => "a word alone".to_string(),
         "newtype variant" => "a map".to_string(),
-        _ => ["string ", "integer ", "floating point ", "boolean "]
-            .iter()
-            .find_map(|kind| found.strip_prefix(kind))
-            .map_or_else(|| found.to_string(), |value| format!("`{}`", value.trim_matches(['`', '"']))),
+        _ => value_of(found).map_or_else(|| found.to_string(), |value| format!("`{value}`")),
     }
+}
+
+/// The scalar that serde found, as it stands in the file but for quotes.
+fn value_of(found: &str) -> Option<&str> {
+    let value = ["string ", "integer ", "floating point ", "boolean "]
+        .iter()
+        .find_map(|kind| found.trim().strip_prefix(kind))?;
+    // A number beyond 64 bits comes with its type behind it.
+    let value = value.trim_end_matches(" as u128").trim_end_matches(" as i128");
+    Some(value.trim_matches(['`', '"']))
 }
 
 fn expected_in_words(expected: &str) -> String {
@@ -124,6 +145,8 @@ fn expected_in_words(expected: &str) -> String {
         "usize" | "u64" => "a whole number, 0 or more".to_string(),
         "u32" => "a whole number from 0 to 4294967295".to_string(),
         "f64" | "f32" => "a number".to_string(),
+        // Of a number beyond 64 bits, which no field takes.
+        "any YAML value" => "a number from -9223372036854775808 to 18446744073709551615".to_string(),
         "a boolean" => "true or false".to_string(),
         "a string" => "text".to_string(),
         "a sequence" => "a list".to_string(),
@@ -148,7 +171,12 @@ mod tests {
     fn takes_the_path_and_the_words() {
         assert_eq!(
             take_apart("rows[0].paper.al: invalid type: string \"x at line 2\", expected f64 at line 3 column 4"),
-            Said::Type { path: "rows.0.paper.al".into(), found: "`x at line 2`".into(), expected: "a number".into() }
+            Said::Type {
+                path: "rows.0.paper.al".into(),
+                found: "`x at line 2`".into(),
+                expected: "a number".into(),
+                help: None
+            }
         );
         assert_eq!(
             take_apart("data: unknown field `sed`, expected `seed` or `set` at line 1 column 1"),

@@ -2,8 +2,8 @@
 //!
 //! [`read`] is the only code of the workspace that knows the YAML crate. It goes through these steps, each a module:
 //!
-//! 1. the text becomes a tree (syntax and duplicate keys are refused here) and raw types that mirror it (unknown keys
-//!    and wrong types are refused here), `raw`;
+//! 1. the bytes become text, `text`, a tree (syntax and duplicate keys are refused here) and raw types that mirror it (unknown
+//!    keys and wrong types are refused here), `raw`; a field without a value is refused, `without_value`;
 //! 2. `--set path=value` pairs change the tree, one after the other, each checked against the raw types, `overrides`;
 //! 3. `representation_defaults` and `head_training_defaults` go under each entry, `merge`;
 //! 4. what is left out takes its default, every number is checked against its range, and the parts against each other,
@@ -22,6 +22,7 @@ mod explain;
 mod locate;
 mod merge;
 mod method;
+mod numbers;
 mod overrides;
 mod parts;
 mod raw;
@@ -29,6 +30,9 @@ mod read;
 mod resolve;
 mod resolved;
 mod settings;
+mod suggest;
+mod text;
+mod without_value;
 
 pub use classifier::*;
 pub use error::{Place, RecipeError};

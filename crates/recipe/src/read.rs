@@ -12,6 +12,7 @@ use crate::overrides;
 use crate::raw::RawRecipe;
 use crate::resolve::resolve;
 use crate::resolved::Recipe;
+use crate::{text, without_value};
 
 /// The most bytes a recipe may have: a hundred times the largest in `pipelines/`.
 const LARGEST: u64 = 1 << 20;
@@ -45,15 +46,8 @@ pub fn read_str(text: &str, name: &str, overrides: &[(String, String)]) -> Resul
 }
 
 fn read_bytes(bytes: &[u8], name: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        RecipeError::NotUtf8 {
-            name: name.to_string(),
-            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
-            column: before.len() - line_start + 1,
-        }
-    })?;
+    let text = text::decode(bytes, name)?;
+    let text = text.as_str();
     // The tree first: it refuses what is not YAML and keys that stand twice. Then the types, for their lines.
     let plain = Source { name, text, overrides: &[] };
     let mut tree: Value = serde_yaml::from_str(text).map_err(|error| explain(&plain, &error))?;
@@ -63,6 +57,9 @@ fn read_bytes(bytes: &[u8], name: &str, overrides: &[(String, String)]) -> Resul
         let reader = serde_yaml::Deserializer::from_str(text);
         let checked: Result<RawRecipe, _> = serde_yaml::with::singleton_map_recursive::deserialize(reader);
         checked.map_err(|error| explain(&plain, &error))?;
+    }
+    if let Some(path) = without_value::first(&tree) {
+        return Err(RecipeError::NoValue { place: Box::new(plain.place(&path)), path });
     }
     for (path, value) in overrides {
         overrides::apply(&mut tree, path, value)?;

@@ -179,7 +179,7 @@ proptest! {
         match std::str::from_utf8(&bytes) {
             Ok(text) => never_panics(text),
             Err(_) => {
-                let refused = matches!(temporary(&bytes), Err(RecipeError::NotUtf8 { .. }));
+                let refused = matches!(temporary(&bytes), Err(RecipeError::NotUtf8 { .. } | RecipeError::NulByte { .. }));
                 prop_assert!(refused);
             }
         }

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, StageRun, StageSpec, WithHint, hash_file, run_main, stage_specs, write_atomic,
+    Begin, BeginOptions, FileHash, Manifest, StageRun, StageSpec, WithHint, hash_file, run_main, stage_specs,
+    write_atomic,
 };
 use longtail_recipe::Recipe;
 use longtail_report::{
@@ -114,7 +115,7 @@ fn write(
         Begin::UpToDate => return Ok(()),
         Begin::Run(stage) => stage,
     };
-    clear_figures(out, files.iter().map(|file| file.name.as_str()))?;
+    clear_figures(out, &files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?;
     let mut outputs: Vec<(String, FileHash)> = Vec::with_capacity(files.len());
     for file in files {
         let path = out.join(&file.name);
@@ -147,16 +148,14 @@ fn refuse_nothing_but_others(summary: &Summary) -> Result<()> {
         .hint("run the stages again, give the settings that they were run with, or pass --accept-stale")
 }
 
-/// Takes away figures of rows that are no longer shown.
-fn clear_figures<'a>(out: &Path, kept: impl Iterator<Item = &'a str>) -> Result<()> {
-    let kept: Vec<&str> = kept.collect();
-    let Ok(entries) = fs_err::read_dir(out.join("figures")) else {
-        return Ok(()); // there is no such folder yet
+/// Takes away figures of rows that are no longer shown: those that the last report made, and no other's.
+fn clear_figures(out: &Path, kept: &[&str]) -> Result<()> {
+    let Ok(Some(manifest)) = Manifest::read(out) else {
+        return Ok(()); // there is no report yet
     };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".svg") && !kept.contains(&format!("figures/{name}").as_str()) {
+    for name in manifest.outputs.keys().filter(|name| name.ends_with(".svg") && !kept.contains(&name.as_str())) {
+        let path = out.join(name);
+        if path.is_file() {
             fs_err::remove_file(&path)?;
         }
     }

@@ -31,6 +31,21 @@ pub enum RepresentationError {
         /// Training images.
         images: usize,
     },
+    /// A batch or a part of one that gives batch norm one value a channel, whose variance is 0.
+    #[error(
+        "{which} is a single image, and `{network}` shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
+         which has no variance"
+    )]
+    OneValue {
+        /// Which batch, with the numbers that make it so.
+        which: String,
+        /// The network.
+        network: String,
+        /// Height of the images, pixels.
+        side: usize,
+        /// What to change.
+        hint: String,
+    },
     /// The images are not those any more that training began with; what it made is there, and stale.
     #[error("the images changed while it trained: {how}")]
     ImagesChanged {
@@ -80,6 +95,7 @@ impl RepresentationError {
                 "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
                  made with `--accept-stale`"
             }
+            Self::OneValue { hint, .. } => hint,
             Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
             Self::Training(TrainingError::NonFinite { .. }) => {
                 "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"

@@ -10,6 +10,7 @@
 #[macro_use]
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
+mod batch_norm;
 mod data;
 mod error;
 pub mod feature_direction;

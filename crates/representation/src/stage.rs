@@ -13,7 +13,7 @@ use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
 use crate::model::{Model, architecture};
 use crate::train::{Observer, Training};
-use crate::{RepresentationError, StageData, outputs};
+use crate::{RepresentationError, StageData, batch_norm, outputs};
 
 /// What there was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn assemble(
     let architecture = architecture(part.backbone);
     let form = HeadForm::from(part.head);
     let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
+    batch_norm::check(part, split.train.len(), &model.network)?;
     model.network.set_checkpointing(part.activation_checkpointing);
     let meta = data.meta.map(|loader| Rc::new(loader) as Rc<dyn MetaBatches<f32>>);
     let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches<f32>>);
@@ -117,8 +118,12 @@ pub fn run(
         Begin::Run(stage) => stage,
     };
     let mut training = assemble(recipe, variant, source, split, open)?;
+    let part = recipe.representation(variant)?;
+    if let Some(warning) = batch_norm::check(part, split.train.len(), &training.model.network)? {
+        observer.say(&format!("warning: {warning}"));
+    }
     if open.is_none() {
-        state_memory(recipe.representation(variant)?, &training, observer);
+        state_memory(part, &training, observer);
     }
     training.run(&mut stage, observer)?;
     let normalize = &recipe.data.normalize;

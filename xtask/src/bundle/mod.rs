@@ -19,6 +19,9 @@ use crate::{cuda, workspace};
 /// Starts a bundle; a POSIX shell is all that it needs.
 const RUN: &str = include_str!("run.sh");
 
+/// Marks a bundle that is being made.
+const UNFINISHED: &str = "unfinished";
+
 /// Programs and libraries, before they are compressed.
 const PROGRAMS: &str = "programs.tar";
 
@@ -45,10 +48,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     let packages: Vec<&str> = binaries::ALL.into_iter().chain(["longtail-bench", "xtask"]).collect();
     let programs = binaries::build(root, &packages, gpus)?;
 
-    let part = out.with_extension("part");
-    if part.exists() {
-        fs_err::remove_dir_all(&part)?; // of a bundle that was not finished
-    }
+    let part = unfinished(&out)?;
     for folder in ["bench", "bin", "lib", "pipelines", "data"] {
         fs_err::create_dir_all(part.join(folder))?;
     }
@@ -78,6 +78,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     if out.exists() {
         fs_err::remove_dir_all(&out)?; // --force, or empty
     }
+    fs_err::remove_file(part.join(UNFINISHED))?;
     fs_err::rename(&part, &out)?;
     tell(&out, arguments)
 }
@@ -90,6 +91,22 @@ fn pack_program(program: &Path, copy: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The empty folder beside `out` that becomes the bundle; what an earlier start left in it goes, and nobody else's.
+fn unfinished(out: &Path) -> Result<PathBuf> {
+    let name = out.file_name().context("a bundle's folder has a name").hint("name one with -o")?;
+    let part = out.with_file_name(format!("{}.part", name.to_string_lossy()));
+    if part.exists() && !part.join(UNFINISHED).is_file() {
+        return Err(anyhow!("`{}` is in the way: the bundle is made there first", part.display()))
+            .hint("move it, or name another folder with -o");
+    }
+    if part.exists() {
+        fs_err::remove_dir_all(&part)?;
+    }
+    fs_err::create_dir_all(&part)?;
+    fs_err::write(part.join(UNFINISHED), "")?;
+    Ok(part)
+}
+
 /// A folder that is there and holds something is replaced only if that is asked for, and only if it is a bundle.
 fn refuse_taken(out: &Path, force: bool) -> Result<()> {
     let entries = match fs_err::read_dir(out) {
@@ -97,7 +114,12 @@ fn refuse_taken(out: &Path, force: bool) -> Result<()> {
         Err(_) if !out.exists() => 0,
         Err(error) => return Err(error.into()),
     };
-    if entries == 0 || force && out.join(workspace::BUNDLE_FILE).is_file() {
+    let is_bundle = out.join(workspace::BUNDLE_FILE).is_file();
+    if force && is_bundle && out.join("runs").exists() {
+        return Err(anyhow!("`{}` is a bundle that has run: its results lie in its folder `runs`", out.display()))
+            .hint("move `runs` elsewhere, or name another folder with -o");
+    }
+    if entries == 0 || force && is_bundle {
         return Ok(());
     }
     let what = format!("`{}` is not empty", out.display());
@@ -255,6 +277,22 @@ mod tests {
         assert!(refuse_taken(&out, false).is_err() && refuse_taken(&out, true).is_err(), "someone's");
         std::fs::write(out.join(workspace::BUNDLE_FILE), "{}").expect("writable");
         assert!(refuse_taken(&out, false).is_err() && refuse_taken(&out, true).is_ok(), "an older bundle");
+        std::fs::create_dir(out.join("runs")).expect("writable");
+        assert!(refuse_taken(&out, true).is_err(), "results are kept");
+    }
+
+    #[test]
+    fn a_bundle_is_made_beside_its_place_and_only_its_own_beginning_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let part = unfinished(&folder.path().join("bundle.v2")).expect("free");
+        assert_eq!(part, folder.path().join("bundle.v2.part"));
+        std::fs::write(part.join("half"), "").expect("writable");
+        assert_eq!(unfinished(&folder.path().join("bundle.v2")).expect("its own"), part);
+        assert!(!part.join("half").exists());
+        let other = folder.path().join("bundle.part");
+        std::fs::create_dir(&other).expect("writable");
+        std::fs::write(other.join("thesis.tex"), "").expect("writable");
+        assert!(unfinished(&folder.path().join("bundle")).is_err() && other.join("thesis.tex").exists());
     }
 
     #[test]

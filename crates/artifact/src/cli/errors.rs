@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::cli::interrupt::{Interrupted, interrupted};
-use crate::{ArtifactError, output};
+use crate::{ArtifactError, print};
 
 /// What the user can do; carried along an [`anyhow::Error`] and printed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
         eprintln!("hint: finished files are as they were; please report the line above with the command that you ran");
     }));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
-        Ok(Ok(code)) => match output::finish() {
+        Ok(Ok(code)) => match print::finish() {
             Ok(()) => code,
             Err(error) => {
                 eprintln!(

@@ -11,7 +11,7 @@ use longtail_ops::{ChaCha8Rng, Real, Workspace};
 
 use crate::arch::Architecture;
 use crate::error::BackboneError;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::image::ImageShape;
 use crate::params::{ParamIndex, ParamKind};
 use crate::plan::Plan;
@@ -90,6 +90,16 @@ impl<T: Real> Network<T> {
             self.plan = Plan::new(&self.graph, on);
             (self.arena, self.inside) = (Buffers::default(), Buffers::default());
         }
+    }
+
+    /// Values of one image that a channel's batch norm sees where it sees the fewest: pixels of the smallest map. Times the
+    /// images of a batch this must be more than 1, else the variance is 0.
+    pub fn fewest_norm_pixels(&self) -> usize {
+        let rows = self.graph.nodes.iter().filter_map(|node| match node {
+            Node::ConvNorm(node) => Some(node.norm_shape(1).rows),
+            _ => None,
+        });
+        rows.min().unwrap_or(usize::MAX)
     }
 
     /// Numbers in one image's feature.

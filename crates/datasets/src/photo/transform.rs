@@ -11,6 +11,7 @@ use super::decode::{DecodeScratch, Pixels, Window, probe};
 use super::orient::upright;
 use super::problem::PhotoProblem;
 use super::resize::{ResizeScratch, Stretch};
+use crate::transform::{Scratch, TrainTransform};
 
 /// What training and scoring have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +47,8 @@ pub struct PhotoScratch {
     decode: DecodeScratch,
     resize: ResizeScratch,
     upright: Vec<u8>,
+    small: Vec<u8>,
+    pixels: Scratch,
 }
 
 /// A transform of photos: random (to train) or not (to score).
@@ -54,6 +57,8 @@ pub struct PhotoTransform {
     spec: PhotoSpec,
     /// The jitter; `None` outside for scoring.
     random: Option<Option<ColorJitter>>,
+    /// What follows the crop in the middle: the augmentation of images that are stored as pixels.
+    pixels: Option<TrainTransform>,
     /// Of each channel, the normalised value of each byte.
     tables: Box<[[f32; 256]; 3]>,
 }
@@ -79,12 +84,18 @@ impl PhotoTransform {
         Self::new(spec, None)
     }
 
+    /// The crop of [`PhotoTransform::eval`], then `pixels`: what images of that size are trained with. A photo of `side`×`side`
+    /// pixels with `resize_short` = `side` is taken as it is.
+    pub fn train_pixels(spec: &PhotoSpec, pixels: TrainTransform) -> Self {
+        Self { pixels: Some(pixels), ..Self::eval(spec) }
+    }
+
     fn new(spec: &PhotoSpec, random: Option<Option<ColorJitter>>) -> Self {
         assert!(spec.side > 0, "an image has pixels");
         let tables = std::array::from_fn(|channel| {
             std::array::from_fn(|byte| (byte as f32 / 255.0 - spec.mean[channel]) / spec.std[channel])
         });
-        Self { spec: spec.clone(), random, tables: Box::new(tables) }
+        Self { spec: spec.clone(), random, pixels: None, tables: Box::new(tables) }
     }
 
     /// Decodes a photo and writes it, transformed, to `out`. `rng` is asked for only by a random transform.
@@ -110,7 +121,8 @@ impl PhotoTransform {
         if turned && header.orientation >= 5 {
             (width, height) = (height, width);
         }
-        let draw = self.random.is_some().then(|| self.draw(width, height, &mut rng()));
+        let mut stream = (self.random.is_some() || self.pixels.is_some()).then(rng);
+        let draw = stream.as_mut().filter(|_| self.random.is_some()).map(|stream| self.draw(width, height, stream));
         let by = if turned { 1 } else { self.reduction(width, height, draw.as_ref()) };
         let window = if turned { Window::whole(&header) } else { self.window(width, height, draw.as_ref(), by) };
         let mut pixels = scratch.decode.decode(encoded, &header, window, by)?;
@@ -118,7 +130,14 @@ impl PhotoTransform {
             upright(&pixels, header.orientation, &mut scratch.upright);
             pixels = Pixels { rgb: &scratch.upright, stride: 3 * width, width, height, ..pixels };
         }
-        self.finish(&pixels, (width, height), draw.as_ref(), &mut scratch.resize, out);
+        self.resize(&pixels, (width, height), draw.as_ref(), &mut scratch.resize);
+        match (&self.pixels, &mut stream) {
+            (Some(transform), Some(stream)) => {
+                interleave(&scratch.resize.image, self.spec.side, &mut scratch.small);
+                transform.apply(&scratch.small, stream, &mut scratch.pixels, out);
+            }
+            _ => self.write(draw.as_ref(), &scratch.resize, out),
+        }
         Ok(())
     }
 
@@ -128,7 +147,7 @@ impl PhotoTransform {
     /// - `rgb`: `(height, width, 3)` bytes  - `out`: `(side, side, 3)`
     ///
     /// # Panics
-    /// If the lengths differ, or the crop is empty or leaves the image.
+    /// If the lengths differ, the crop is empty or leaves the image, or the transform is that of stored pixels.
     pub fn apply_to_pixels(
         &self,
         rgb: &[u8],
@@ -137,10 +156,12 @@ impl PhotoTransform {
         scratch: &mut PhotoScratch,
         out: &mut [f32],
     ) {
+        assert!(self.pixels.is_none(), "`TrainTransform` takes pixels");
         assert!(width > 0 && !rgb.is_empty() && rgb.len().is_multiple_of(3 * width), "whole rows");
         let height = rgb.len() / (3 * width);
         let pixels = Pixels { rgb, stride: 3 * width, width, height, left: 0, top: 0, reduce: 1 };
-        self.finish(&pixels, (width, height), draw, &mut scratch.resize, out);
+        self.resize(&pixels, (width, height), draw, &mut scratch.resize);
+        self.write(draw, &scratch.resize, out);
     }
 
     /// The chances of one image of `width`×`height` pixels: crop, flip, jitter, drawn in this order.
@@ -171,6 +192,9 @@ impl PhotoTransform {
             None => {
                 described["name"] = json!("resize_center_crop");
                 described["resize_short"] = json!(spec.resize_short);
+                if let Some(pixels) = &self.pixels {
+                    described["then"] = pixels.describe();
+                }
             }
             Some(jitter) => {
                 described["name"] = json!("random_resized_crop_flip");
@@ -225,17 +249,15 @@ impl PhotoTransform {
         Window { left, top, width: wide, height: high }
     }
 
-    /// Resize, jitter, flip and normalise. `width` and `height`: the upright image's before any reduction.
-    fn finish(
+    /// Resize and jitter, into [`ResizeScratch::image`]. `width` and `height`: the upright image's before any reduction.
+    fn resize(
         &self,
         pixels: &Pixels<'_>,
         (width, height): (usize, usize),
         draw: Option<&Draw>,
         scratch: &mut ResizeScratch,
-        out: &mut [f32],
     ) {
         let side = self.spec.side;
-        assert_eq!(out.len(), 3 * side * side, "{side}×{side} pixels");
         let (mut x, mut y) = self.stretches(width, height, draw, pixels.reduce);
         let mut pixels = *pixels;
         if let Some(Draw { crop, .. }) = draw {
@@ -252,8 +274,24 @@ impl PhotoTransform {
         for adjustment in draw.and_then(|draw| draw.jitter).into_iter().flatten() {
             adjustment.apply(&mut scratch.image, side);
         }
+    }
+
+    /// Flip and normalise.
+    fn write(&self, draw: Option<&Draw>, scratch: &ResizeScratch, out: &mut [f32]) {
+        let side = self.spec.side;
+        assert_eq!(out.len(), 3 * side * side, "{side}×{side} pixels");
         let mirror = draw.is_some_and(|draw| draw.mirror);
         write_interleaved(&scratch.image, side, &self.tables, mirror, out);
+    }
+}
+
+/// Rows of three planes, `(side, 3, side)`, as pixels of three bytes, `(side, side, 3)`.
+fn interleave(planes: &[u8], side: usize, out: &mut Vec<u8>) {
+    out.resize(planes.len(), 0);
+    for (planes, out) in planes.chunks_exact(3 * side).zip(out.chunks_exact_mut(3 * side)) {
+        for (x, pixel) in out.chunks_exact_mut(3).enumerate() {
+            pixel.copy_from_slice(&[planes[x], planes[side + x], planes[2 * side + x]]);
+        }
     }
 }
 

@@ -36,10 +36,12 @@ impl Transform {
             Augmentation::RandomResizedCropJitter => {
                 Ok(PhotoTransform::train(&spec, Some(ColorJitter::default())).into())
             }
-            other => Err(DatasetError::Config {
-                what: "augmentation",
-                problem: format!("{other:?} is defined for images of one size, not for photos"),
-            }),
+            // As for stored pixels, once the photo is brought to its size.
+            other => {
+                let shape = ImageShape { height: spec.side, width: spec.side, channels: 3 };
+                let pixels = TrainTransform::new(other, &data.normalize, shape)?;
+                Ok(PhotoTransform::train_pixels(&spec, pixels).into())
+            }
         }
     }
 
@@ -54,8 +56,8 @@ impl Transform {
         })
     }
 
-    /// What a meta image goes through: the geometry of the training transform (crop and flip, for photos a random resized
-    /// crop and flip) without changes of colour; nothing random with `none`, or where training has nothing random
+    /// What a meta image goes through: the geometry of the training transform (crop and flip, or a random resized crop and
+    /// flip) without changes of colour; nothing random with `none`, or where training has nothing random
     /// (mpcl_mpfa.md §5 row 33).
     ///
     /// # Errors
@@ -68,7 +70,9 @@ impl Transform {
     ) -> Result<Self, DatasetError> {
         match (meta_aug, augmentation) {
             (MetaAug::None, _) | (_, Augmentation::None) => Self::eval(data, shape),
-            _ if data.photo.is_some() => Self::train(Augmentation::RandomResizedCrop, data, shape),
+            (_, Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter) => {
+                Self::train(Augmentation::RandomResizedCrop, data, shape)
+            }
             _ => Self::train(Augmentation::Basic, data, shape),
         }
     }

@@ -27,7 +27,7 @@ use crate::image_set::ImageShape;
 use pillow::RgbImage;
 
 /// Buffers that a transform reuses between images; they carry nothing from one image to the next.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Scratch {
     image: RgbImage,
     spare: RgbImage,

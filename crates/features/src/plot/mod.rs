@@ -10,11 +10,11 @@ mod pca;
 mod rows;
 mod tsne;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use longtail_artifact::{WithHint, write_atomic};
+use longtail_artifact::{OutputFile, OutputKind, WithHint, check_outputs, is_same_file, write_atomic};
 use longtail_training::ShotBounds;
 use serde_json::json;
 
@@ -24,7 +24,6 @@ pub use figure::{Dot, Kind, Panel, colours, draw};
 pub use pca::Pca;
 pub use tsne::{Tsne, TsneSpec, tsne};
 
-use crate::error::is_same_file;
 use crate::{FeaturesError, ShotGroup};
 use rows::{Rows, Space};
 
@@ -67,7 +66,7 @@ impl Points {
 /// # Errors
 /// Files that do not belong together, classes without points, too few points for the perplexity, NaN.
 pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
-    spare_the_inputs(args)?;
+    check_files(args)?;
     let train = Rows::open(&args.train, "features", "labels", None)?;
     let class_counts = train.file().expect_u32("class_counts", &[None])?;
     let classes = Some(class_counts.len());
@@ -130,18 +129,21 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
         return Err(FeaturesError::unfit("there is no real point to be drawn", hint).into());
     }
     let count = before.dots.len();
+    if count == 1 {
+        let hint = "choose more classes, or more points of a class: --per-class, --val-per-class";
+        return Err(
+            FeaturesError::unfit("a single point is to be drawn, and a picture compares at least two", hint).into()
+        );
+    }
     let pca = Pca::fit(&before.rows, dim).context("the principal components cannot be found")?;
     if pca.explained[0] == 0.0 {
         let hint = "choose other classes; features that are all alike come from a network that did not learn";
         return Err(FeaturesError::unfit("all points to be drawn are the same", hint).into());
     }
-    let perplexity = args.perplexity.unwrap_or_else(|| PERPLEXITY.min(((count.max(1) - 1) as f64 / 3.0).floor()));
-    if args.view.has_tsne() && (perplexity < 1.0 || count as f64 <= 3.0 * perplexity) {
-        let what = format!(
-            "{count} points are too few for t-SNE with a perplexity of {perplexity}: it needs more than 3 each"
-        );
-        let hint = "lower --perplexity, choose more classes or more points, or take --view pca";
-        return Err(FeaturesError::unfit(what, hint).into());
+    let largest = ((count - 1) as f64 / 3.0).floor();
+    let perplexity = args.perplexity.unwrap_or(PERPLEXITY.min(largest));
+    if args.view.has_tsne() {
+        check_perplexity(count, perplexity, largest)?;
     }
     let (mut panels, mut kl) = (Vec::new(), Vec::new());
     let mut letters = 'a'..;
@@ -169,24 +171,34 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The picture takes the place of none of the files that it is drawn from, nor of another that is no picture.
-fn spare_the_inputs(args: &PlotArgs) -> Result<(), FeaturesError> {
+/// Everything that says which file is which, before any of them is opened.
+fn check_files(args: &PlotArgs) -> Result<(), FeaturesError> {
     let inputs = [Some(&args.train), Some(&args.val), args.generated.as_ref(), args.names.as_ref()];
-    let hint = "give --out another name, such as figure.svg";
-    let out = args.out.display();
-    if let Some(input) = inputs.into_iter().flatten().find(|input| is_same_file(input, &args.out)) {
-        let what = format!("`--out {out}` would replace `{}`, from which it is drawn", input.display());
-        return Err(FeaturesError::unfit(what, hint));
-    }
-    if !args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
-        return Err(FeaturesError::unfit(format!("`--out {out}`: the picture is an SVG"), "end its name in .svg"));
-    }
-    if is_same_file(&args.train, &args.val) {
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    check_outputs(&inputs, &[OutputFile { option: "--out", path: &args.out, kind: OutputKind::Svg }])?;
+    if args.train.exists() && is_same_file(&args.train, &args.val) {
         let what = format!("`--train` and `--val` are one file, `{}`", args.val.display());
         return Err(FeaturesError::unfit(
             what,
             "give --val the dump of other images: val.safetensors, test.safetensors",
         ));
+    }
+    Ok(())
+}
+
+/// t-SNE looks at three times as many neighbours as its perplexity, and every point must have so many.
+fn check_perplexity(count: usize, perplexity: f64, largest: f64) -> Result<(), FeaturesError> {
+    if largest < 1.0 {
+        let what = format!("t-SNE needs at least 4 points to arrange, and {count} are to be drawn");
+        return Err(FeaturesError::unfit(what, "choose more classes or more points of a class, or take --view pca"));
+    }
+    if count as f64 <= 3.0 * perplexity {
+        let what = format!(
+            "a perplexity of {perplexity} takes more than {} points, and {count} are to be drawn",
+            3.0 * perplexity
+        );
+        let hint = format!("--perplexity {largest} or less, more classes, more points of a class, or --view pca");
+        return Err(FeaturesError::unfit(what, hint));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::resolved::{FeaturesRecipe, Recipe};
 pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
     let recipe = raw.recipe.unwrap_or_else(|| stem.to_string());
     At::root("recipe").folder_name(&recipe)?;
+    raw.description.iter().try_for_each(|text| At::root("description").shown_text(text))?;
     let data = data::resolve(raw.data)?;
 
     let mut representations = IndexMap::new();

@@ -29,7 +29,7 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
             "a share of the target",
         )?,
         sampler: raw.sampler.unwrap_or(Sampler::InstanceBalanced),
-        augmentation: augmentation(&at.key("augmentation"), raw.augmentation, data.dataset)?,
+        augmentation: augmentation(&at.key("augmentation"), raw.augmentation, data)?,
         epochs,
         batch_size,
         micro_batch: micro_batch(at, raw.micro_batch)?,
@@ -89,6 +89,10 @@ fn micro_batch(at: &At, given: Option<usize>) -> Result<usize, Problem> {
 /// The smallest side that a network for ImageNet takes: it halves images five times.
 const IMAGENET_SIDE: usize = 32;
 
+/// The largest side for what was made for images of 32 pixels. CIFAR networks take any size, but keep it for a third of their
+/// layers; the crop moves by 4 pixels and Cutout takes 16, whatever the size.
+const SMALL_SIDE: usize = 64;
+
 fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backbone, Problem> {
     let default = match data.dataset {
         Dataset::ImagenetLt => Backbone::Resnext50,
@@ -97,10 +101,10 @@ fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backb
     };
     let backbone = given.unwrap_or(default);
     let (name, side) = (data.dataset.name(), data.image_side());
-    if backbone.is_cifar() && data.dataset.is_photo_set() {
+    if backbone.is_cifar() && side > SMALL_SIDE {
         return Err(at.conflict(
-            format!("CIFAR networks are for images of 32 pixels, and keep their full size for a third of the layers; `{name}` has photos of {side}"),
-            "use `resnet50`, `resnet101`, `resnet152` or `resnext50_32x4d`",
+            format!("CIFAR networks are for images of 32 pixels, and keep their full size for a third of the layers; those of `{name}` are made {side} pixels large"),
+            format!("use `resnet50`, `resnet101`, `resnet152` or `resnext50_32x4d`, or set `data.image_side` to {SMALL_SIDE} or less"),
         ));
     }
     if !backbone.is_cifar() && side < IMAGENET_SIDE {
@@ -133,7 +137,8 @@ fn head(at: &At, head: HeadKind) -> Result<HeadKind, Problem> {
     Ok(head)
 }
 
-fn augmentation(at: &At, given: Option<Augmentation>, dataset: Dataset) -> Result<Augmentation, Problem> {
+fn augmentation(at: &At, given: Option<Augmentation>, data: &DataRecipe) -> Result<Augmentation, Problem> {
+    let (dataset, side) = (data.dataset, data.image_side());
     let (channels, photos) = (dataset.channels(), dataset.is_photo_set());
     let default = match channels {
         _ if photos => Augmentation::RandomResizedCropJitter,
@@ -146,13 +151,16 @@ fn augmentation(at: &At, given: Option<Augmentation>, dataset: Dataset) -> Resul
         Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter => (true, false),
         _ => (false, true),
     };
-    if photos && !for_photos {
+    if photos && !for_photos && side > SMALL_SIDE {
         return Err(at.conflict(
             format!(
-                "a crop with 4 pixels of padding and what follows it are for images of one size, and `{}` has photos of any size",
+                "a crop with 4 pixels of padding and what follows it are for images of 32 pixels, and those of `{}` are made {side} \
+                 pixels large",
                 dataset.name()
             ),
-            "use `random_resized_crop_jitter`, `random_resized_crop` or `none`",
+            format!(
+                "use `random_resized_crop_jitter`, `random_resized_crop` or `none`, or set `data.image_side` to {SMALL_SIDE} or less"
+            ),
         ));
     }
     if !photos && !for_pixels {
@@ -161,7 +169,7 @@ fn augmentation(at: &At, given: Option<Augmentation>, dataset: Dataset) -> Resul
                 "a random resized crop is for photos, and the images of `{}` are stored as pixels of one size",
                 dataset.name()
             ),
-            "use `autoaugment_cutout`, `basic` or `none`",
+            if channels == 3 { "use `autoaugment_cutout`, `basic` or `none`" } else { "use `basic` or `none`" },
         ));
     }
     if augmentation == Augmentation::AutoaugmentCutout && channels != 3 {

@@ -69,6 +69,7 @@ fn one(at: &At, raw: RawRow, representations: &Representations, classifiers: &Cl
     fits(&at.key("classifier"), (&representation, stage1), (&classifier, stage3))?;
     let paper = raw.paper.map(|paper| accuracies(&at.key("paper"), paper)).transpose()?;
     let expected = raw.expected.map(|expected| ranges(&at.key("expected"), expected)).transpose()?;
+    raw.note.iter().try_for_each(|note| at.key("note").shown_text(note))?;
     Ok(Row { representation, classifier, paper, expected, note: raw.note })
 }
 

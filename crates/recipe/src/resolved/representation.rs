@@ -13,7 +13,7 @@ pub struct RepresentationRecipe {
     /// What is learnt beside the classes. No default.
     pub method: RepresentationMethod,
     /// Default `{cifar_resnet: 32}` (64-d; the paper follows BALMS); for photo sets `resnext50_32x4d` with `imagenet_lt` and
-    /// `resnet50` with the others (protocol.md §2, §3). Photo sets take no CIFAR network, images under 32 pixels no other.
+    /// `resnet50` with the others (protocol.md §2, §3). Images above 64 pixels take no CIFAR network, images under 32 no other.
     pub backbone: Backbone,
     /// The head trained with the backbone. Default `linear` (mpcl_mpfa.md §5 row 12).
     pub head: HeadKind,
@@ -23,7 +23,9 @@ pub struct RepresentationRecipe {
     pub label_smoothing: f64,
     /// Default `instance_balanced` (row 12).
     pub sampler: Sampler,
-    /// Default `autoaugment_cutout` for three channels, `basic` for one, `random_resized_crop_jitter` for photo sets.
+    /// Default `autoaugment_cutout` for three channels, `basic` for one, `random_resized_crop_jitter` for photo sets. Photos of
+    /// `image_side` up to 64 take `basic` and `autoaugment_cutout` too, after the crop in the middle that scoring makes: with
+    /// `resize_short` = `image_side` a file of that size is taken as it is.
     pub augmentation: Augmentation,
     /// 1 to 100000. Default 200.
     pub epochs: usize,
@@ -45,7 +47,8 @@ pub struct RepresentationRecipe {
     /// statistics, pooled features, heads and losses stay f32. Sums are f32 in each. The CPU knows f32 alone. Changes results on a GPU; `f32` is no part of the stage's
     /// key. Default `f32`.
     pub cuda_precision: CudaPrecision,
-    /// Drop the last partial batch. Default false (CIFAR convention; row 36).
+    /// Drop the last partial batch. Default false (CIFAR convention; row 36). A last batch of one image is refused where the
+    /// network shrinks it to one pixel, and warned of elsewhere.
     pub drop_last: bool,
     /// Learning rate for a batch of `lr_batch_size`, in (0, 100]; the step uses lr·batch_size/lr_batch_size (linear
     /// scaling). Default 0.2.
