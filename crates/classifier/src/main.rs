@@ -1,8 +1,5 @@
 //! The `classifier` binary: stage 3.
 
-#[macro_use]
-extern crate longtail_artifact; // `println!` that a reader who left does not end
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

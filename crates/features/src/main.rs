@@ -1,8 +1,5 @@
 //! The `features` binary: stage 2, and tools for its files.
 
-#[macro_use]
-extern crate longtail_artifact; // `println!` that a reader who left does not end
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
