@@ -161,8 +161,12 @@ pub fn compare(
     match with_bar(quiet, |progress| identify(data, dir, std::slice::from_ref(layout), progress)) {
         Ok(now) => {
             let matches = now.matches(layout);
-            if matches == ImageMatch::Same {
-                now.record(layout)?;
+            // Only a note that saves hashing the next time: a disk that cannot be written is no reason to fail.
+            if matches == ImageMatch::Same
+                && let Err(error) = now.record(layout)
+                && !quiet
+            {
+                eprintln!("note: what was found of the images could not be written down: {error}");
             }
             Ok(matches)
         }
