@@ -10,11 +10,14 @@ use serde_json::Value;
 
 const RECIPE: &str = "recipe: folder
 data: {dataset: image_folder, image_side: 32, meta_source: none, shot_groups: {many_above: 8, few_below: 6}}
-representation_defaults: {backbone: {cifar_resnet: 8}, epochs: 1, batch_size: 8, warmup_epochs: 0, checkpoint_minutes: 0.001}
+representation_defaults: {backbone: resnet50, epochs: 1, batch_size: 8, warmup_epochs: 0}
 representations: {ce: {method: {ce: {}}}}
 classifiers: {joint: {joint: {}}, tau_norm: {tau_norm: {}}}
 rows: [{representation: ce, classifier: joint}, {representation: ce, classifier: tau_norm}]
 ";
+
+/// Of 24 steps the checkpoints of the 8th and the 16th leave time for a change.
+const EVERY: &str = "LONGTAIL_CHECKPOINT_EVERY_STEPS";
 
 /// A recipe, photographs of two classes, and the runs.
 struct Place {
@@ -311,10 +314,11 @@ fn seeds_of(place: &Place) -> Vec<u64> {
 #[test]
 fn images_that_change_under_a_stage_make_it_stale_for_good() {
     let place = Place::new();
-    let (photos, long) = (place.path("photos"), ["--set", "representation_defaults.epochs=300"]);
+    let (photos, long) = (place.path("photos"), ["--set", "representation_defaults.epochs=8"]);
     let folder = place.run().join("representation/ce");
     let mut command = place.xtask(&["reproduce"], Some(&photos));
-    let child = command.args(long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let child =
+        command.env(EVERY, "8").args(long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     let begun = Instant::now();
     while !has_checkpoint(&folder) {
         assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint came");
@@ -334,8 +338,7 @@ fn images_that_change_under_a_stage_make_it_stale_for_good() {
     // Put back, they are those of the split, and the stage is of both all the same.
     png(&photos.join("train/a/7.png"), 20 + 7);
     status(&["stale", "the images changed while it ran", how]);
-    let words =
-        expect_code(place.stage("features", Some(&photos), &["--set", "representation_defaults.epochs=300"]), 2);
+    let words = expect_code(place.stage("features", Some(&photos), &["--set", "representation_defaults.epochs=8"]), 2);
     assert!(words.contains("the images changed while it ran"), "{words}");
 
     let words = expect_code(place.reproduce(&photos, &long), 0);
@@ -348,10 +351,11 @@ fn images_that_change_under_a_stage_make_it_stale_for_good() {
 #[test]
 fn a_checkpoint_of_other_images_is_not_gone_on_from() {
     let place = Place::new();
-    let (photos, long) = (place.path("photos"), ["--set", "representation_defaults.epochs=300"]);
+    let (photos, long) = (place.path("photos"), ["--set", "representation_defaults.epochs=8"]);
     let folder = place.run().join("representation/ce");
     let mut command = place.xtask(&["run", "representation"], Some(&photos));
-    let mut child = command.args(long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut child =
+        command.env(EVERY, "8").args(long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
     let begun = Instant::now();
     while !has_checkpoint(&folder) {
         assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint came");
@@ -398,7 +402,7 @@ fn a_run_of_before_contents_counted_is_stale_and_says_so() {
 fn a_pixel_set_is_known_by_its_bytes_and_an_earlier_run_of_it_is_accepted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let recipe = root().join("tests/recipes/tiny.yaml");
-    let rows = ["--set", "rows=[{representation: ce, classifier: joint}]", "--set", "representation_defaults.epochs=1"];
+    let rows = ["--set", "rows=[{representation: ce, classifier: joint}]", "--set", "representations.ce.epochs=1"];
     let start = |verb: &[&str], data: Option<&Path>| {
         let mut command = xtask();
         command.args(verb).arg(&recipe).arg("--runs").arg(folder.path().join("runs")).args(rows);
