@@ -5,6 +5,7 @@ use serde_yaml::{Mapping, Value};
 use crate::error::nearest;
 use crate::explain::{Said, take_apart};
 use crate::merge::merge_defaults;
+use crate::raw::RawRecipe;
 use crate::read::typed;
 use crate::resolve::resolve;
 use crate::without_value;
@@ -53,7 +54,7 @@ pub(crate) fn in_file(text: &str, path: &str, key: &str, legal: &[String]) -> Op
             *place = form.clone();
         }
         // Another mistake elsewhere is no fault of this word.
-        typed(&changed).err().is_none_or(|error| match take_apart(&error.to_string()) {
+        mistake(&changed).is_none_or(|said| match said {
             Said::Unknown { path: other, .. }
             | Said::Type { path: other, .. }
             | Said::Duplicate { path: other, .. } => !other.starts_with(path),
@@ -61,6 +62,14 @@ pub(crate) fn in_file(text: &str, path: &str, key: &str, legal: &[String]) -> Op
         })
     })?;
     Some(if there.is_string() { in_line(&form) } else { best })
+}
+
+/// What is wrong with a tree's types, with its path: errors of text have one, those of trees have none.
+fn mistake(tree: &Value) -> Option<Said> {
+    let text = serde_yaml::to_string(tree).ok()?;
+    let reader = serde_yaml::Deserializer::from_str(&text);
+    let checked: Result<RawRecipe, _> = serde_yaml::with::singleton_map_recursive::deserialize(reader);
+    checked.err().map(|error| take_apart(&error.to_string()))
 }
 
 /// A value as YAML in one line.
