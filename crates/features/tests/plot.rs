@@ -361,21 +361,22 @@ fn tsne_does_as_well_as_that_of_scikit_learn_over_several_starts() {
         let mut rng = stream(3, "test", draw, 0);
         (0..plane.len()).map(|_| [normal(&mut rng), normal(&mut rng)]).collect::<Vec<_>>()
     };
-    let starts: Vec<Vec<[f64; 2]>> = std::iter::once(plane.clone()).chain((0..5).map(drawn)).collect();
+    let starts: Vec<Vec<[f64; 2]>> = std::iter::once(plane.clone()).chain((0..3).map(drawn)).collect();
     for run in golden.json["tsne"].as_array().expect("runs") {
         let numbers = |name: &str| -> Vec<f64> { serde_json::from_value(run[name].clone()).expect("numbers") };
         let perplexity = run["perplexity"].as_f64().expect("a number");
         let descend =
             |start: &Vec<[f64; 2]>, steps| tsne(&golden.points, golden.dim, start, TsneSpec { perplexity, steps });
         let (mut left, mut kept) = (Vec::new(), Vec::new());
+        let after_few_steps = descend(&plane, 40).kl;
         for start in &starts {
             let found = descend(start, TsneSpec::STEPS);
-            assert!(found.kl < descend(start, 40).kl, "perplexity {perplexity}: the divergence falls");
+            assert!(found.kl < after_few_steps, "perplexity {perplexity}: the divergence falls");
             left.push(found.kl);
             kept.push(kept_neighbours(&golden, &found.points));
         }
         println!("perplexity {perplexity}: KL {left:.4?}, neighbours kept {kept:.3?}");
-        // One start varies by 3 % in KL and 0.01 in neighbours; a mean of six by less than half of it.
+        // One start varies by 3 % in KL and 0.01 in neighbours; a mean of four by half of it.
         let (ours, theirs) = (mean(&left), mean(&numbers("kl_of_starts")));
         assert!((0.9..1.1).contains(&(ours / theirs)), "perplexity {perplexity}: KL {ours}, scikit-learn {theirs}");
         let (ours, theirs) = (mean(&kept), mean(&numbers("kept_of_starts")));

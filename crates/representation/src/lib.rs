@@ -7,6 +7,10 @@
 //! In: a recipe, images, `split.safetensors`. Out: `backbone`, `head`, `prototypes` and, where there is one, `meta_network`
 //! (`.safetensors`), then `manifest.json`. Killed at any moment and started again, a run ends with the same bits.
 
+#[macro_use]
+#[allow(unused_imports, reason = "what is printed here one day must not end a run either")]
+extern crate longtail_artifact; // `println!` that a reader who left does not end
+
 mod batch_norm;
 mod data;
 mod error;

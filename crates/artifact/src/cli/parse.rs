@@ -46,6 +46,7 @@ fn explained(error: clap::Error) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{CommandFactory, FromArgMatches};
 
     #[derive(Parser)]
     struct Cli {
