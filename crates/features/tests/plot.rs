@@ -185,6 +185,11 @@ fn what_cannot_be_drawn_is_refused_in_words() {
     files.refused(&["--many", "2", "--few", "3"], &["3 classes with few images were asked for, 2 have", "--few-below"]);
     files
         .refused(&["--classes", "0,3", "--perplexity", "30"], &["57 points are too few", "perplexity of 30", "hint: "]);
+    for (val, wanted) in
+        [("0", "there is no real point"), ("1", "a single point"), ("2", "2 points are too few for t-SNE")]
+    {
+        files.refused(&["--classes", "0", "--per-class", "0", "--val-per-class", val], &[wanted, "hint: "]);
+    }
     files.refused(&["--classes", "0", "--view", "sideways"], &["sideways"]);
     files.refused(&["--classes", "0,3", "--names", "none.txt"], &["none.txt"]);
     files.refused(&["--classes", "0,3", "--generated", "val.safetensors"], &["no tensor `generated`", "hint: "]);

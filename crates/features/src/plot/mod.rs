@@ -189,12 +189,12 @@ fn check_files(args: &PlotArgs) -> Result<(), FeaturesError> {
 /// t-SNE looks at three times as many neighbours as its perplexity, and every point must have so many.
 fn check_perplexity(count: usize, perplexity: f64, largest: f64) -> Result<(), FeaturesError> {
     if largest < 1.0 {
-        let what = format!("t-SNE needs at least 4 points to arrange, and {count} are to be drawn");
+        let what = format!("{count} points are too few for t-SNE, which arranges at least 4");
         return Err(FeaturesError::unfit(what, "choose more classes or more points of a class, or take --view pca"));
     }
     if count as f64 <= 3.0 * perplexity {
         let what = format!(
-            "a perplexity of {perplexity} takes more than {} points, and {count} are to be drawn",
+            "{count} points are too few for t-SNE with a perplexity of {perplexity}: it takes more than {}",
             3.0 * perplexity
         );
         let hint = format!("--perplexity {largest} or less, more classes, more points of a class, or --view pca");
