@@ -1,8 +1,9 @@
 //! A photo set without photographs: what to fetch is said before anything is built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use longtail_artifact::class_folders::{self, PassedOver};
 use longtail_artifact::cli::WithHint;
 use longtail_recipe::{Dataset, Recipe};
 
@@ -46,6 +47,19 @@ pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) ->
         "{}\nStages, time and disk, before you fetch anything: cargo xtask reproduce {name} --dry-run",
         screen(recipe.data.dataset)
     ))
+}
+
+/// What a folder of photographs holds that is not read; `None` of other data sets, where no folder is there yet, and where nothing
+/// was passed over. What is wrong with the folder `datasets check` says before any stage starts.
+pub fn passed_over(root: &Path, dataset: Dataset, data: Option<&Path>) -> Option<PassedOver> {
+    if dataset != Dataset::ImageFolder {
+        return None;
+    }
+    let named = data.map(Path::to_owned).or_else(|| std::env::var_os("LONGTAIL_DATA").map(PathBuf::from));
+    let places =
+        named.map_or_else(|| root.ancestors().map(|folder| folder.join("data")).collect(), |folder| vec![folder]);
+    let folder = places.into_iter().find(|folder| folder.join("train").is_dir())?;
+    class_folders::passed_over(&folder).ok().filter(|passed_over| !passed_over.is_empty())
 }
 
 #[cfg(test)]

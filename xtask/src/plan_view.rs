@@ -71,6 +71,9 @@ fn text(session: &Session, entries: &[Entry]) -> String {
             workspace::shown(session.root, &session.recipe_dir)
         ),
     ];
+    if let Some(passed_over) = &session.passed_over {
+        lines.push(format!("passed over: {passed_over}"));
+    }
     if !entries.is_empty() {
         let mut table = plain_table(&["seed", "stage", "plan", "time", "why"]);
         for entry in entries {
@@ -138,7 +141,7 @@ fn as_json(session: &Session, entries: &[Entry]) -> Value {
         })
         .collect();
     json!({"recipe": session.runs[0].recipe.recipe, "device": session.device, "stages": stages,
-           "disk_free_bytes": disk::free_bytes(&session.recipe_dir)})
+           "passed_over": session.passed_over, "disk_free_bytes": disk::free_bytes(&session.recipe_dir)})
 }
 
 /// The last words: where the report is, or the one JSON object.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
+use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
 use longtail_artifact::{Device, DeviceChoice, StageState};
 
@@ -39,6 +40,8 @@ pub struct Session<'a> {
     pub jobs: Vec<Job>,
     /// `runs/NAME`.
     pub recipe_dir: PathBuf,
+    /// Of a folder of photographs that is there: files that are not read.
+    pub passed_over: Option<PassedOver>,
     report: bool,
 }
 
@@ -94,6 +97,7 @@ impl<'a> Session<'a> {
         let recipe = &runs[0].recipe;
         let recipe_dir = runs_dir.join(&recipe.recipe);
         let jobs = plan::jobs(recipe, &filter)?;
+        let passed_over = fetch::passed_over(root, recipe.data.dataset, execute.data.as_deref());
         let session = Session {
             root,
             execute,
@@ -101,6 +105,7 @@ impl<'a> Session<'a> {
             runs,
             jobs,
             recipe_dir,
+            passed_over,
             report,
         };
         if let Some(first) = filter.only.or(filter.first) {

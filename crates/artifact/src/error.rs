@@ -161,6 +161,14 @@ pub enum ArtifactError {
         /// What is wrong with it.
         what: String,
     },
+    /// A folder of photographs that cannot be read as one.
+    #[error("`{}`: {problem}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A setting that this build does not know.
     #[error("{0}")]
     Setting(String),

@@ -1,11 +1,13 @@
 //! The hand-off files: names, shapes, metadata, hashes; atomic write, mapped and checked read, stage keys, manifests, locks,
-//! checkpoints, metrics, and the words in which every binary speaks of errors.
+//! checkpoints, metrics, and the words in which every binary speaks of errors; and what lies in folders of photographs, of which the
+//! plan and the reader must say the same.
 //!
 //! Three promises: a finished file is whole (written beside its place, synced, renamed); a read never trusts a size before it was
 //! compared with the file's length; the bytes that are written are a function of the content alone.
 
 mod atomic;
 mod checkpoint;
+pub mod class_folders;
 pub mod cli;
 pub mod code_versions;
 mod device;

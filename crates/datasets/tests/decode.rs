@@ -51,11 +51,6 @@ fn largest(a: &[u8], b: &[u8]) -> u8 {
     a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
-/// Whether a case is decoded by our own decoder, which gives libjpeg's bytes, windows and reductions.
-fn is_baseline(name: &str) -> bool {
-    name.ends_with("jpg") && !["progressive", "cmyk", "ycck", "411"].iter().any(|other| name.starts_with(other))
-}
-
 /// The window's pixels, `(H, W, 3)`, from the scratch's answer, reduced as far as that goes.
 fn window_of(scratch: &mut DecodeScratch, encoded: &[u8], header: &Header, window: Window, reduce: u32) -> Vec<u8> {
     let pixels = scratch.decode(encoded, header, window, reduce).unwrap_or_else(|problem| panic!("{problem}"));
@@ -83,18 +78,7 @@ fn pixels_are_pillows() {
         let orientation = if (1..=8).contains(&case.orientation) { case.orientation } else { 1 };
         assert_eq!(header.orientation, orientation, "{}", case.name);
         let rgb = window_of(&mut scratch, &case.encoded, &header, Window::whole(&header), 1);
-        // Of those that zune-jpeg decodes: Pillow replicates the last real sample where chroma is widened, zune-jpeg takes the
-        // padding after it, so only the last row and column differ by more than roundings of the two transforms.
-        let (limit, interior_limit) = if png || is_baseline(&case.name) { (0, 0) } else { (24, 4) };
-        let difference = largest(&rgb, &case.rgb);
-        assert!(difference <= limit, "{}: {difference}", case.name);
-        let inside = |pixels: &[u8]| -> Vec<u8> {
-            let rows = pixels.chunks_exact(3 * case.width).take(case.height - 1);
-            rows.flat_map(|row| &row[..3 * (case.width - 1)]).copied().collect()
-        };
-        let interior = largest(&inside(&rgb), &inside(&case.rgb));
-        println!("{}: {difference}, without the last row and column {interior}", case.name);
-        assert!(interior <= interior_limit || case.width < 4, "{}: {interior}", case.name);
+        assert_eq!(largest(&rgb, &case.rgb), 0, "{}", case.name);
         check(&case.encoded).unwrap_or_else(|problem| panic!("{}: {problem}", case.name));
     }
 }
@@ -104,7 +88,7 @@ fn reduced_pixels_are_pillows_too() {
     let all = cases();
     let pixels = std::fs::read(golden("reduced.bin")).expect("golden file");
     let mut rest = pixels.as_slice();
-    let (mut own, mut whole) = (0, 0);
+    let mut compared = 0;
     for line in std::fs::read_to_string(golden("reduced.txt")).expect("golden file").lines() {
         let [name, reduce, width, height] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let number = |word: &str| word.parse::<usize>().expect("a number");
@@ -116,17 +100,12 @@ fn reduced_pixels_are_pillows_too() {
         let found = scratch
             .decode(&case.encoded, &header, Window::whole(&header), number(reduce) as u32)
             .unwrap_or_else(|problem| panic!("{name}: {problem}"));
-        if is_baseline(name) {
-            assert_eq!((found.width, found.height), (number(width), number(height)), "{line}");
-            assert_eq!(largest(found.rgb, rgb), 0, "{line}");
-            own += 1;
-        } else {
-            assert_eq!((found.reduce, found.width, found.height), (1, case.width, case.height), "{line}");
-            whole += 1;
-        }
+        assert_eq!((found.width, found.height), (number(width), number(height)), "{line}");
+        assert_eq!(largest(found.rgb, rgb), 0, "{line}");
+        compared += 1;
     }
     assert!(rest.is_empty(), "pixels of no case");
-    assert!(own > 50 && whole > 10, "{own} decoded here, {whole} elsewhere");
+    assert!(compared > 60, "{compared}");
 }
 
 #[test]
@@ -185,10 +164,11 @@ fn picture_end(case: &Case) -> usize {
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    for case in cases() {
+    // Two cases have more data than their size asks for: they are whole before they end.
+    for case in cases().iter().filter(|case| !["440.jpg", "411.jpg"].contains(&case.name.as_str())) {
         let png = case.name.ends_with("png");
         // The last chunk of a PNG is empty: twelve bytes that Pillow does not miss either.
-        let end = if png { case.encoded.len() - 12 } else { picture_end(&case) };
+        let end = if png { case.encoded.len() - 12 } else { picture_end(case) };
         // A PNG's picture is complete some bytes before its sums are.
         let end = if png { end - 8 } else { end };
         for cut in 0..end {

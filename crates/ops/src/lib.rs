@@ -39,8 +39,8 @@ pub use error::OpsError;
 pub use flat::{axpy, dot, ema};
 pub use gemm::{gemm, gemm_single};
 pub use jpeg::{
-    EntropyBits, HuffmanTable, JPEG_ZIGZAG, NoJpegCode, UnitBlock, double_row, jpeg_idct, jpeg_idct_reduced,
-    jpeg_units, sum_rows_3_1, widen_rows, ycc_row_to_rgb,
+    EntropyBits, HuffmanTable, JPEG_ZIGZAG, NoJpegCode, ScanBand, UnitBlock, double_row, jpeg_band, jpeg_first,
+    jpeg_first_refined, jpeg_idct, jpeg_idct_reduced, jpeg_units, sum_rows_3_1, widen_rows, ycc_row_to_rgb,
 };
 pub use norm::{
     BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent,

@@ -13,7 +13,7 @@ pub const JPEG_ZIGZAG: [u8; 64] = [
 /// One block of a unit (an MCU).
 #[derive(Debug, Clone, Copy)]
 pub struct UnitBlock<'a> {
-    /// Whose first coefficients are predicted from each other, 0 to 2.
+    /// Whose first coefficients are predicted from each other, 0 to 3.
     pub component: usize,
     /// Codes of the first coefficient's difference.
     pub dc: &'a HuffmanTable,
@@ -38,14 +38,14 @@ pub struct NoJpegCode;
 ///   (left as it is where no block comes); `None` to pass over the units
 ///
 /// # Errors
-/// See [`NoJpegCode`].
+/// See [`NoJpegCode`]; `bits` then knows whether it ended before.
 ///
 /// # Panics
 /// If a block lies beyond the target.
 pub fn jpeg_units(
     bits: &mut EntropyBits<'_>,
     blocks: &[UnitBlock<'_>],
-    predictions: &mut [i32; 3],
+    predictions: &mut [i32; 4],
     units: usize,
     target: Option<(&mut [i16], &mut [bool])>,
 ) -> Result<(), NoJpegCode> {
@@ -59,7 +59,7 @@ pub fn jpeg_units(
 struct Read<'a, 'b> {
     bits: &'a mut EntropyBits<'b>,
     blocks: &'a [UnitBlock<'a>],
-    predictions: &'a mut [i32; 3],
+    predictions: &'a mut [i32; 4],
     units: usize,
     coefficients: &'a mut [i16],
     flat: &'a mut [bool],
@@ -95,7 +95,7 @@ impl Kernel for Read<'_, '_> {
 struct Pass<'a, 'b> {
     bits: &'a mut EntropyBits<'b>,
     blocks: &'a [UnitBlock<'a>],
-    predictions: &'a mut [i32; 3],
+    predictions: &'a mut [i32; 4],
     units: usize,
 }
 
@@ -122,7 +122,7 @@ impl Kernel for Pass<'_, '_> {
 }
 
 #[inline(always)]
-fn first(bits: &mut EntropyBits<'_>, codes: &HuffmanTable) -> Option<i32> {
+pub(super) fn first(bits: &mut EntropyBits<'_>, codes: &HuffmanTable) -> Option<i32> {
     bits.refill();
     let entry = codes.entry(bits.peek());
     (entry != 0).then(|| bits.take(entry))
@@ -142,6 +142,7 @@ fn others(source: &mut EntropyBits<'_>, codes: &HuffmanTable, mut store: impl Fn
             // No value: the end of the block, or sixteen zeros.
             if entry >> 24 != 15 {
                 if entry == 0 {
+                    *source = bits;
                     return None;
                 }
                 break;
@@ -150,7 +151,11 @@ fn others(source: &mut EntropyBits<'_>, codes: &HuffmanTable, mut store: impl Fn
             continue;
         }
         at += (entry >> 24) as usize;
-        store(usize::from(*JPEG_ZIGZAG.get(at)?), value as i16);
+        let Some(place) = JPEG_ZIGZAG.get(at) else {
+            *source = bits;
+            return None;
+        };
+        store(usize::from(*place), value as i16);
         at += 1;
     }
     *source = bits;
@@ -195,8 +200,8 @@ mod tests {
         let block = UnitBlock { component: 0, dc: &codes, ac: &codes, first: 0, step: 1 };
         let (mut coefficients, mut flat) = (vec![0; 64 * units], vec![true; units]);
         let target = Some((coefficients.as_mut_slice(), flat.as_mut_slice()));
-        let outcome = jpeg_units(&mut EntropyBits::new(&data), &[block], &mut [0; 3], units, target);
-        let mut predictions = [0; 3];
+        let outcome = jpeg_units(&mut EntropyBits::new(&data), &[block], &mut [0; 4], units, target);
+        let mut predictions = [0; 4];
         let passed = jpeg_units(&mut EntropyBits::new(&data), &[block], &mut predictions, units, None);
         assert_eq!(outcome, passed);
         (outcome, coefficients, flat)

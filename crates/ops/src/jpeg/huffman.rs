@@ -106,6 +106,21 @@ impl<'a> EntropyBits<'a> {
         8 * self.next > 8 * (self.data.len() - 8) + self.count as usize
     }
 
+    /// Whether less than one byte is left.
+    pub fn is_at_end(&self) -> bool {
+        8 * self.next + 8 > 8 * (self.data.len() - 8) + self.count as usize
+    }
+
+    /// The next `count` bits as a number; 16 at most.
+    #[inline(always)]
+    pub(super) fn number(&mut self, count: u32) -> u32 {
+        self.refill();
+        let number = (self.buffer >> 1 >> (63 - count)) as u32;
+        self.buffer <<= count;
+        self.count = self.count.wrapping_sub(count);
+        number
+    }
+
     /// Makes sure that 56 bits are there: more than a code of 16 and a value of 15.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
@@ -163,12 +178,22 @@ mod tests {
             let entry = table.entry(reader.peek());
             assert_eq!((entry >> 24, reader.take(entry)), (run, value));
         }
-        assert!(!reader.is_beyond_end());
+        assert!(!reader.is_beyond_end() && reader.is_at_end());
         for _ in 0..9 {
             reader.refill();
             reader.take(1);
         }
         assert!(reader.is_beyond_end());
+    }
+
+    #[test]
+    fn numbers_are_the_next_bits() {
+        let data = [0b1010_0110, 0b1111_0000, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut reader = EntropyBits::new(&data);
+        assert_eq!([0, 1, 3, 4, 1].map(|count| reader.number(count)), [0, 1, 0b010, 0b0110, 1]);
+        assert!(reader.is_at_end() && !reader.is_beyond_end());
+        assert_eq!((reader.number(7), reader.is_beyond_end()), (0b111_0000, false));
+        assert_eq!((reader.number(1), reader.is_beyond_end()), (0, true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod huffman;
 mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
+mod progressive;
 mod reduced;
 mod upsample;
 
@@ -14,5 +15,6 @@ pub use colour::ycc_row_to_rgb;
 pub use entropy::{JPEG_ZIGZAG, NoJpegCode, UnitBlock, jpeg_units};
 pub use huffman::{EntropyBits, HuffmanTable};
 pub use idct::jpeg_idct;
+pub use progressive::{ScanBand, jpeg_band, jpeg_first, jpeg_first_refined};
 pub use reduced::jpeg_idct_reduced;
 pub use upsample::{double_row, sum_rows_3_1, widen_rows};

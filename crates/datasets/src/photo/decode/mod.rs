@@ -7,6 +7,8 @@ mod header;
 mod jpeg;
 mod png;
 
+use longtail_artifact::class_folders::{JPEG_START, PNG_START};
+
 use super::problem::{MOST_PIXELS, PhotoProblem};
 
 /// How a photo is encoded.
@@ -84,9 +86,9 @@ pub struct DecodeScratch {
 /// # Errors
 /// Bytes of another format, a header that is cut off or damaged, more than 100 million pixels.
 pub fn probe(encoded: &[u8]) -> Result<Header, PhotoProblem> {
-    let header = if encoded.starts_with(&[0xFF, 0xD8, 0xFF]) {
+    let header = if encoded.starts_with(JPEG_START) {
         header::jpeg(encoded)?
-    } else if encoded.starts_with(b"\x89PNG\r\n\x1a\n") {
+    } else if encoded.starts_with(PNG_START) {
         header::png(encoded)?
     } else {
         return Err(PhotoProblem::unknown(encoded));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use longtail_recipe::Dataset;
 
+use super::listing::Listing;
 use super::{PhotoSource, fetch, hash_of, places, tree};
 use crate::error::DatasetError;
 use crate::read::locate::{self, IMAGE_FOLDER};
@@ -19,21 +20,28 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
         return Err(fetch::no_lists(&IMAGE_FOLDER, dir, &roots, None));
     };
     let class_names = tree::classes(&root.join("train"))?;
-    let train = tree::read_part(&root, "train", &class_names, true)?;
+    let (train, mut passed_over) = tree::read_part(&root, "train", &class_names, true)?;
     let (has_test, has_val) = (root.join("test").is_dir(), root.join("val").is_dir());
     if !has_test && !has_val {
         return Err(fetch::incomplete(&IMAGE_FOLDER, root.join("test"), &root.join("train")));
     }
-    let test = tree::read_part(&root, if has_test { "test" } else { "val" }, &class_names, false)?;
-    let val = if has_test && has_val { Some(tree::read_part(&root, "val", &class_names, false)?) } else { None };
+    let mut more = |part: &str| -> Result<Listing, DatasetError> {
+        let (listing, others) = tree::read_part(&root, part, &class_names, false)?;
+        passed_over.add(&others);
+        Ok(listing)
+    };
+    let test = more(if has_test { "test" } else { "val" })?;
+    let val = if has_test && has_val { Some(more("val")?) } else { None };
     let mut parts = vec![("train", &train)];
     parts.extend(val.iter().map(|val| ("val", val)));
     parts.push(("test", &test));
-    let notes = if has_test {
-        Vec::new()
-    } else {
-        vec!["there is no `test/`: `val/` is the test set, and there are no validation images".to_owned()]
-    };
+    let mut notes = Vec::new();
+    if !has_test {
+        notes.push("there is no `test/`: `val/` is the test set, and there are no validation images".to_owned());
+    }
+    if !passed_over.is_empty() {
+        notes.push(format!("passed over: {passed_over}"));
+    }
     Ok(PhotoSource {
         dataset: Dataset::ImageFolder,
         hash: hash_of(&parts),

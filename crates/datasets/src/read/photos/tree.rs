@@ -2,95 +2,64 @@
 
 use std::path::Path;
 
+use longtail_artifact::ArtifactError;
+use longtail_artifact::class_folders::{PassedOver, class_folders, photographs};
+
 use super::listing::Listing;
 use crate::error::DatasetError;
 use crate::photo_files::Origin;
 
-/// Endings of files that are images, in any case.
-const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
-/// Folders inside a class folder are gone through so deep.
-const DEEPEST: usize = 8;
-
-/// Class folders of `folder`, sorted by name, byte by byte. Names that begin with a dot are skipped.
+/// Class folders of `folder`; see [`class_folders`].
 ///
 /// # Errors
-/// The folder cannot be read, a name is not UTF-8, or there is no class folder.
+/// As there.
 pub fn classes(folder: &Path) -> Result<Vec<String>, DatasetError> {
-    let classes = entries(folder)?.into_iter().filter(|name| folder.join(name).is_dir()).collect::<Vec<_>>();
-    if classes.is_empty() {
-        let problem = "has no folder of a class in it: expected one folder a class, with its images".to_owned();
-        return Err(DatasetError::List { file: folder.to_owned(), line: None, problem });
-    }
-    Ok(classes)
+    class_folders(folder).map(|(classes, _)| classes).map_err(in_words)
 }
 
-/// The images of `root/part/CLASS/`, class after class, sorted by path within a class; the label is the position in `classes`.
+/// The images of `root/part/CLASS/`, class after class, sorted by path within a class, and what was passed over; the label is
+/// the position in `class_names`.
 ///
 /// # Errors
-/// A folder cannot be read, a name is not UTF-8, a class folder that `classes` lacks, or (with `all`) one without any image.
-pub fn read_part(root: &Path, part: &str, class_names: &[String], all: bool) -> Result<Listing, DatasetError> {
+/// A folder cannot be read, a name is not UTF-8, a class folder that `class_names` lacks, or (with `all`) one without any image.
+pub fn read_part(
+    root: &Path,
+    part: &str,
+    class_names: &[String],
+    all: bool,
+) -> Result<(Listing, PassedOver), DatasetError> {
     let folder = root.join(part);
     let bad = |problem: String| Err(DatasetError::List { file: folder.clone(), line: None, problem });
-    if let Some(unknown) = classes(&folder)?.iter().find(|name| class_names.binary_search(name).is_err()) {
+    let (classes, mut passed_over) = class_folders(&folder).map_err(in_words)?;
+    if let Some(unknown) = classes.iter().find(|name| class_names.binary_search(name).is_err()) {
         return bad(format!("the class `{unknown}` is not a folder of `train/`, so nothing could be learned of it"));
     }
     let mut listing = Listing::new(Origin::Tree(folder.clone()));
-    for (label, class) in (0..).zip(class_names) {
-        let mut images = Vec::new();
-        let below = format!("{part}/{class}");
-        if root.join(&below).is_dir() {
-            collect(root, &below, 0, &mut images)?;
-        }
+    for (label, class) in (0..).zip(class_names).filter(|(_, class)| classes.binary_search(class).is_ok()) {
+        let (images, others) = photographs(root, &format!("{part}/{class}")).map_err(in_words)?;
         if images.is_empty() && all {
-            return bad(format!(
-                "the folder `{class}` has no image ({})",
-                ENDINGS.map(|end| format!(".{end}")).join(", ")
-            ));
+            return bad(format!("the folder `{class}` has no JPEG or PNG{}", instead(&others)));
         }
-        images.sort_unstable();
+        passed_over.add(&others);
         images.iter().for_each(|path| listing.push(path, label, 0));
     }
     if listing.is_empty() {
-        return bad("has no image".to_owned());
+        return bad(format!("has no JPEG or PNG{}", instead(&passed_over)));
     }
-    Ok(listing)
+    Ok((listing, passed_over))
 }
 
-fn collect(root: &Path, below: &str, depth: usize, images: &mut Vec<String>) -> Result<(), DatasetError> {
-    for name in entries(&root.join(below))? {
-        let path = format!("{below}/{name}");
-        if root.join(&path).is_dir() {
-            if depth == DEEPEST {
-                let problem = format!("folders lie more than {DEEPEST} deep; does a link lead back to one above?");
-                return Err(DatasetError::List { file: root.join(&path), line: None, problem });
-            }
-            collect(root, &path, depth + 1, images)?;
-        } else if let Some((_, ending)) = name.rsplit_once('.')
-            && ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
-        {
-            images.push(path);
-        }
-    }
-    Ok(())
+/// What lies there instead of images.
+fn instead(passed_over: &PassedOver) -> String {
+    if passed_over.is_empty() { String::new() } else { format!("; passed over: {passed_over}") }
 }
 
-/// Names in a folder, sorted, because a folder's own order is the file system's; hidden ones left out.
-fn entries(folder: &Path) -> Result<Vec<String>, DatasetError> {
-    let unreadable = |cause| DatasetError::Read { path: folder.to_owned(), cause };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        match name.to_str() {
-            Some(name) if name.starts_with('.') => {}
-            Some(name) => names.push(name.to_owned()),
-            None => {
-                let problem = format!("the name `{}` is not UTF-8", name.to_string_lossy());
-                return Err(DatasetError::List { file: folder.to_owned(), line: None, problem });
-            }
-        }
+fn in_words(error: ArtifactError) -> DatasetError {
+    match error {
+        ArtifactError::Folder { path, problem } => DatasetError::List { file: path, line: None, problem },
+        ArtifactError::Io { path, source, .. } => DatasetError::Read { path, cause: source },
+        other => other.into(),
     }
-    names.sort_unstable();
-    Ok(names)
 }
 
 #[cfg(test)]
@@ -108,24 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_files_are_sorted_whatever_order_they_were_made_in() {
-        let files = ["train/b/2.PNG", "train/a/x.jpeg", "train/b/10.JPEG", "train/b/deep/1.jpg", "train/a/.DS_Store"];
-        let mut backwards = files;
-        backwards.reverse();
-        let read = |files: &[&str]| {
-            let folder = tree(files);
-            let names = classes(&folder.path().join("train")).expect("classes");
-            let listing = read_part(folder.path(), "train", &names, true).expect("a good tree");
-            (names, listing.labels, listing.paths)
-        };
-        let (names, labels, paths) = read(&files);
-        assert_eq!(
-            (names.as_slice(), labels.as_slice()),
-            (["a".to_owned(), "b".to_owned()].as_slice(), [0, 1, 1, 1].as_slice())
-        );
-        let expected = ["train/a/x.jpeg", "train/b/10.JPEG", "train/b/2.PNG", "train/b/deep/1.jpg"];
-        assert_eq!(paths.iter().collect::<Vec<_>>(), expected);
-        assert_eq!(read(&backwards).2, paths);
+    fn labels_are_positions_of_the_training_classes() {
+        let folder = tree(&["train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "test/c/2.png", "test/a/notes.txt"]);
+        let names = classes(&folder.path().join("train")).expect("classes");
+        let (listing, passed_over) = read_part(folder.path(), "test", &names, false).expect("a good tree");
+        assert_eq!((listing.labels, listing.paths.get(0)), (vec![2], "test/c/2.png"));
+        assert_eq!(passed_over.to_string(), "1 .txt (not JPEG or PNG)");
     }
 
     #[test]
@@ -133,7 +90,8 @@ mod tests {
         let folder = tree(&["train/a/1.jpg", "train/b/notes.txt", "test/c/1.jpg"]);
         let names = classes(&folder.path().join("train")).expect("classes");
         let message = |part| read_part(folder.path(), part, &names, true).expect_err("bad").to_string();
-        assert!(message("train").contains("the folder `b` has no image (.jpg, "), "{}", message("train"));
+        let expected = "the folder `b` has no JPEG or PNG; passed over: 1 .txt (not JPEG or PNG)";
+        assert!(message("train").ends_with(expected), "{}", message("train"));
         assert!(message("test").contains("the class `c` is not a folder of `train/`"), "{}", message("test"));
         assert!(
             classes(folder.path().join("train/a").as_path())

@@ -1,47 +1,19 @@
-//! From entropy-coded data to planes of samples.
-
-use std::ops::Range;
+//! From the entropy-coded data of one scan of everything to planes of samples, row of units by row of units.
 
 use longtail_ops::{EntropyBits, UnitBlock, jpeg_idct, jpeg_idct_reduced, jpeg_units};
 
 use super::super::PhotoProblem;
-use super::frame::Frame;
+use super::frame::{Frame, MOST_BLOCKS, Scan, Tables, table};
 use super::plan::Plan;
+use super::planes::Planes;
+use super::stretches::Stretches;
 
 /// Buffers.
 #[derive(Debug, Default)]
 pub(super) struct Entropy {
-    /// The data without stuffed bytes and markers, eight zeros after each stretch.
-    data: Vec<u8>,
-    /// Where each stretch between restarts lies in it, zeros included.
-    stretches: Vec<Range<usize>>,
     /// Of one row of units.
     coefficients: Vec<i16>,
     flat: Vec<bool>,
-}
-
-/// The samples that a plan asks for, component by component.
-#[derive(Debug, Default)]
-pub(super) struct Planes {
-    pub planes: [Plane; 3],
-}
-
-/// One component's samples.
-#[derive(Debug, Default)]
-pub(super) struct Plane {
-    pub samples: Vec<u8>,
-    pub stride: usize,
-    /// Place of the first one in the component.
-    pub left: usize,
-    pub top: usize,
-}
-
-impl Plane {
-    /// Samples `columns` of row `y`, both counted in the component.
-    pub fn row(&self, y: usize, columns: Range<usize>) -> &[u8] {
-        let start = (y - self.top) * self.stride + columns.start - self.left;
-        &self.samples[start..start + columns.len()]
-    }
 }
 
 /// One component's share of the buffers for a row of units.
@@ -52,27 +24,28 @@ struct Share {
 }
 
 impl Entropy {
-    /// Decodes the units that `plan` names into `planes`.
-    pub fn decode(&mut self, scan: &[u8], frame: &Frame, plan: &Plan, planes: &mut Planes) -> Result<(), PhotoProblem> {
-        self.unstuff(scan, frame.restart > 0)?;
+    /// Decodes the units that `plan` names into `planes`; with `to_the_end`, reads all others too. Whether the data did not end
+    /// before what was read, and something follows.
+    pub fn decode(
+        &mut self,
+        stretches: &Stretches,
+        (frame, tables, scan): (&Frame, &Tables, &Scan),
+        plan: &Plan,
+        planes: &mut Planes,
+        to_the_end: bool,
+    ) -> Result<bool, PhotoProblem> {
         let columns = plan.columns.len();
-        let (mut shares, mut blocks) = (Vec::with_capacity(3), 0);
+        let (mut shares, mut blocks) = (Vec::with_capacity(4), 0);
         for component in &frame.components {
             let per_row = (component.h * columns).next_multiple_of(2);
             shares.push(Share { first: blocks, per_row });
             blocks += component.v * per_row;
         }
-        for ((plane, share), (component, scale)) in
-            planes.planes.iter_mut().zip(&shares).zip(frame.components.iter().zip(&plan.scales))
-        {
-            plane.stride = share.per_row * scale.size;
-            plane.left = plan.columns.start * component.h * scale.size;
-            plane.top = plan.rows.start * component.v * scale.size;
-            plane.samples.resize(plane.stride * plan.rows.len() * component.v * scale.size, 0);
-        }
+        planes.fit(frame, plan);
         let mut units = Vec::with_capacity(MOST_BLOCKS);
-        for (number, (component, share)) in frame.components.iter().zip(&shares).enumerate() {
-            let (dc, ac) = (Frame::table(&frame.dc, component.dc), Frame::table(&frame.ac, component.ac));
+        for (number, (part, share)) in scan.components.iter().zip(&shares).enumerate() {
+            let component = &frame.components[number];
+            let (dc, ac) = (table(&tables.dc, part.dc)?, table(&tables.ac, part.ac)?);
             for (y, x) in (0..component.v).flat_map(|y| (0..component.h).map(move |x| (y, x))) {
                 let first = share.first + y * share.per_row + x;
                 units.push(UnitBlock { component: number, dc, ac, first, step: component.h });
@@ -80,7 +53,7 @@ impl Entropy {
         }
         self.coefficients.resize(64 * blocks, 0);
         self.flat.resize(blocks, true);
-        let mut reader = Reader::new(&self.data, &self.stretches, frame.restart, &units);
+        let mut reader = Reader::new(stretches, tables.restart, &units);
         reader.start_at(plan.rows.start * plan.per_row + plan.columns.start);
         for row in plan.rows.clone() {
             let start = row * plan.per_row;
@@ -105,47 +78,16 @@ impl Entropy {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Takes the data of the first scan apart: up to the first marker that is no restart.
-    fn unstuff(&mut self, scan: &[u8], restarts: bool) -> Result<(), PhotoProblem> {
-        self.data.clear();
-        self.stretches.clear();
-        let (mut at, mut start) = (0, 0);
-        loop {
-            let rest = &scan[at..];
-            let plain = memchr::memchr(0xFF, rest).unwrap_or(rest.len());
-            self.data.extend_from_slice(&rest[..plain]);
-            // Fill bytes may stand before a marker, and before a stuffed zero.
-            let fill = rest[plain..].iter().take_while(|byte| **byte == 0xFF).count();
-            at += plain + fill + 1;
-            match rest.get(plain + fill) {
-                Some(0x00) => self.data.push(0xFF),
-                Some(marker @ 0xD0..=0xD7) if restarts => {
-                    if usize::from(marker - 0xD0) != self.stretches.len() % 8 {
-                        return Err(PhotoProblem::jpeg("a part of the picture is missing: restarts out of order"));
-                    }
-                    start = self.close(start);
-                }
-                _ => break,
-            }
+        if to_the_end {
+            reader.pass_to(frame.units().0 * frame.units().1)?;
         }
-        self.close(start);
-        Ok(())
-    }
-
-    fn close(&mut self, start: usize) -> usize {
-        self.data.extend([0; 8]);
-        self.stretches.push(start..self.data.len());
-        self.data.len()
+        Ok(!reader.ended && stretches.is_followed(&reader.bits))
     }
 }
 
 /// Goes through the units, from restart to restart.
 struct Reader<'a> {
-    data: &'a [u8],
-    stretches: &'a [Range<usize>],
+    stretches: &'a Stretches,
     restart: usize,
     blocks: &'a [UnitBlock<'a>],
     /// The unit that comes next.
@@ -153,19 +95,13 @@ struct Reader<'a> {
     bits: EntropyBits<'a>,
     /// Whether the bits ended before their units did. Stays so where the next stretches are missing, as in libjpeg.
     ended: bool,
-    predictions: [i32; 3],
+    predictions: [i32; 4],
 }
 
-/// Of a unit: four of luma and one each of chroma.
-const MOST_BLOCKS: usize = 6;
-
-/// What a restart without data reads.
-const NOTHING: &[u8] = &[0; 8];
-
 impl<'a> Reader<'a> {
-    fn new(data: &'a [u8], stretches: &'a [Range<usize>], restart: usize, blocks: &'a [UnitBlock<'a>]) -> Self {
-        let bits = EntropyBits::new(&data[stretches[0].clone()]);
-        Self { data, stretches, restart, blocks, unit: 0, bits, ended: false, predictions: [0; 3] }
+    fn new(stretches: &'a Stretches, restart: usize, blocks: &'a [UnitBlock<'a>]) -> Self {
+        let bits = stretches.bits(0);
+        Self { stretches, restart, blocks, unit: 0, bits, ended: false, predictions: [0; 4] }
     }
 
     /// Goes to the last restart at or before `unit` without reading.
@@ -178,10 +114,8 @@ impl<'a> Reader<'a> {
     }
 
     fn begin(&mut self, stretch: usize) {
-        let range = self.stretches.get(stretch);
-        self.ended &= range.is_none();
-        let data = range.map_or(NOTHING, |range| &self.data[range.clone()]);
-        (self.bits, self.predictions) = (EntropyBits::new(data), [0; 3]);
+        self.ended &= stretch >= self.stretches.len();
+        (self.bits, self.predictions) = (self.stretches.bits(stretch), [0; 4]);
     }
 
     /// Reads up to `unit` and forgets what was there.
@@ -211,9 +145,13 @@ impl<'a> Reader<'a> {
                     *moved = UnitBlock { first: block.first + done * block.step, ..*block };
                 }
                 let target = target.as_mut().map(|(coefficients, flat)| (&mut **coefficients, &mut **flat));
-                jpeg_units(&mut self.bits, &blocks[..self.blocks.len()], &mut self.predictions, count, target)
-                    .map_err(|_| PhotoProblem::jpeg("bits that are no code: the picture's data were changed"))?;
+                let outcome =
+                    jpeg_units(&mut self.bits, &blocks[..self.blocks.len()], &mut self.predictions, count, target);
                 self.ended = self.bits.is_beyond_end();
+                // The zeros behind the end need not be a code.
+                if outcome.is_err() && !self.ended {
+                    return Err(super::no_code());
+                }
             }
             (self.unit, done) = (self.unit + count, done + count);
         }

@@ -1,31 +1,35 @@
-//! JPEG to RGB, as Pillow on libjpeg-turbo gives it.
+//! JPEG to RGB, as Pillow on libjpeg-turbo gives it, to the byte.
 //!
-//! Baseline files, grey or in three colours with the usual sampling, which is nearly all of the data sets', are decoded here: to
-//! the byte as libjpeg does it, only where a window needs it, and at a half, a quarter or an eighth of the size where that is
-//! wanted. Everything else (progressive, CMYK, several scans, rare samplings) goes through zune-jpeg, whole and at full size.
+//! Baseline, extended sequential and progressive files of 8 bits with Huffman codes: grey, in three colours or four, in any sampling whose
+//! factors go into each other. They are decoded only where a window needs it, and at a half, a quarter or an eighth of the size where
+//! that is wanted. A file of one scan is decoded row by row; of several, all coefficients are gathered first.
 //!
-//! Bits that are no code are refused. Like libjpeg, and so Pillow, the decoder lets pass a file that was cut and then closed by
-//! an end marker: what is missing becomes grey.
+//! Bits that are no code are refused, and so are files whose scans do not bring every coefficient. Like libjpeg, and so Pillow, the
+//! decoder lets pass a file that was cut and then closed by an end marker: what is missing becomes grey. Without an end marker the
+//! picture must be whole and something must follow it, such as what a phone appends.
 
 mod entropy;
 mod frame;
 mod picture;
 mod plan;
-mod whole;
+mod planes;
+mod stored;
+mod stretches;
+mod usual;
 
-use super::header::segment;
 use super::{Header, PhotoProblem, Pixels, Window};
 
-/// Buffers of both decoders.
+/// Buffers.
 #[derive(Debug, Default)]
 pub(super) struct JpegScratch {
+    stretches: stretches::Stretches,
     entropy: entropy::Entropy,
-    planes: entropy::Planes,
+    stored: stored::Stored,
+    planes: planes::Planes,
     rows: picture::Rows,
-    raw: Vec<u8>,
 }
 
-/// Decodes at least `window`, reduced by `reduce` where that can be.
+/// Decodes at least `window`, reduced by `reduce`.
 pub(super) fn decode<'a>(
     encoded: &[u8],
     header: &Header,
@@ -34,29 +38,29 @@ pub(super) fn decode<'a>(
     rgb: &'a mut Vec<u8>,
     scratch: &mut JpegScratch,
 ) -> Result<Pixels<'a>, PhotoProblem> {
-    let scan = scan_start(encoded)?;
-    // Pillow refuses whatever lacks the end marker, however much of the picture is there.
-    if !encoded[scan..].windows(2).rev().any(|two| two == [0xFF, 0xD9]) {
-        return Err(PhotoProblem::jpeg_ends(encoded));
-    }
-    let Some(frame) = frame::baseline(encoded, header)? else {
-        whole::decode(encoded, header, rgb, &mut scratch.raw)?;
-        let (width, height) = (header.width as usize, header.height as usize);
-        return Ok(Pixels { rgb, stride: 3 * width, width, height, left: 0, top: 0, reduce: 1 });
-    };
-    let plan = plan::Plan::new(&frame, window, reduce);
-    scratch.entropy.decode(&encoded[scan..], &frame, &plan, &mut scratch.planes)?;
-    Ok(picture::paint(&frame, &plan, &scratch.planes, &mut scratch.rows, rgb))
-}
-
-/// Where the first scan's data begin. A thumbnail in the header has scans of its own, which are not looked at.
-fn scan_start(encoded: &[u8]) -> Result<usize, PhotoProblem> {
-    let mut at = 2;
-    loop {
-        let segment = segment(encoded, at)?;
-        at = segment.end;
-        if segment.marker == 0xDA {
-            return Ok(at);
+    let JpegScratch { stretches, entropy, stored, planes, rows } = scratch;
+    let (mut segments, scan) = frame::Segments::open(encoded, header)?;
+    let plan = plan::Plan::new(&segments.frame, window, reduce);
+    if segments.frame.is_progressive || !scan.is_of_all(&segments.frame) {
+        stored.read(encoded, &mut segments, scan, stretches)?;
+        stored.transform(&segments.frame, &plan, planes);
+    } else {
+        stretches.read(encoded, scan.data, segments.tables.restart > 0)?;
+        let is_closed = has_end(encoded, scan.data);
+        let of = (&segments.frame, &segments.tables, &scan);
+        let is_whole = entropy.decode(stretches, of, &plan, planes, !is_closed)?;
+        if !is_closed && !is_whole {
+            return Err(PhotoProblem::jpeg_ends(encoded));
         }
     }
+    Ok(picture::paint(&segments.frame, &plan, planes, rows, rgb))
+}
+
+/// Whether an end marker stands somewhere behind `at`. A thumbnail in the header has its own, which is not looked at.
+fn has_end(encoded: &[u8], at: usize) -> bool {
+    encoded[at..].windows(2).rev().any(|two| two == [0xFF, 0xD9])
+}
+
+fn no_code() -> PhotoProblem {
+    PhotoProblem::jpeg("bits that are no code: the picture's data were changed")
 }

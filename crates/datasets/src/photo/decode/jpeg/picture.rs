@@ -1,17 +1,19 @@
-//! From planes of samples to RGB: chroma widened as libjpeg does it, colours converted.
+//! From planes of samples to RGB: components of fewer samples widened as libjpeg does it, colours converted as it and Pillow do.
 
 use longtail_ops::{double_row, sum_rows_3_1, widen_rows, ycc_row_to_rgb};
 
 use super::super::Pixels;
-use super::entropy::{Plane, Planes};
-use super::frame::Frame;
+use super::frame::{Colours, Frame};
 use super::plan::{Plan, Scale};
+use super::planes::{Plane, Planes};
 
 /// Buffers for one row of the picture.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     sums: Vec<u16>,
-    chroma: [Vec<u8>; 2],
+    widened: [Vec<u8>; 4],
+    /// Of CMY that is kept as luma and chroma.
+    inks: Vec<u8>,
 }
 
 /// Paints what `plan` names into `rgb`.
@@ -24,25 +26,53 @@ pub(super) fn paint<'a>(
 ) -> Pixels<'a> {
     let (width, height) = (plan.x.len(), plan.y.len());
     rgb.resize(3 * width * height, 0);
-    let planes = &planes.planes;
+    let Rows { sums, widened: buffers, inks } = rows;
     for (y, out) in plan.y.clone().zip(rgb.chunks_exact_mut((3 * width).max(1))) {
-        let luma = planes[0].row(y, plan.x.clone());
-        if frame.components.len() == 1 {
-            out.chunks_exact_mut(3).zip(luma).for_each(|(pixel, grey)| pixel.fill(*grey));
-            continue;
+        let mut samples: [&[u8]; 4] = [&[]; 4];
+        for ((row, buffer), (plane, scale)) in
+            samples.iter_mut().zip(buffers.iter_mut()).zip(planes.planes.iter().zip(&plan.scales))
+        {
+            *row = widened(plane, scale, plan, y, sums, buffer);
         }
-        let [first, second] = &mut rows.chroma;
-        let blue = widened(&planes[1], &plan.scales[1], plan, y, &mut rows.sums, first);
-        let red = widened(&planes[2], &plan.scales[2], plan, y, &mut rows.sums, second);
-        if frame.is_ycc {
-            ycc_row_to_rgb(luma, blue, red, out);
-        } else {
-            for (((pixel, first), second), third) in out.chunks_exact_mut(3).zip(luma).zip(blue).zip(red) {
-                pixel.copy_from_slice(&[*first, *second, *third]);
+        let [first, second, third, key] = samples;
+        match frame.colours {
+            Colours::Grey => out.chunks_exact_mut(3).zip(first).for_each(|(pixel, grey)| pixel.fill(*grey)),
+            Colours::Ycc => ycc_row_to_rgb(first, second, third, out),
+            Colours::Rgb => interleave([first, second, third], out),
+            Colours::Cmyk => {
+                interleave([first, second, third], out);
+                through_key(key, out);
+            }
+            Colours::Ycck => {
+                inks.resize(3 * width, 0);
+                ycc_row_to_rgb(first, second, third, inks);
+                out.iter_mut().zip(inks.iter()).for_each(|(ink, light)| *ink = 255 - light);
+                through_key(key, out);
             }
         }
     }
     Pixels { rgb, stride: 3 * width, width, height, left: plan.x.start, top: plan.y.start, reduce: plan.reduce as u32 }
+}
+
+fn interleave(samples: [&[u8]; 3], out: &mut [u8]) {
+    let [first, second, third] = samples;
+    for (((pixel, first), second), third) in out.chunks_exact_mut(3).zip(first).zip(second).zip(third) {
+        pixel.copy_from_slice(&[*first, *second, *third]);
+    }
+}
+
+/// From inks as they are stored, which to Pillow are 255 where there is none, to RGB: `light − ink·light/255` of the light that the
+/// black lets through.
+///
+/// # Source
+/// Pillow's raw mode `CMYK;I` and its `cmyk2rgb`.
+fn through_key(key: &[u8], out: &mut [u8]) {
+    for (pixel, light) in out.chunks_exact_mut(3).zip(key) {
+        for channel in pixel {
+            let product = u32::from(255 - *channel) * u32::from(*light) + 128;
+            *channel = light.saturating_sub(((product + (product >> 8)) >> 8) as u8);
+        }
+    }
 }
 
 /// Row `y` of a component at the picture's size, its columns `plan.x`.
@@ -64,6 +94,12 @@ fn widened<'a>(
     let row = y / scale.high;
     let smooth = plan.reduce < 8;
     out.resize(columns.len() * scale.wide, 0);
+    if scale.wide > 2 || scale.high > 2 {
+        for (same, sample) in out.chunks_exact_mut(scale.wide).zip(plane.row(row, columns)) {
+            same.fill(*sample);
+        }
+        return &out[..plan.x.len()];
+    }
     // The row beyond: the upper one for the upper of two pixels.
     let other = if y.is_multiple_of(2) { row.saturating_sub(1) } else { (row + 1).min(scale.height - 1) };
     if scale.wide == 1 {
