@@ -229,8 +229,13 @@ impl<'a> Session<'a> {
     }
 
     fn check_data(&self, binaries: &Binaries) -> Result<()> {
-        let arguments =
-            stage_command::data_check(&self.runs[0].layout().recipe(), self.execute.data.as_deref(), false, false)?;
+        let arguments = stage_command::data_check(
+            &self.runs[0].layout().recipe(),
+            self.execute.data.as_deref(),
+            &[],
+            false,
+            false,
+        )?;
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
             0 => Ok(()),
             1 => {

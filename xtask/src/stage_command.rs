@@ -34,11 +34,20 @@ pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, devic
 }
 
 /// `datasets check --recipe FILE [--data DIR] [--images] [--json]`.
-pub fn data_check(recipe: &Path, data: Option<&Path>, images: bool, json: bool) -> Result<Vec<OsString>> {
+pub fn data_check(
+    recipe: &Path,
+    data: Option<&Path>,
+    set: &[String],
+    images: bool,
+    json: bool,
+) -> Result<Vec<OsString>> {
     let mut words = Words(vec!["check".into()]);
     words.pair("--recipe", recipe);
     if let Some(data) = data {
         words.pair("--data", workspace::absolute(data)?);
+    }
+    for change in set {
+        words.pair("--set", change);
     }
     words.flag("--images", images);
     words.flag("--json", json);

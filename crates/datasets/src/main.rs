@@ -40,7 +40,7 @@ enum Command {
   datasets check cifar100 --data ~/data
   datasets check cifar100-lt-if100 --data ~/data/cifar-100-binary
   datasets check imagenet-lt --data ~/imagenet
-  datasets check imagenet-lt --data ~/imagenet --images
+  datasets check imagenet-lt --data ~/imagenet --images --set data.on_bad_image=skip
   datasets check --recipe pipelines/fashion-mnist-lt.yaml --json")]
     Check(CheckArgs),
     /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
@@ -83,6 +83,9 @@ struct CheckArgs {
     /// The folder with the files, or its parent. Without it LONGTAIL_DATA, then `data/` here and above are searched.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Override one field of the recipe, or of a data set's defaults, such as data.on_bad_image=skip; repeatable.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
     /// Photo sets: decode every image too, and list those that cannot be (minutes to hours).
     #[arg(long)]
     images: bool,
@@ -104,7 +107,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &CheckArgs) -> Result<ExitCode> {
-    let (dataset, recipe) = target::target(arguments.name.as_deref(), arguments.recipe.as_deref(), &[])?;
+    let (name, file) = (arguments.name.as_deref(), arguments.recipe.as_deref());
+    let (dataset, mut recipe) = target::target(name, file, &arguments.set)?;
+    if recipe.is_none() && !arguments.set.is_empty() {
+        recipe = Some(target::data_recipe(name, file, &arguments.set)?);
+    }
     if dataset.is_photo_set() {
         return run_photos(arguments, dataset, recipe.as_ref());
     }

@@ -85,6 +85,51 @@ impl Origin {
     }
 }
 
+/// Why an image cannot be read, seen without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Absence {
+    /// Nothing is there.
+    Missing,
+    /// A file without a byte.
+    Empty,
+    /// A folder, or another thing that is no file.
+    NoFile,
+    /// The system does not let one look.
+    Unreachable,
+    /// The pack was made without it.
+    NotPacked,
+}
+
+impl Absence {
+    /// Every one, in the order in which they are counted.
+    pub const ALL: [Self; 5] = [Self::Missing, Self::Empty, Self::NoFile, Self::Unreachable, Self::NotPacked];
+
+    /// What is wrong with one image.
+    pub fn of_one(self) -> &'static str {
+        match self {
+            Self::Missing => "there is no such file",
+            Self::Empty => "the file is empty",
+            Self::NoFile => "it is no file",
+            Self::Unreachable => "the file cannot be reached: are its folders open to you?",
+            Self::NotPacked => "it is not in the pack: delete the pack and make it again",
+        }
+    }
+
+    /// What is wrong with `count` of the lists' images.
+    pub fn of_many(self, count: usize) -> String {
+        let (images, are) = if count == 1 { ("image", "is") } else { ("images", "are") };
+        let rest = match self {
+            Self::Missing => "not on disk",
+            Self::Empty if count == 1 => "an empty file",
+            Self::Empty => "empty files",
+            Self::NoFile => "no file",
+            Self::Unreachable => "out of reach",
+            Self::NotPacked => "not in the pack",
+        };
+        format!("{count} {images} of the lists {are} {rest}")
+    }
+}
+
 /// The files of a set, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhotoFiles {
@@ -125,20 +170,17 @@ impl PhotoFiles {
         self.pack.as_ref().map(|part| part.pack.as_ref())
     }
 
-    /// Whether image `index` is in its file, which is not empty, or in the pack. Nothing is read or decoded.
-    pub fn is_there(&self, index: usize) -> bool {
-        match &self.pack {
-            Some(PackPart { pack, first }) => pack.entry(first + index).kind == Kind::Image,
-            None => std::fs::metadata(self.path(index)).is_ok_and(|file| file.is_file() && file.len() > 0),
+    /// Why image `index` cannot be read, as far as that is known without reading it; `None` where nothing is against it.
+    pub fn absence(&self, index: usize) -> Option<Absence> {
+        if let Some(PackPart { pack, first }) = &self.pack {
+            return (pack.entry(first + index).kind != Kind::Image).then_some(Absence::NotPacked);
         }
-    }
-
-    /// In words, why [`Self::is_there`] says no.
-    pub fn why_absent(&self, index: usize) -> &'static str {
-        match &self.pack {
-            Some(_) => "it is not in the pack: delete the pack and make it again",
-            None if self.path(index).is_file() => "the file is empty",
-            None => "there is no such file",
+        match std::fs::metadata(self.path(index)) {
+            Ok(file) if !file.is_file() => Some(Absence::NoFile),
+            Ok(file) if file.len() == 0 => Some(Absence::Empty),
+            Ok(_) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Absence::Missing),
+            Err(_) => Some(Absence::Unreachable),
         }
     }
 

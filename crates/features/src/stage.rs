@@ -93,7 +93,7 @@ fn draw_split(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::
         .map_err(DatasetError::explained)
         .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
-    let split = Split::load_or_create_with(layout, &recipe.data, &source, &|done, _| bar.set_position(done));
+    let split = Split::of_run(layout, &recipe.data, &source, args.force, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
     match split {
         Ok(_) => Ok(()),

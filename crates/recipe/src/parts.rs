@@ -19,6 +19,10 @@ const META_ONLY: [&str; 9] = [
     "meta_loss",
 ];
 
+/// Raised by hand when photographs give other pixels than before: in the keys of the stages that read them, and in no other's.
+/// 2: JPEGs of several scans, progressive ones and CMYK as libjpeg decodes them; damaged PNGs are refused.
+const PHOTO_PIXELS: u32 = 2;
+
 impl Recipe {
     /// The recipe as YAML, every default written out; [`crate::read`] makes the same recipe of it.
     pub fn to_yaml(&self) -> String {
@@ -137,6 +141,9 @@ impl Recipe {
         if self.data.meta_source == MetaSource::None {
             remove(&mut data, "meta_per_class");
             remove(&mut data, "meta_seed");
+        }
+        if self.data.photo.is_some() {
+            data["photo_pixels"] = json!(PHOTO_PIXELS);
         }
         data
     }

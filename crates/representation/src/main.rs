@@ -62,7 +62,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let layout = RunLayout::new(&args.run);
     let source = with_hint(longtail_datasets::load_for(&recipe.data, args.data.as_deref()).map_err(Into::into), &what)?;
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
-    let split = Split::load_or_create_with(&layout, &recipe.data, &source, &|done, _| {
+    let split = Split::of_run(&layout, &recipe.data, &source, args.force, &|done, _| {
         if done % 64 == 0 {
             bar.set_position(done);
         }

@@ -116,7 +116,8 @@ impl SyntheticLayout {
 Examples:
   cargo xtask data check fashion-mnist-lt
   cargo xtask data check cifar100-lt-if100 --data ~/data/cifar-100-binary
-  cargo xtask data check imagenet-lt --data ~/data/imagenet --images")]
+  cargo xtask data check imagenet-lt --data ~/data/imagenet --images
+  cargo xtask data check imagenet-lt --data ~/data/imagenet --set data.packed=true")]
 pub struct DataCheckArgs {
     /// A recipe in pipelines/, or a path to a YAML file
     pub name: String,
@@ -126,6 +127,9 @@ pub struct DataCheckArgs {
     /// Photo sets: decode every image too, and name those that cannot be (minutes to hours)
     #[arg(long)]
     pub images: bool,
+    /// Override one field of the recipe, such as data.on_bad_image=skip; repeatable
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

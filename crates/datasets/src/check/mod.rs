@@ -1,5 +1,6 @@
 //! What `datasets check` finds: files, counts, channel means, record order, and the split that a recipe would draw.
 
+mod cifar100;
 mod photos;
 mod published;
 
@@ -14,9 +15,11 @@ use serde::Serialize;
 use crate::counts::group_sizes;
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
-use crate::read::{self, FileState, cifar100};
+use crate::read::{self, FileState};
 use crate::split::Split;
 
+/// Classes with images that are not the published ones: so many are named.
+const NAMED_CLASSES: usize = 5;
 /// How far a channel mean may lie from the published one, which has five decimals (four for Fashion-MNIST).
 const MEAN_TOLERANCE: f64 = 6e-5;
 
@@ -49,10 +52,14 @@ pub struct CheckReport {
     pub train: PartReport,
     /// The test file.
     pub test: PartReport,
+    /// Whether only the training images of some recipes are there.
+    pub is_subset: bool,
     /// Channel means of the training images as published.
     pub published_mean: Vec<f64>,
     /// Whether the records are in the official order, in words.
     pub record_order: &'static str,
+    /// Whether the images are the published ones, in words.
+    pub contents: String,
     /// The split that the recipe draws, if there is a recipe.
     pub split: Option<SplitReport>,
     /// What differs from what is published, in words.
@@ -124,6 +131,7 @@ pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) 
             as_printed(&published_mean)
         ));
     }
+    let contents = contents(dataset, &source, &mut problems);
     let split = match recipe {
         Some(recipe) => Some(split_report(dataset, recipe, &source)?),
         None => None,
@@ -144,9 +152,11 @@ pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) 
         },
         files: read::inventory(dataset, &folder),
         record_order: record_order(dataset, &source),
+        contents,
         hash: source.hash,
         train,
         test,
+        is_subset: !is_whole,
         published_mean,
         split,
         problems,
@@ -171,11 +181,45 @@ fn part(set: &ImageSet, kept: Option<&[u32]>) -> PartReport {
 fn record_order(dataset: Dataset, source: &DataSource) -> &'static str {
     match dataset {
         Dataset::FashionMnist => "official (the bytes are the published ones)",
-        _ if cifar100::begins_like_official_files(source) => "official, by its first labels",
-        _ => {
-            "not the official one: the images are good, but a subset drawn by position differs, image by image, from \
-             that of other code"
+        _ if read::cifar100::begins_like_official_files(source) => "official, by its first labels",
+        _ => "not the official one: a subset drawn by position differs, image by image, from that of other code",
+    }
+}
+
+/// Whether every image is a published one, in words; what is not goes to `problems`.
+fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -> String {
+    if dataset == Dataset::FashionMnist {
+        return "the published ones (the bytes are)".to_owned();
+    }
+    let mut parts = vec![("test", &source.test, cifar100::Part::Test)];
+    // Of a subset most training images are not there, and those that are have no published sum.
+    if source.kept.is_none() {
+        parts.insert(0, ("training", &source.train, cifar100::Part::Train));
+    }
+    let before = problems.len();
+    for (name, set, part) in parts {
+        let classes = cifar100::foreign_classes(set, part);
+        if classes.is_empty() {
+            continue;
         }
+        let named: Vec<&str> =
+            classes.iter().take(NAMED_CLASSES).map(|&class| set.class_names[class].as_str()).collect();
+        let more = if classes.len() > NAMED_CLASSES { ", …" } else { "" };
+        let blank = cifar100::blank_image(set)
+            .map_or_else(String::new, |record| format!("; record {record} (counted from 0) is of one colour only"));
+        problems.push(format!(
+            "{name} images of {} of {} classes are not all the published ones ({}{more}){blank}",
+            classes.len(),
+            set.num_classes,
+            named.join(", ")
+        ));
+    }
+    match (problems.len() > before, source.kept.is_some()) {
+        (true, _) => "not all the published ones: see below".to_owned(),
+        (false, true) => {
+            "test images: all the published ones; of a subset's training images no sums are published".to_owned()
+        }
+        (false, false) => "all the published ones, each under its label".to_owned(),
     }
 }
 
@@ -226,8 +270,11 @@ impl std::fmt::Display for CheckReport {
             let PartReport { images, classes, per_class, .. } = part;
             writeln!(f, "  {name:<13} {images} images, {classes} classes of {per_class}")?;
         }
-        writeln!(f, "  channel means {} (published {})", decimals(&self.train.mean), as_printed(&self.published_mean))?;
+        let of =
+            if self.is_subset { "of the subset's training images; all of the published ones" } else { "published" };
+        writeln!(f, "  channel means {} ({of} {})", decimals(&self.train.mean), as_printed(&self.published_mean))?;
         writeln!(f, "  record order  {}", self.record_order)?;
+        writeln!(f, "  contents      {}", self.contents)?;
         writeln!(f, "  BLAKE3        {}", self.hash)?;
         if let Some(split) = &self.split {
             write!(f, "{split}")?;
@@ -254,8 +301,8 @@ impl std::fmt::Display for SplitReport {
         writeln!(f, "  validation    {val} images{}", if val > &0 { " (the meta set)" } else { "" })?;
         writeln!(f, "  test          {test} images")?;
         match self.as_published {
-            Some(true) => writeln!(f, "  class counts  as published for CIFAR-100-LT"),
-            Some(false) => writeln!(f, "  class counts  NOT as published for CIFAR-100-LT"),
+            Some(true) => writeln!(f, "  class counts  total and groups as published for CIFAR-100-LT"),
+            Some(false) => writeln!(f, "  class counts  total or groups NOT as published for CIFAR-100-LT"),
             None => writeln!(f, "  class counts  by formula; no published table has these settings"),
         }
     }

@@ -11,7 +11,7 @@ use crate::census::Census;
 use crate::counts::{group_of, group_sizes};
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
-use crate::photo_files::PhotoFiles;
+use crate::photo_files::{Absence, PhotoFiles};
 use crate::read::photos::{self, PhotoSource};
 use crate::split::Split;
 
@@ -26,6 +26,8 @@ const FEW_BELOW: u32 = 20;
 pub struct PhotoReport {
     /// Whether nothing was found that differs from what is published, and every image is there.
     pub ok: bool,
+    /// Images that are missing or bad.
+    pub unreadable: usize,
     /// Whether training could run on it: no image is missing or bad, or the recipe skips those.
     pub usable: bool,
     /// The data set's name as people write it.
@@ -50,6 +52,8 @@ pub struct PhotoReport {
     pub shot_groups: [u32; 2],
     /// Whether class counts are the published ones; `None` where nothing is published.
     pub as_published: Option<bool>,
+    /// Whether the count of each class is published, not only their number, ends and groups.
+    pub counts_are_published: bool,
     /// The first images that are missing, and with `--images` the first that cannot be decoded; with their lines.
     pub bad: Vec<String>,
     /// The split that the recipe draws, if there is a recipe.
@@ -69,7 +73,7 @@ pub struct ListReport {
     pub file: String,
     /// Images in it.
     pub images: usize,
-    /// Images of it that are on disk.
+    /// Images of it that are on disk (or in the pack), in files that are not empty.
     pub found: usize,
     /// Images that cannot be decoded, if all were.
     pub bad: Option<usize>,
@@ -125,35 +129,43 @@ pub fn check_photos(
     }
     let hash_of = if pack.is_some() { "lists and pack" } else { "lists; contents of images are not hashed" };
 
-    let missing = [missing(&source.train), missing(&source.test)];
+    let absent = [absent(&source.train), absent(&source.test)];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
     let census = if images { Some(Census::of_source(&source, progress)?) } else { None };
     let mut bad: Vec<String> = Vec::new();
     for list in &mut lists {
         let (set, lost, decoded) = match list.part {
-            "test" => (&source.test, &missing[1], census.as_ref().map(|census| &census.test)),
-            _ => (&source.train, &missing[0], census.as_ref().map(|census| &census.train)),
+            "test" => (&source.test, &absent[1], census.as_ref().map(|census| &census.test)),
+            _ => (&source.train, &absent[0], census.as_ref().map(|census| &census.train)),
         };
         let within = |index: &u32| list.part == "test" || (*index < val_from) == (list.part == "train");
-        let lost: Vec<u32> = lost.iter().copied().filter(within).collect();
+        let lost: Vec<(u32, Absence)> = lost.iter().copied().filter(|(index, _)| within(index)).collect();
         list.found = list.images - lost.len();
         if let Some(files) = set.images.photos() {
             let named = lost.iter().take(NAMED.saturating_sub(bad.len()));
-            bad.extend(named.map(|&index| files.bad(index as usize, &files.why_absent(index as usize)).to_string()));
+            bad.extend(named.map(|(index, why)| files.bad(*index as usize, &why.of_one()).to_string()));
         }
         if let Some(decoded) = decoded {
-            let broken: Vec<_> =
-                decoded.iter().filter(|bad| within(&bad.index) && !lost.contains(&bad.index)).collect();
+            let broken: Vec<_> = decoded
+                .iter()
+                .filter(|bad| within(&bad.index) && lost.binary_search_by_key(&bad.index, |lost| lost.0).is_err())
+                .collect();
             list.bad = Some(broken.len());
             bad.extend(broken.iter().map(|bad| bad.error.clone()));
         }
     }
-    let (lost, broken) = (missing[0].len() + missing[1].len(), lists.iter().filter_map(|list| list.bad).sum::<usize>());
-    if lost > 0 {
-        problems.push(format!("{lost} images of the lists are not on disk"));
+    let (lost, broken) = (absent[0].len() + absent[1].len(), lists.iter().filter_map(|list| list.bad).sum::<usize>());
+    for why in Absence::ALL {
+        let count = absent.iter().flatten().filter(|(_, found)| *found == why).count();
+        if count > 0 {
+            problems.push(why.of_many(count));
+        }
     }
     if broken > 0 {
-        problems.push(format!("{broken} images cannot be decoded"));
+        problems.push(format!("{broken} {} cannot be decoded", if broken == 1 { "image" } else { "images" }));
+    }
+    if !images {
+        notes.push("files were looked for, not decoded; `--images` decodes every one".to_owned());
     }
     let split = match recipe {
         Some(recipe) => Some(split_report(recipe, &source)?),
@@ -161,6 +173,7 @@ pub fn check_photos(
     };
     Ok(PhotoReport {
         ok: problems.is_empty(),
+        unreadable: lost + broken,
         usable: lost + broken == 0 || photo.on_bad_image == OnBadImage::Skip,
         dataset: crate::read::title(dataset),
         archive: archive(dataset),
@@ -173,6 +186,7 @@ pub fn check_photos(
         groups,
         shot_groups: [data.shot_groups.many_above, data.shot_groups.few_below],
         as_published,
+        counts_are_published: Published::of(dataset).is_some_and(|published| published.class_counts.is_some()),
         bad,
         split,
         notes,
@@ -216,10 +230,10 @@ fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
     lists.into_iter().filter_map(report).collect()
 }
 
-/// Ascending positions of images that are not on disk.
-fn missing(set: &ImageSet) -> Vec<u32> {
+/// Ascending positions of images that are not there to be read, and why.
+fn absent(set: &ImageSet) -> Vec<(u32, Absence)> {
     let Some(files) = set.images.photos() else { return Vec::new() };
-    (0..files.len()).into_par_iter().filter(|&index| !files.is_there(index)).map(|index| index as u32).collect()
+    (0..files.len()).into_par_iter().filter_map(|index| Some((index as u32, files.absence(index)?))).collect()
 }
 
 /// How the lists differ from what is published.
@@ -294,7 +308,10 @@ impl std::fmt::Display for PhotoReport {
         let ([many, medium, few], [above, below]) = (self.groups, self.shot_groups);
         writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
         match self.as_published {
-            Some(true) => writeln!(f, "  class counts  as published")?,
+            Some(true) if self.counts_are_published => writeln!(f, "  class counts  as published")?,
+            Some(true) => {
+                writeln!(f, "  class counts  number, largest, smallest and groups as published; each by itself is not")?
+            }
             Some(false) => writeln!(f, "  class counts  not the published data set")?,
             None => writeln!(f, "  class counts  nothing is published to compare them with")?,
         }
@@ -308,14 +325,17 @@ impl std::fmt::Display for PhotoReport {
         for problem in &self.problems {
             writeln!(f, "  PROBLEM       {problem}")?;
         }
-        writeln!(
-            f,
-            "{}",
-            match (self.ok, self.usable) {
-                (true, _) => "ok",
-                (false, true) => "not as published",
-                (false, false) => "not usable as it is: put the missing images in place, or set data.on_bad_image=skip",
+        let verdict = match (self.ok, self.usable, self.unreadable > 0, self.as_published) {
+            (true, ..) => "ok",
+            (_, false, ..) => {
+                "not usable as it is: put good copies of these images in place, or set data.on_bad_image=skip"
             }
-        )
+            (_, _, true, Some(false)) => {
+                "not as published; images that cannot be read are left out (data.on_bad_image=skip)"
+            }
+            (_, _, true, _) => "usable: images that cannot be read are left out (data.on_bad_image=skip)",
+            _ => "not as published",
+        };
+        writeln!(f, "{verdict}")
     }
 }

@@ -72,6 +72,11 @@ impl PhotoProblem {
         Self::Damaged { format: "JPEG", problem: problem.into() }
     }
 
+    /// Damage to a PNG.
+    pub(crate) fn png(problem: impl Into<String>) -> Self {
+        Self::Damaged { format: "PNG", problem: problem.into() }
+    }
+
     /// A JPEG's bytes ended.
     pub(crate) fn jpeg_ends(encoded: &[u8]) -> Self {
         Self::Truncated { format: "JPEG", found: encoded.len() }

@@ -29,20 +29,35 @@ impl Split {
 
     /// [`Split::load_or_create`], which says how far the census has come: images done, and images in all.
     ///
-    /// The census decodes every photo once, where the recipe says `on_bad_image: skip` and the file is not there yet. Its
-    /// findings stand in the file, so later stages, and later calls, decode nothing.
-    ///
     /// # Errors
-    /// As [`Split::load_or_create`]; [`DatasetError::Interrupted`] if the user stops the census, which then leaves nothing.
+    /// As [`Split::of_run`].
     pub fn load_or_create_with(
         layout: &RunLayout,
         recipe: &DataRecipe,
         source: &DataSource,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Self, DatasetError> {
+        Self::of_run(layout, recipe, source, false, progress)
+    }
+
+    /// [`Split::load_or_create_with`], which takes the census again where `afresh` is asked for.
+    ///
+    /// The census decodes every photo once, where the recipe says `on_bad_image: skip` and the file is not there yet. Its
+    /// findings stand in the file, so later stages, and later calls, decode nothing.
+    ///
+    /// # Errors
+    /// As [`Split::load_or_create`]; [`DatasetError::Interrupted`] if the user stops the census, which then leaves what was there.
+    pub fn of_run(
+        layout: &RunLayout,
+        recipe: &DataRecipe,
+        source: &DataSource,
+        afresh: bool,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Self, DatasetError> {
         let path = layout.split();
         let mut metadata = metadata(recipe, source);
-        if path.exists() {
+        let skips = recipe.photo.as_ref().is_some_and(|photo| photo.on_bad_image == OnBadImage::Skip);
+        if path.exists() && !(afresh && skips) {
             let file = open(&path)?;
             let mut found = file.metadata().clone();
             // What the census found is no setting.
@@ -58,10 +73,7 @@ impl Split {
                 return Ok(found);
             }
         }
-        let census = match &recipe.photo {
-            Some(photo) if photo.on_bad_image == OnBadImage::Skip => Census::of_source(source, progress)?,
-            _ => Census::default(),
-        };
+        let census = if skips { Census::of_source(source, progress)? } else { Census::default() };
         let drawn = Self::draw_without(recipe, source, census.skipped())?;
         if recipe.photo.is_some() {
             metadata[SKIPPED] = census.describe(source);

@@ -1,5 +1,7 @@
 //! Sizes and orientation from the first bytes, without any decoding.
 
+use super::super::problem::MOST_PIXELS;
+use super::png_chunk::{Chunk, FIRST_CHUNK};
 use super::{Header, PhotoFormat, PhotoProblem, exif};
 
 /// One marker segment of a JPEG: the marker's second byte, and the bytes after the length.
@@ -77,34 +79,72 @@ pub(super) fn jpeg(encoded: &[u8]) -> Result<Header, PhotoProblem> {
         }
     }
     let (width, height) = size.ok_or_else(|| PhotoProblem::jpeg("a scan before the frame header"))?;
+    check_size(width, height, PhotoFormat::Jpeg)?;
     Ok(Header { width, height, format: PhotoFormat::Jpeg, orientation: from_exif.or(from_xmp).unwrap_or(1) })
+}
+
+/// Refuses a picture of nothing, and one of too many pixels before any memory is taken.
+fn check_size(width: u32, height: u32, format: PhotoFormat) -> Result<(), PhotoProblem> {
+    if width == 0 || height == 0 {
+        let problem = "no rows or no columns";
+        let is_jpeg = format == PhotoFormat::Jpeg;
+        return Err(if is_jpeg { PhotoProblem::jpeg(problem) } else { PhotoProblem::png(problem) });
+    }
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(PhotoProblem::TooLarge { width, height });
+    }
+    Ok(())
 }
 
 /// A PNG's header: the chunks up to the first one with pixels.
 pub(super) fn png(encoded: &[u8]) -> Result<Header, PhotoProblem> {
-    let ends = || PhotoProblem::Truncated { format: "PNG", found: encoded.len() };
-    let damaged = |problem: &str| PhotoProblem::Damaged { format: "PNG", problem: problem.to_owned() };
-    let word = |at: usize| {
-        encoded.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().expect("four bytes"))).ok_or_else(ends)
+    let damaged = |problem: &str| Err(PhotoProblem::png(problem));
+    let first = Chunk::at(encoded, FIRST_CHUNK)?;
+    let [w0, w1, w2, w3, h0, h1, h2, h3, depth, colour, packing, filter, interlacing] = *first.body else {
+        return damaged("it does not begin with its header");
     };
-    if encoded.get(8..16).ok_or_else(ends)? != b"\0\0\0\x0dIHDR" {
-        return Err(damaged("it does not begin with its header"));
+    if &first.kind != b"IHDR" {
+        return damaged("it does not begin with its header");
     }
-    let (width, height) = (word(16)?, word(20)?);
-    let mut orientation = None;
-    let mut at = 33;
+    // The size before the sum: a header that asks for too much is called so.
+    let (width, height) = (u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]));
+    check_size(width, height, PhotoFormat::Png)?;
+    first.check()?;
+    let is_known = match colour {
+        0 => matches!(depth, 1 | 2 | 4 | 8 | 16),
+        3 => matches!(depth, 1 | 2 | 4 | 8),
+        2 | 4 | 6 => matches!(depth, 8 | 16),
+        _ => false,
+    };
+    if !is_known {
+        return Err(PhotoProblem::png(format!("no PNG has {depth} bits a sample in colour type {colour}")));
+    }
+    if (packing, filter) != (0, 0) || interlacing > 1 {
+        let problem = format!("compression {packing}, filter {filter} and interlacing {interlacing} are not all known");
+        return Err(PhotoProblem::png(problem));
+    }
+    let (mut orientation, mut has_palette) = (None, false);
+    let mut at = first.end;
     loop {
-        let (length, kind) = (word(at)? as usize, word(at + 4)?.to_be_bytes());
-        match &kind {
-            b"eXIf" => {
-                let body = encoded.get(at + 8..at + 8 + length).ok_or_else(ends)?;
-                orientation = orientation.or_else(|| exif::orientation(body));
-            }
+        match &Chunk::kind_at(encoded, at)? {
             b"IDAT" => break,
-            b"IEND" => return Err(damaged("it ends before its picture begins")),
+            b"IEND" => return damaged("it ends before its picture begins"),
             _ => {}
         }
-        at += 12 + length;
+        let chunk = Chunk::at(encoded, at)?;
+        chunk.check()?;
+        match &chunk.kind {
+            b"eXIf" => orientation = orientation.or_else(|| exif::orientation(chunk.body)),
+            b"PLTE" if chunk.body.is_empty() || chunk.body.len() > 768 || !chunk.body.len().is_multiple_of(3) => {
+                return Err(PhotoProblem::png(format!("a palette of {} bytes", chunk.body.len())));
+            }
+            b"PLTE" => has_palette = true,
+            _ => {}
+        }
+        at = chunk.end;
+    }
+    if colour == 3 && !has_palette {
+        return damaged("colours by number, and no palette");
     }
     Ok(Header { width, height, format: PhotoFormat::Png, orientation: orientation.unwrap_or(1) })
 }

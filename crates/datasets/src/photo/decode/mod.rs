@@ -6,15 +6,16 @@ mod exif;
 mod header;
 mod jpeg;
 mod png;
+mod png_chunk;
 
 use longtail_artifact::class_folders::{JPEG_START, PNG_START};
 
-use super::problem::{MOST_PIXELS, PhotoProblem};
+use super::problem::PhotoProblem;
 
 /// How a photo is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PhotoFormat {
-    /// JPEG: baseline or progressive; grey, colour, CMYK or YCCK.
+    /// JPEG: baseline, extended or progressive; grey, colour, CMYK or YCCK.
     Jpeg,
     /// PNG: every colour type and depth.
     Png,
@@ -86,21 +87,13 @@ pub struct DecodeScratch {
 /// # Errors
 /// Bytes of another format, a header that is cut off or damaged, more than 100 million pixels.
 pub fn probe(encoded: &[u8]) -> Result<Header, PhotoProblem> {
-    let header = if encoded.starts_with(JPEG_START) {
-        header::jpeg(encoded)?
+    if encoded.starts_with(JPEG_START) {
+        header::jpeg(encoded)
     } else if encoded.starts_with(PNG_START) {
-        header::png(encoded)?
+        header::png(encoded)
     } else {
-        return Err(PhotoProblem::unknown(encoded));
-    };
-    if header.width == 0 || header.height == 0 {
-        let format = if header.format == PhotoFormat::Jpeg { "JPEG" } else { "PNG" };
-        return Err(PhotoProblem::Damaged { format, problem: "no rows or no columns".to_owned() });
+        Err(PhotoProblem::unknown(encoded))
     }
-    if u64::from(header.width) * u64::from(header.height) > MOST_PIXELS {
-        return Err(PhotoProblem::TooLarge { width: header.width, height: header.height });
-    }
-    Ok(header)
 }
 
 /// Decodes all of a photo and forgets the pixels.
@@ -113,8 +106,8 @@ pub fn check(encoded: &[u8]) -> Result<(), PhotoProblem> {
 }
 
 impl DecodeScratch {
-    /// RGB pixels of at least `window`, reduced by `reduce` where that can be: baseline JPEGs of the usual samplings. Of others the
-    /// answer is all of the image with `reduce` 1. Damage beyond the window may not be seen.
+    /// RGB pixels of at least `window`, reduced by `reduce` where that can be: JPEGs. Of a PNG the answer is all of the image with
+    /// `reduce` 1. Damage beyond the window may not be seen.
     ///
     /// # Shapes
     /// [`Pixels::rgb`]: `(H, W, 3)` u8 with a row stride.

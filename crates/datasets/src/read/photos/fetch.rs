@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use longtail_recipe::Dataset;
 
 use super::listing::Listing;
+use super::places;
 use crate::error::DatasetError;
 use crate::read::locate::{self, IMAGE_FOLDER, IMAGENET_LT, Wanted};
 
@@ -50,12 +51,19 @@ pub fn no_lists(wanted: &Wanted, dir: Option<&Path>, roots: &[PathBuf], images: 
 /// There are lists, and none of the images that they name.
 pub fn no_images(wanted: &Wanted, lists: &Path, roots: &[PathBuf], listing: &Listing) -> DatasetError {
     let packed = packed(wanted, roots);
+    let too_much = places::superfluous(roots, &listing.paths).map_or_else(String::new, |(folder, rest)| {
+        format!(
+            "; without `{folder}` at their beginning they would be in `{}`: take it out of every line, or give `--data` the folder that \
+             holds `{folder}`",
+            rest.display()
+        )
+    });
     packed.unwrap_or_else(|| DatasetError::Incomplete {
         dataset: wanted.title,
         missing: PathBuf::from(listing.paths.get(0)),
         present: listing.origin.path().to_owned(),
         hint: format!(
-            "none of the images of that list was found near `{}`\n{}",
+            "none of the images of that list was found near `{}`{too_much}\n{}",
             lists.display(),
             screen(wanted.dataset)
         ),

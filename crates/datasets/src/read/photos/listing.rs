@@ -99,8 +99,8 @@ impl Listing {
     }
 }
 
-/// Reads a list. Blank lines, `\r` at the end of lines, a byte-order mark and a leading `./` do not matter; the label is the
-/// last word of a line, so a path may hold spaces.
+/// Reads a list. Blank lines, `\r` at the end of lines, a byte-order mark, a leading `./` and `\` for `/` do not matter; the label is
+/// the last word of a line, so a path may hold spaces.
 ///
 /// # Errors
 /// The file cannot be read or lists nothing; a line, named by its number, without a label, with a label that is no whole
@@ -126,8 +126,8 @@ pub fn parse_list(path: &Path, bytes: &[u8]) -> Result<Listing, DatasetError> {
         let Some((image, label)) = line.rsplit_once(char::is_whitespace) else {
             return Err(bad(format!("`{}` is not `path label`: one of the two is missing", shortened(line))));
         };
-        let image = image.trim_end();
-        let image = image.strip_prefix("./").unwrap_or(image);
+        let image = image.trim_end().replace('\\', "/");
+        let image = image.strip_prefix("./").unwrap_or(&image);
         listing.push(check_path(image).map_err(bad)?, parse_label(label).map_err(bad)?, number);
     }
     if listing.is_empty() {
@@ -153,8 +153,14 @@ fn parse_label(word: &str) -> Result<u32, String> {
 
 /// A path that stays below its root.
 pub fn check_path(path: &str) -> Result<&str, String> {
-    let leaves = path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part == "..");
-    if leaves || path.is_empty() {
+    let has_drive = path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with('/') || has_drive {
+        return Err(format!(
+            "`{}` is not a path below the folder of images but a whole one: write it from that folder on, as `train/CLASS/1.jpg`",
+            shortened(path)
+        ));
+    }
+    if path.contains('\0') || path.split('/').any(|part| part == "..") || path.is_empty() {
         return Err(format!("`{}` is not a path below the folder of images", shortened(path)));
     }
     Ok(path)
@@ -184,6 +190,18 @@ mod tests {
         let listing = parse("\u{feff}train/a/1.JPEG 0\r\n\r\n  \n./train/b/my cat.JPEG\t12\n").expect("a good list");
         assert_eq!(listing.paths.iter().collect::<Vec<_>>(), ["train/a/1.JPEG", "train/b/my cat.JPEG"]);
         assert_eq!((listing.labels, listing.numbers), (vec![0, 12], vec![1, 4]));
+    }
+
+    #[test]
+    fn backslashes_part_folders_too() {
+        let listing = parse(".\\train\\a\\1.JPEG 0\r\ntrain/b/2.JPEG 1\n").expect("a good list");
+        assert_eq!(listing.paths.iter().collect::<Vec<_>>(), ["train/a/1.JPEG", "train/b/2.JPEG"]);
+        assert!(
+            parse("C:\\train\\1.JPEG 0\n")
+                .expect_err("a drive")
+                .contains("but a whole one: write it from that folder on")
+        );
+        assert!(parse("..\\1.JPEG 0\n").expect_err("it leaves").contains("`../1.JPEG` is not a path below"));
     }
 
     #[test]

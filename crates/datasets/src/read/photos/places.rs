@@ -30,6 +30,19 @@ pub fn holds_each(root: &Path, paths: &Paths, written: impl Fn(usize, &str) -> S
         .any(|index| root.join(written(index.min(last), paths.get(index.min(last)))).is_file())
 }
 
+/// Folders that all paths begin with and that are not on disk: without them, images lie below the root that comes along.
+pub fn superfluous(roots: &[PathBuf], paths: &Paths) -> Option<(String, PathBuf)> {
+    const DEEPEST: usize = 6;
+    let first = paths.iter().next()?;
+    let ends = first.match_indices('/').map(|(at, _)| at + 1).take(DEEPEST);
+    ends.map(|end| &first[..end]).take_while(|prefix| paths.iter().all(|path| path.starts_with(prefix))).find_map(
+        |prefix| {
+            let found = roots.iter().find(|root| holds_as(root, paths, |path| path[prefix.len()..].to_owned()))?;
+            Some((prefix.to_owned(), found.clone()))
+        },
+    )
+}
+
 fn join(root: &Path, name: &str) -> PathBuf {
     if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
@@ -37,6 +50,19 @@ fn join(root: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_that_are_too_much_are_found() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        std::fs::create_dir_all(folder.path().join("train/a")).expect("folder");
+        std::fs::write(folder.path().join("train/a/1.jpg"), []).expect("file");
+        let roots = [folder.path().to_owned()];
+        let paths: Paths = ["data/imagenet/train/a/1.jpg", "data/imagenet/train/b/2.jpg"].into_iter().collect();
+        let expected = Some(("data/imagenet/".to_owned(), folder.path().to_owned()));
+        assert_eq!(superfluous(&roots, &paths), expected);
+        let others: Paths = ["data/train/a/1.jpg", "x/train/b/2.jpg"].into_iter().collect();
+        assert_eq!(superfluous(&roots, &others), None);
+    }
 
     #[test]
     fn one_image_of_few_or_many_is_enough() {
