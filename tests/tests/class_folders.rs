@@ -11,6 +11,29 @@ fn put(root: &Path, path: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn data_check_takes_settings() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for path in ["train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/b/1.jpg"] {
+        put(folder.path(), path, b"\xFF\xD8\xFF\xE0");
+    }
+    put(folder.path(), "train/a/2.jpg", b"");
+    let recipe = folder.path().join("folder.yaml");
+    let text = "data: {dataset: image_folder, image_side: 32, meta_source: none}\n\
+        representations: {ce: {method: {ce: {}}}}\nclassifiers: {joint: }\n";
+    std::fs::write(&recipe, text).expect("a writable folder");
+    let check = |more: &[&str]| {
+        let mut command = xtask();
+        command.args(["data", "check"]).arg(&recipe).arg("--data").arg(folder.path());
+        finish(command.args(more))
+    };
+    assert_eq!(check(&[]).code, Some(2));
+    let skipping = check(&["--set", "data.on_bad_image=skip"]);
+    assert_eq!(skipping.code, Some(1), "{}", skipping.words);
+    assert!(skipping.words.contains("usable: images that cannot be read are left out"), "{}", skipping.words);
+    assert_eq!(check(&["--set", "data.on_bad_imag=skip"]).code, Some(2));
+}
+
+#[test]
 fn a_dry_run_counts_what_is_passed_over() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path();

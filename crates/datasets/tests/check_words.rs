@@ -93,6 +93,13 @@ fn lists_with_folders_too_many_or_backslashes() {
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("without `imagenet/` at their beginning they would be in "), "{text}");
+    for name in ["train", "val", "test"] {
+        let text: String = ["n1/1.JPEG 0\n", "n2/2.JPEG 1\n"].map(|line| format!("{name}-{line}")).concat();
+        let text = if name == "train" { text.replace("train-", "") } else { text };
+        put(root, &format!("ImageNet_LT_{name}.txt"), text.as_bytes());
+    }
+    let (_, text) = run(&["imagenet-lt"], root);
+    assert!(text.contains("they lie in `") && text.contains("put `train/` before every path of the list"), "{text}");
     lists("/data/", "/");
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(2), "{text}");

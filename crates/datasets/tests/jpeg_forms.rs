@@ -170,6 +170,15 @@ fn a_whole_picture_needs_no_end_marker_where_something_follows() {
 }
 
 #[test]
+fn a_short_file_that_claims_many_blocks_is_cut() {
+    let forms = forms();
+    let mut claimed = encoded(&forms, "progressive_2x2").to_vec();
+    let frame = claimed.windows(2).position(|two| two == [0xFF, 0xC2]).expect("a frame");
+    claimed[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+    assert!(matches!(check(&claimed), Err(PhotoProblem::Truncated { .. })));
+}
+
+#[test]
 fn damaged_files_of_any_form_never_panic() {
     let (mut scratch, mut state) = (DecodeScratch::default(), 5u64);
     let mut draw = |below: usize| {

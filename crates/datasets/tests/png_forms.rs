@@ -113,7 +113,7 @@ fn pixels_that_are_missing_or_make_no_sense_are_refused_in_words() {
         packer.write_all(rows).expect("in memory");
         packer.finish().expect("in memory")
     };
-    let few = "damaged PNG data: its pixels are too few, or filtered in no known way";
+    let few = "damaged PNG data: its parts make no picture: pixels are too few, a filter is unknown, or a part is out of place";
     assert_eq!(words(&with_body(&rgb, b"IDAT", &pack(&[0; 34 * 6]))), few, "six rows of seven");
     assert_eq!(words(&with_body(&rgb, b"IDAT", &pack(&[9; 34 * 7]))), few, "a filter of no number");
     // All that is cut is called so, but for the end behind the picture, which nobody needs.

@@ -219,7 +219,7 @@ fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -
         (false, true) => {
             "test images: all the published ones; of a subset's training images no sums are published".to_owned()
         }
-        (false, false) => "all the published ones, each under its label".to_owned(),
+        (false, false) => "all the published ones, each under its fine label".to_owned(),
     }
 }
 

@@ -119,7 +119,11 @@ fn damage(encoded: &[u8]) -> PhotoProblem {
     let (mut unpacked, mut buffer) = (flate2::read::ZlibDecoder::new(packed.as_slice()), vec![0; 1 << 16]);
     loop {
         match unpacked.read(&mut buffer) {
-            Ok(0) => return PhotoProblem::png("its pixels are too few, or filtered in no known way"),
+            Ok(0) => {
+                return PhotoProblem::png(
+                    "its parts make no picture: pixels are too few, a filter is unknown, or a part is out of place",
+                );
+            }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return PhotoProblem::png("its packed pixels end too early");

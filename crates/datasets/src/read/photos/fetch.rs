@@ -51,19 +51,25 @@ pub fn no_lists(wanted: &Wanted, dir: Option<&Path>, roots: &[PathBuf], images: 
 /// There are lists, and none of the images that they name.
 pub fn no_images(wanted: &Wanted, lists: &Path, roots: &[PathBuf], listing: &Listing) -> DatasetError {
     let packed = packed(wanted, roots);
-    let too_much = places::superfluous(roots, &listing.paths).map_or_else(String::new, |(folder, rest)| {
+    let too_much = places::superfluous(roots, &listing.paths).map(|(folder, rest)| {
         format!(
             "; without `{folder}` at their beginning they would be in `{}`: take it out of every line, or give `--data` the folder that \
              holds `{folder}`",
             rest.display()
         )
     });
+    let too_little = || {
+        let folder = places::left_out(roots, &listing.paths)?;
+        let name = folder.file_name()?.to_string_lossy().into_owned();
+        Some(format!("; they lie in `{}`: put `{name}/` before every path of the list", folder.display()))
+    };
+    let instead = too_much.or_else(too_little).unwrap_or_default();
     packed.unwrap_or_else(|| DatasetError::Incomplete {
         dataset: wanted.title,
         missing: PathBuf::from(listing.paths.get(0)),
         present: listing.origin.path().to_owned(),
         hint: format!(
-            "none of the images of that list was found near `{}`{too_much}\n{}",
+            "none of the images of that list was found near `{}`{instead}\n{}",
             lists.display(),
             screen(wanted.dataset)
         ),

@@ -43,6 +43,11 @@ pub fn superfluous(roots: &[PathBuf], paths: &Paths) -> Option<(String, PathBuf)
     )
 }
 
+/// The folder below a root that the paths leave out.
+pub fn left_out(roots: &[PathBuf], paths: &Paths) -> Option<PathBuf> {
+    first(roots, &["train", "val", "test", "train_val2018"], |folder| holds(folder, paths))
+}
+
 fn join(root: &Path, name: &str) -> PathBuf {
     if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
@@ -62,6 +67,9 @@ mod tests {
         assert_eq!(superfluous(&roots, &paths), expected);
         let others: Paths = ["data/train/a/1.jpg", "x/train/b/2.jpg"].into_iter().collect();
         assert_eq!(superfluous(&roots, &others), None);
+        let short: Paths = ["a/1.jpg"].into_iter().collect();
+        assert_eq!((superfluous(&roots, &short), left_out(&roots, &short)), (None, Some(folder.path().join("train"))));
+        assert_eq!(left_out(&roots, &paths), None);
     }
 
     #[test]

@@ -129,6 +129,10 @@ impl Stored {
         stretches: &mut Stretches,
     ) -> Result<(), PhotoProblem> {
         let blocks: usize = (0..segments.frame.components.len()).map(|index| blocks(&segments.frame, index)).sum();
+        // The first coefficient of a block takes a bit at least: no memory for a file that cannot hold so many.
+        if blocks > 8 * encoded.len() {
+            return Err(PhotoProblem::jpeg_ends(encoded));
+        }
         self.coefficients.clear();
         self.coefficients.resize(64 * blocks, 0);
         let mut known = Known { bits: vec![[None; 64]; segments.frame.components.len()] };
