@@ -130,7 +130,11 @@ impl Stored {
     ) -> Result<(), PhotoProblem> {
         let blocks: usize = (0..segments.frame.components.len()).map(|index| blocks(&segments.frame, index)).sum();
         // The first coefficient of a block takes a bit at least: no memory for a file that cannot hold so many.
-        if blocks > 8 * encoded.len() {
+        let coded: usize = (0..segments.frame.components.len())
+            .map(|index| own_blocks(&segments.frame, index))
+            .map(|(columns, rows)| columns * rows)
+            .sum();
+        if coded > 8 * encoded.len() {
             return Err(PhotoProblem::jpeg_ends(encoded));
         }
         self.coefficients.clear();
@@ -180,12 +184,7 @@ impl Stored {
             parts.push((number, first, per_row(frame, part.index), h, v));
         }
         let (columns, rows) = match scan.components.as_slice() {
-            // A component alone has its own blocks, without those that fill up units.
-            [alone] => {
-                let component = &frame.components[alone.index];
-                let blocks = |pixels: usize, own: usize, most: usize| (pixels * own).div_ceil(most).div_ceil(8);
-                (blocks(frame.width, component.h, frame.most_h), blocks(frame.height, component.v, frame.most_v))
-            }
+            [alone] => own_blocks(frame, alone.index),
             _ => frame.units(),
         };
         let mut reader = Reader::new(stretches, 0);
@@ -244,6 +243,13 @@ impl Stored {
             first += blocks(frame, index);
         }
     }
+}
+
+/// Blocks of a component, along and down, without those that fill up units: what a scan of it alone has.
+fn own_blocks(frame: &Frame, index: usize) -> (usize, usize) {
+    let component = &frame.components[index];
+    let blocks = |pixels: usize, own: usize, most: usize| (pixels * own).div_ceil(most).div_ceil(8);
+    (blocks(frame.width, component.h, frame.most_h), blocks(frame.height, component.v, frame.most_v))
 }
 
 /// Blocks of a row of a component: those of whole units, and one more, as they are transformed in pairs.
