@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use longtail_artifact::{
     Begin, BeginOptions, Device, Gpus, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
-    StageState, TensorData, WithHint, interrupted, progress, stage_specs, stage_state, write_tensors,
+    TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
@@ -70,10 +70,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let stage = match StageRun::begin(&folder, &spec, options)? {
         Begin::UpToDate => {
             if !args.quiet {
-                // With --accept-stale a stale one is left alone, too.
-                let is_current = stage_state(&folder, &spec)? == StageState::UpToDate;
-                let words = if is_current { "up to date" } else { "kept as it is" };
-                eprintln!("classifier {}+{method_name}: {words}", args.variant);
+                eprintln!("classifier {}+{method_name}: up to date", args.variant);
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -123,7 +120,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     });
     let predictions_hash = write_tensors(&folder.join("predictions.safetensors"), &tensors, &metadata)?;
     journal.finish(&[("head.safetensors", head_hash), ("predictions.safetensors", predictions_hash)])?;
-    report(args, (method_name, classifier), &fitted.chosen, fitted.val_accuracy, &accuracy);
+    report(args, method_name, &fitted.chosen, fitted.val_accuracy, &accuracy);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,7 +139,7 @@ fn groups(accuracy: &GroupAccuracy) -> Value {
 /// One line for a person, or one JSON object.
 fn report(
     args: &StageArgs,
-    (method_name, classifier): (&str, &ClassifierRecipe),
+    method_name: &str,
     chosen: &Map<String, Value>,
     val_accuracy: Option<f64>,
     accuracy: &GroupAccuracy,
@@ -160,19 +157,12 @@ fn report(
         let percent = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{:.2}", 100.0 * value));
         let parts: Vec<String> =
             accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
-        let chosen = match chosen_on_validation(classifier, chosen) {
-            false => String::new(),
-            true => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
+        let chosen = match chosen.is_empty() || chosen.contains_key("alpha_per_class") {
+            true => String::new(),
+            false => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
         };
         println!("{}+{method_name}: {} (percent){chosen}", args.variant, parts.join(", "));
     }
-}
-
-/// Whether what a method wrote down was chosen on validation data. The only τ of a recipe was given, and an adaptive α follows
-/// losses on the meta set.
-fn chosen_on_validation(classifier: &ClassifierRecipe, chosen: &Map<String, Value>) -> bool {
-    let given = matches!(classifier, ClassifierRecipe::TauNorm(recipe) if recipe.taus.len() == 1);
-    !chosen.is_empty() && !given && !chosen.contains_key("alpha_per_class")
 }
 
 /// The journal of a real run: `metrics.jsonl`, a progress bar, and checkpoints in the stage's folder.

@@ -135,10 +135,7 @@ pub fn train_head(
             let accuracy = trial_accuracies.get(trial as usize).copied().flatten();
             best = Some(Best { trial: trial as usize, accuracy, head: HeadWeights::new(plan.head.shape, values)? });
         }
-        journal.note(&match at.done.epochs < trials * epochs {
-            true => format!("going on from epoch {}, after {} batches of it", at.done.epochs + 1, at.batch),
-            false => "all epochs were done before; the head is scored".to_owned(),
-        });
+        journal.note(&format!("going on from epoch {}, after {} batches of it", at.done.epochs + 1, at.batch));
     } else {
         source.begin_trial(0)?;
     }

@@ -131,8 +131,7 @@ fn killed_run_ends_like_a_straight_one(method: &str, more: &[&str], wait: u64) {
     }
     let said = succeed(&run, method, more);
     assert!(with_checkpoint > 0, "{method}: of {kills} kills none came after a checkpoint");
-    let goes_on = ["going on from epoch", "all epochs were done before", "up to date"];
-    assert!(goes_on.iter().any(|words| said.contains(words)), "{method}: {said}");
+    assert!(said.contains("going on from epoch") || said.contains("up to date"), "{method}: {said}");
     assert_eq!(hashes(&run.classifier(method)), hashes(&straight.classifier(method)), "{method}");
     assert_eq!(metrics(&run.classifier(method)), metrics(&straight.classifier(method)), "{method}");
 }

@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, StageState, WithHint, init_threads,
-    install_interrupt_handler, interrupted, progress, run_main, stage_specs, stage_state,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::{DatasetError, Split};
 use longtail_representation::RepresentationError;
@@ -98,8 +98,6 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         return Err(Interrupted.into());
     }
     let (status, steps) = match with_hint(outcome, &format!("stage `representation` of `{}` stopped", args.variant))? {
-        // With --accept-stale a stale one is left alone, too.
-        Outcome::UpToDate if stage_state(&folder, &spec)? != StageState::UpToDate => ("kept as it is", None),
         Outcome::UpToDate => ("up to date", None),
         Outcome::Trained { steps } => ("trained", Some(steps)),
     };

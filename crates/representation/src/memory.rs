@@ -120,10 +120,7 @@ impl Memory {
             ways.push("a smaller `batch_size`".to_owned());
         }
         let available = available as f64 / 1e9;
-        Some(format!(
-            "that is more than the {available:.2} GB that are free for it; less is needed with {}",
-            ways.join(" or ")
-        ))
+        Some(format!("that is more than the {available:.2} GB that this machine has free; set {}", ways.join(" or ")))
     }
 }
 

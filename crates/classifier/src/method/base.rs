@@ -30,7 +30,7 @@ pub struct Context<'a> {
 pub struct Fitted {
     /// The classifier.
     pub head: ScoringHead,
-    /// Hyper-parameters that the method took, by name: chosen on validation data, adapted to the meta set, or the only τ there is.
+    /// Hyper-parameters that were chosen on validation data, by name.
     pub chosen: Map<String, Value>,
     /// Top-1 accuracy on validation data, a fraction; none without validation data.
     pub val_accuracy: Option<f64>,

@@ -176,14 +176,17 @@ impl Generation {
             self.cache = None;
         }
         let memory = self.memory();
-        let settings = self.settings;
-        let keeps_rows = settings.may_cache && !settings.every_epoch && memory.materialised_bytes <= CACHE_BYTES;
         if !self.announced {
-            self.announce(epoch, &memory, keeps_rows, journal)?;
+            self.announce(epoch, &memory, journal)?;
         }
         journal.scalar(epoch, "generate", "rows", self.plan.len() as f64, "rows")?;
         let key = self.key(generation);
-        if keeps_rows && self.cache.is_none() {
+        let settings = self.settings;
+        if settings.may_cache
+            && !settings.every_epoch
+            && memory.materialised_bytes <= CACHE_BYTES
+            && self.cache.is_none()
+        {
             let sampler = LowRankSampler::new(&self.model, &self.laws, &self.plan, key)?;
             let numbers: Vec<u32> = (0..self.plan.len() as u32).collect();
             let mut rows = vec![0f32; numbers.len() * self.model.base.dim()];
@@ -209,21 +212,18 @@ impl Generation {
         &mut self,
         epoch: usize,
         memory: &EpochMemory,
-        keeps_rows: bool,
         journal: &mut dyn Journal,
     ) -> Result<(), ClassifierError> {
         self.announced = true;
-        let rows = format!("generation: {} rows beside {} real ones", self.plan.len(), self.model.base.len());
-        let (workspace, all) = (mebibytes(memory.workspace_bytes), mebibytes(memory.materialised_bytes));
-        journal.note(&match (self.is_there, keeps_rows) {
-            (true, _) => format!("{rows}, drawn on the device"),
-            (false, held) => format!(
-                "{rows}; workspace {workspace} (fixed, {} rows at a time), inputs {}; all rows at once {} {all}",
-                memory.block_rows,
-                mebibytes(memory.resident_bytes),
-                if held { "are kept:" } else { "would be" },
-            ),
-        });
+        journal.note(&format!(
+            "generation: {} rows beside {} real ones; workspace {} (fixed, {} rows at a time), inputs {}; all rows at once would be {}",
+            self.plan.len(),
+            self.model.base.len(),
+            mebibytes(memory.workspace_bytes),
+            memory.block_rows,
+            mebibytes(memory.resident_bytes),
+            mebibytes(memory.materialised_bytes),
+        ));
         if epoch == 0 {
             for (class, &rows) in self.plan.per_class().iter().enumerate() {
                 journal.scalar(epoch, "generate", &format!("rows/class-{class}"), rows as f64, "rows")?;
