@@ -61,6 +61,7 @@ fn origin() -> Origin {
         inputs: Default::default(),
         outputs: Default::default(),
         device: "cpu".to_owned(),
+        images_changed: None,
     };
     Origin {
         representation: Some(manifest("representation", code_versions::REPRESENTATION)),

@@ -38,6 +38,7 @@ pub fn manifest(stage: &str, code_version: u32, recipe_part: Value) -> Manifest 
         inputs: Default::default(),
         outputs: Default::default(),
         device: "cpu".to_owned(),
+        images_changed: None,
     }
 }
 
