@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use longtail_artifact::{
-    Begin, BeginOptions, NamedTensor, RunLayout, StageRun, StageSpec, TensorData, hash_file, write_tensors,
+    Begin, BeginOptions, ImageMatch, NamedTensor, RunLayout, StageRun, StageSpec, TensorData, hash_file, write_tensors,
 };
 use longtail_tests::{Kills, Stage, TinyRun, binary, finish, run_all, snapshot, stage_command};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ fn stage(folder: &Path) -> [PathBuf; 2] {
         recipe_part: Value::Null,
         inputs: vec![],
         device: "cpu".into(),
+        images: ImageMatch::Same,
     };
     let Ok(Begin::Run(run)) = StageRun::begin(folder, &spec, BeginOptions::default()) else { panic!("it is new") };
     let files = ["train.safetensors", "val.safetensors"];

@@ -148,7 +148,7 @@ fn is_split_of_a_run(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Begin, BeginOptions, StageRun, StageSpec, hash_file, write_atomic};
+    use crate::{Begin, BeginOptions, ImageMatch, StageRun, StageSpec, hash_file, write_atomic};
 
     fn tensors(path: &Path) -> OutputFile<'_> {
         OutputFile { option: "--out", path, kind: OutputKind::Tensors }
@@ -163,7 +163,14 @@ mod tests {
     /// A finished stage with `name` and `figures/a.svg`.
     fn stage(dir: &Path, name: &str) {
         let recipe_part = serde_json::Value::Null;
-        let spec = StageSpec { stage: "features", code_version: 1, recipe_part, inputs: vec![], device: "cpu".into() };
+        let spec = StageSpec {
+            stage: "features",
+            code_version: 1,
+            recipe_part,
+            inputs: vec![],
+            device: "cpu".into(),
+            images: ImageMatch::Same,
+        };
         let Ok(Begin::Run(run)) = StageRun::begin(dir, &spec, BeginOptions::default()) else { panic!("it is new") };
         let mut outputs = Vec::new();
         for name in [name, "figures/a.svg"] {
