@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const RECIPE: &str = "recipe: folder
 data: {dataset: image_folder, image_side: 32, meta_source: none, shot_groups: {many_above: 8, few_below: 6}}
-representation_defaults: {backbone: resnet50, epochs: 1, batch_size: 8, warmup_epochs: 0}
+representation_defaults: {backbone: resnet50, epochs: 1, batch_size: 9, warmup_epochs: 0}
 representations: {ce: {method: {ce: {}}}}
 classifiers: {joint: {joint: {}}, tau_norm: {tau_norm: {}}}
 rows: [{representation: ce, classifier: joint}, {representation: ce, classifier: tau_norm}]
