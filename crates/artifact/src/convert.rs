@@ -15,8 +15,11 @@ pub(crate) struct Changed {
     pub value: String,
 }
 
-/// How to read one value of a type; `None` for types that are no plain numbers.
-pub(crate) fn reader(dtype: Dtype) -> Option<(usize, fn(&[u8]) -> f64)> {
+/// Reads one value from its bytes.
+type ReadValue = fn(&[u8]) -> f64;
+
+/// Bytes of one value of a type, and how to read it; `None` for types that are no plain numbers.
+pub(crate) fn reader(dtype: Dtype) -> Option<(usize, ReadValue)> {
     Some(match dtype {
         Dtype::F64 => (8, |bytes| f64::from_le_bytes(array(bytes))),
         Dtype::F32 => (4, |bytes| f64::from(f32::from_le_bytes(array(bytes)))),

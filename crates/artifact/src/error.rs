@@ -58,20 +58,16 @@ pub enum ArtifactError {
         expected: &'static str,
     },
     /// A value of another program's type that our type does not hold.
-    #[error("`{}`: tensor `{name}` is {found} and holds {value} at flat index {index}, which {expected} does not hold", path.display())]
+    #[error("`{}`: tensor `{name}` {found}, which {expected} does not hold", path.display())]
     ValueLost {
         /// The path.
         path: PathBuf,
         /// The tensor.
-        name: String,
-        /// Its element type.
-        found: String,
-        /// Ours.
+        name: Box<str>,
+        /// Its type, the first such value, and where that stands, in words.
+        found: Box<str>,
+        /// Our type.
         expected: &'static str,
-        /// Row-major position of the first such value.
-        index: usize,
-        /// That value.
-        value: String,
     },
     /// A tensor of another shape.
     #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]

@@ -285,8 +285,9 @@ impl TensorFile {
 
     fn value_lost(&self, name: &str, expected: DType, changed: Changed) -> ArtifactError {
         let Changed { index, value } = changed;
-        let (path, name, found) = (self.path.clone(), name.to_owned(), self.dtype_name(name));
-        ArtifactError::ValueLost { path, name, found, expected: expected.name(), index, value }
+        let found = format!("is {} and holds {value} at flat index {index}", self.dtype_name(name));
+        let (path, expected) = (self.path.clone(), expected.name());
+        ArtifactError::ValueLost { path, name: name.into(), found: found.into(), expected }
     }
 
     fn wrong_type(&self, name: &str, expected: &'static str) -> ArtifactError {

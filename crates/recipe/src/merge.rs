@@ -24,9 +24,7 @@ pub(crate) fn merge_defaults(tree: &mut Value) {
                 continue;
             };
             for (method, settings) in choice.iter_mut() {
-                if !method.as_str().is_some_and(|method| ClassifierRecipe::trains_head(method))
-                    || head_defaults.is_null()
-                {
+                if !method.as_str().is_some_and(ClassifierRecipe::trains_head) || head_defaults.is_null() {
                     continue;
                 }
                 if let Value::Mapping(settings) = settings {

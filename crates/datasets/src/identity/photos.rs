@@ -60,7 +60,7 @@ pub fn identify(
 /// For runs of a version that did not look into photographs, which are stale whatever these hold: nothing need be hashed to say so.
 pub fn of_lists_alone(data: &DataRecipe, dir: Option<&Path>, layouts: &[RunLayout]) -> Option<Identified> {
     let splits: Vec<String> = layouts.iter().filter_map(split_identity).collect();
-    if splits.is_empty() || !data.photo.as_ref().is_some_and(|photo| !photo.packed) {
+    if splits.is_empty() || data.photo.as_ref().is_none_or(|photo| photo.packed) {
         return None;
     }
     let lists = photos::read(data.dataset, dir).ok()?.hash;
