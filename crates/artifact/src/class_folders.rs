@@ -166,7 +166,11 @@ fn collect(
         }
         let ending = ending(&name.to_string_lossy());
         if ENDINGS.contains(&ending.as_str()) {
-            photos.push(path()?);
+            // A pipe or a device under such a name would be waited for without end.
+            match is_no_file(&entry) {
+                true => passed_over.unreadable += 1,
+                false => photos.push(path()?),
+            }
             continue;
         }
         match starts_as_photo(&entry.path()) {
@@ -183,6 +187,12 @@ fn ending(name: &str) -> String {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let is_ending = ending.len() <= LONGEST_ENDING && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_ending { ending.to_ascii_lowercase() } else { String::new() }
+}
+
+/// Whether an entry is known to be something else than a file. A link that leads nowhere is not: its absence is said later.
+fn is_no_file(entry: &DirEntry) -> bool {
+    let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+    !is_plain && std::fs::metadata(entry.path()).is_ok_and(|found| !found.is_file())
 }
 
 /// Whether a file begins as a JPEG or a PNG does. A pipe or a device does not: opening it could wait for ever.
@@ -274,6 +284,17 @@ mod tests {
         assert_eq!((counts.as_slice(), passed.hidden), (&[("", 2), ("gif", 1), ("webp", 2)][..], 2));
         let words = passed_over(folder.path()).expect("a good tree").to_string();
         assert_eq!(words, "2 without an ending, 2 .webp, 1 .gif (not JPEG or PNG), 2 hidden, 1 outside class folders");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_with_a_photographs_name_is_passed_over_and_never_opened() {
+        let folder = tree(&[("train/a/1.jpg", b"x")]);
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("train/a/2.jpg")).status();
+        assert!(made.expect("mkfifo is there").success());
+        let (photos, passed_over) = photographs(folder.path(), "train/a").expect("readable");
+        assert_eq!(photos, ["train/a/1.jpg"]);
+        assert_eq!(passed_over, PassedOver { unreadable: 1, ..PassedOver::default() });
     }
 
     #[test]

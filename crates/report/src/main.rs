@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Manifest, StageRun, StageSpec, WithHint, hash_file, run_main, stage_specs,
-    write_atomic,
+    Begin, BeginOptions, FileHash, Manifest, RunLayout, StageRun, StageSpec, WithHint, hash_file, is_same_file,
+    run_main, stage_specs, write_atomic,
 };
 use longtail_recipe::Recipe;
 use longtail_report::{
@@ -83,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         (None, None, Some(run)) => run.dir.parent().unwrap_or(Path::new(".")).join("report"),
         (None, None, None) => PathBuf::from("report"),
     };
+    refuse_folder(&recipe, &arguments.recipe, &out)?;
     write(&recipe, &collected, &runs, &summary, &out, arguments)
         .with_context(|| format!("cannot write the report into `{}`", out.display()))?;
     if arguments.json {
@@ -91,6 +92,28 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         print!("{}", terminal_table(&summary));
     }
     Ok(if summary.any_outside() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// A report replaces its own files and no others: not the recipe that it reads, nothing in a run, no other recipe's report.
+fn refuse_folder(recipe: &Recipe, recipe_file: &Path, out: &Path) -> Result<()> {
+    let (there, hint) = (out.display(), "give --out a folder of its own");
+    let pages = ["report.md", "report.html", "report.json"];
+    if let Some(page) = pages.into_iter().find(|page| is_same_file(&out.join(page), recipe_file)) {
+        return Err(anyhow!("--out {there}: `{page}` there is the recipe that this command reads")).hint(hint);
+    }
+    if RunLayout::new(out).recipe().exists() || RunLayout::new(out).split().exists() {
+        return Err(anyhow!("--out {there} is the folder of a run")).hint(hint);
+    }
+    let other = Manifest::read(out).ok().flatten().and_then(|manifest| {
+        let of = manifest.recipe_part["recipe"].as_str()?.to_owned();
+        (of != recipe.recipe).then_some(of)
+    });
+    match other {
+        Some(other) => {
+            Err(anyhow!("--out {there} holds the report of `{other}`, and this is `{}`", recipe.recipe)).hint(hint)
+        }
+        None => Ok(()),
+    }
 }
 
 /// The words change with more than the predictions and the recipe, of which the key is made (a seed that is left out, a device):

@@ -194,3 +194,36 @@ fn no_damage_makes_the_reader_panic() {
         let _ = collect(&recipe(), &seeds, false).map(|predictions| summarize(&recipe(), &predictions));
     }
 }
+
+#[test]
+fn a_report_replaces_no_recipe_no_run_and_no_other_report() {
+    let runs = Runs::new();
+    let refused = |more: &[&str], words: &str| {
+        let output = runs.report(more);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(words) && stderr.contains("--out a folder of its own"), "{stderr}");
+    };
+    // The recipe itself, under a name of ours.
+    let own = runs.path("own");
+    fs_err::create_dir_all(&own).unwrap();
+    fs_err::write(own.join("report.json"), RECIPE).unwrap();
+    let (recipe, out) = (own.join("report.json").display().to_string(), own.display().to_string());
+    let output = Command::new(env!("CARGO_BIN_EXE_report"))
+        .args(["--recipe", &recipe, "--out", &out, "--runs"])
+        .arg(runs.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(fs_err::read_to_string(&recipe).unwrap(), RECIPE);
+    // A run.
+    fs_err::write(runs.path("seed-0/recipe.yaml"), RECIPE).unwrap();
+    refused(&["--out", &runs.path("seed-0").display().to_string()], "is the folder of a run");
+    // Another recipe's report, with --force too.
+    assert_eq!(runs.report(&[]).status.code(), Some(0));
+    let before = fs_err::read(runs.path("report/report.md")).unwrap();
+    for more in [&["--set", "recipe=other"][..], &["--set", "recipe=other", "--force"]] {
+        refused(more, "holds the report of `small`, and this is `other`");
+    }
+    assert_eq!(fs_err::read(runs.path("report/report.md")).unwrap(), before);
+}
