@@ -46,8 +46,6 @@ pub struct Session<'a> {
     pub passed_over: Option<PassedOver>,
     /// The recipe's file and what the user changes in it.
     recipe: (PathBuf, &'a RecipeArgs),
-    /// How the images stand to those of each seed.
-    images: Verdicts,
     /// The stage to begin at, if not the first.
     first: Option<Stage>,
     report: bool,
@@ -125,7 +123,6 @@ impl<'a> Session<'a> {
             recipe_dir,
             passed_over,
             recipe: (file, arguments),
-            images: Verdicts::default(),
             first: filter.only.or(filter.first),
             report,
         })
@@ -136,7 +133,7 @@ impl<'a> Session<'a> {
     fn compare_images(&mut self) -> Result<Option<Ready>> {
         let data = self.execute.data.as_deref();
         if images::drawn(&self.recipe_dir).is_empty() {
-            self.take(Verdicts::default());
+            self.take(&Verdicts::default());
             return Ok(None);
         }
         fetch::refuse_wrong_folder(&self.runs[0].recipe, data)?;
@@ -155,15 +152,14 @@ impl<'a> Session<'a> {
         if let Some(why) = &verdicts.unknown {
             eprintln!("warning: the images could not be compared with those that the runs were made from: {why}");
         }
-        self.take(verdicts);
+        self.take(&verdicts);
         Ok(ready)
     }
 
-    fn take(&mut self, verdicts: Verdicts) {
+    fn take(&mut self, verdicts: &Verdicts) {
         for run in &mut self.runs {
             run.images = verdicts.of(run.seed);
         }
-        self.images = verdicts;
     }
 
     fn prepare(&self) -> Result<Ready> {

@@ -7,36 +7,62 @@ use serde_json::Value;
 /// More than so many differences are counted, not listed.
 const MOST: usize = 8;
 
+/// A field in which two recipe parts differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldDifference<'a> {
+    /// The keys on the way to it; none if the parts are no maps.
+    pub path: Vec<&'a str>,
+    /// What it was; `None` where it was not set.
+    pub before: Option<&'a Value>,
+    /// What it is.
+    pub now: Option<&'a Value>,
+}
+
+/// The fields in which two recipe parts differ, down to the leaves, sorted by path; none when the values are equal. A part that never
+/// was a file goes through [`as_read`] first.
+pub fn field_differences<'a>(before: &'a Value, now: &'a Value) -> Vec<FieldDifference<'a>> {
+    let mut found = Vec::new();
+    compare(&mut Vec::new(), Some(before), Some(now), &mut found);
+    found
+}
+
+/// The value after a trip through text, as a manifest's went: serde_json may read a float one bit off, and 0.1 + 0.2 in
+/// a recipe must not make its stage stale for ever.
+pub fn as_read(value: &Value) -> Value {
+    serde_json::from_str(&value.to_string()).expect("the text of a value is JSON")
+}
+
 /// One line per field that differs: `representation.epochs: 10 → 20`. Sorted by path; empty when the values are equal.
 pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    compare("", before, now, &mut lines);
-    if lines.len() > MOST {
-        let more = lines.len() - MOST;
-        lines.truncate(MOST);
-        lines.push(format!("and {more} more fields"));
+    let fields = field_differences(before, now);
+    let shown = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), short);
+    let mut lines: Vec<String> = Vec::new();
+    for field in fields.iter().take(MOST) {
+        let path = if field.path.is_empty() { "recipe".to_owned() } else { field.path.join(".") };
+        lines.push(format!("{path}: {} → {}", shown(field.before), shown(field.now)));
+    }
+    if fields.len() > MOST {
+        lines.push(format!("and {} more fields", fields.len() - MOST));
     }
     lines
 }
 
-fn compare(path: &str, before: &Value, now: &Value, lines: &mut Vec<String>) {
+fn compare<'a>(
+    path: &mut Vec<&'a str>,
+    before: Option<&'a Value>,
+    now: Option<&'a Value>,
+    found: &mut Vec<FieldDifference<'a>>,
+) {
     match (before, now) {
-        (Value::Object(old), Value::Object(new)) => {
-            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            let keys: BTreeSet<&'a String> = old.keys().chain(new.keys()).collect();
             for key in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match (old.get(key), new.get(key)) {
-                    (Some(old), Some(new)) => compare(&path, old, new, lines),
-                    (Some(old), None) => lines.push(format!("{path}: {} → not set", short(old))),
-                    (None, Some(new)) => lines.push(format!("{path}: not set → {}", short(new))),
-                    (None, None) => {}
-                }
+                path.push(key);
+                compare(path, old.get(key), new.get(key), found);
+                path.pop();
             }
         }
-        (old, new) if old != new => {
-            let path = if path.is_empty() { "recipe" } else { path };
-            lines.push(format!("{path}: {} → {}", short(old), short(new)));
-        }
+        (before, now) if before != now => found.push(FieldDifference { path: path.clone(), before, now }),
         _ => {}
     }
 }

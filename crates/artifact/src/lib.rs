@@ -42,6 +42,7 @@ pub use cli::{
     Hint, Interrupted, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted, progress, run_main,
 };
 pub use device::{Device, DeviceChoice, Gpus};
+pub use difference::{FieldDifference, as_read, field_differences};
 pub use error::ArtifactError;
 pub use hash::{FileHash, hash_file};
 pub use images::{IDENTITY, ImageMatch, split_identity};

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use crate::difference::differences;
+use crate::difference::{as_read, differences};
 use crate::stage::key_of;
 use crate::{ArtifactError, Manifest, StageSpec, lock};
 
@@ -65,12 +63,6 @@ pub(crate) fn finished_state(dir: &Path, spec: &StageSpec) -> Result<StageState,
     Ok(if reasons.is_empty() { StageState::UpToDate } else { StageState::Stale { reasons } })
 }
 
-/// The value after a trip through text, as the manifest's went: serde_json may read a float one bit off, and 0.1 + 0.2 in
-/// a recipe must not make its stage stale for ever.
-fn as_read(value: &Value) -> Value {
-    serde_json::from_str(&value.to_string()).expect("the text of a value is JSON")
-}
-
 /// Compares inputs with the manifest; returns their hashes now.
 fn input_reasons(
     manifest: &Manifest,
@@ -126,7 +118,7 @@ mod tests {
     fn a_float_that_moves_when_it_is_read_moves_on_both_sides() {
         for step in 1..20_000u32 {
             let fresh = serde_json::json!({ "x": f64::from(step).sqrt() * 1e-7 });
-            let manifest: Value = serde_json::from_str(&fresh.to_string()).expect("JSON");
+            let manifest: serde_json::Value = serde_json::from_str(&fresh.to_string()).expect("JSON");
             assert!(differences(&manifest, &as_read(&fresh)).is_empty(), "{fresh}");
         }
     }

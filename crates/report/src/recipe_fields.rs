@@ -1,7 +1,6 @@
 //! In which fields of the recipe a stage's settings differ from those that the recipe has now.
 
-use std::collections::BTreeSet;
-
+use longtail_artifact::{as_read, field_differences};
 use longtail_recipe::Row;
 use serde_json::Value;
 
@@ -12,33 +11,9 @@ const LONGEST: usize = 40;
 ///
 /// `there` is from a manifest, `here` from the recipe: parts of one stage of `row`.
 pub(crate) fn differing(there: &Value, here: &Value, row: &Row) -> Vec<String> {
-    // Through text, as the manifest's went: a float may come back one bit off.
-    let here = serde_json::from_str(&here.to_string()).unwrap_or_else(|_| here.clone());
-    let mut fields = Vec::new();
-    compare(&mut Vec::new(), Some(there), Some(&here), &mut fields);
-    fields.iter().map(|(path, there, here)| in_words(&field(path, row), *there, *here)).collect()
-}
-
-type Difference<'a> = (Vec<&'a str>, Option<&'a Value>, Option<&'a Value>);
-
-fn compare<'a>(
-    path: &mut Vec<&'a str>,
-    there: Option<&'a Value>,
-    here: Option<&'a Value>,
-    found: &mut Vec<Difference<'a>>,
-) {
-    match (there, here) {
-        (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            let keys: BTreeSet<&'a String> = old.keys().chain(new.keys()).collect();
-            for key in keys {
-                path.push(key);
-                compare(path, old.get(key), new.get(key), found);
-                path.pop();
-            }
-        }
-        (there, here) if there != here => found.push((path.clone(), there, here)),
-        _ => {}
-    }
+    let here = as_read(here);
+    let fields = field_differences(there, &here);
+    fields.iter().map(|found| in_words(&field(&found.path, row), found.before, found.now)).collect()
 }
 
 /// A stage's part calls its settings `representation`, `augmentation` and `classifier`; the recipe has them under a name.
