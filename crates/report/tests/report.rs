@@ -1,9 +1,12 @@
 //! The report of a small made-up table: its words, its schema, and that it is a function of the numbers alone.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod common;
+
 use std::path::PathBuf;
 
-use longtail_artifact::{Manifest, code_versions};
+use common::{COUNTS, manifest, split};
+use longtail_artifact::code_versions;
 use longtail_recipe::{Recipe, read_str};
 use longtail_report::*;
 use serde_json::{Map, Value, json};
@@ -20,9 +23,6 @@ rows:
   - {representation: mpcl, classifier: mpfa, paper: {few: 35.2, all: 52.3}, expected: {few: [90, 100]}}
   - {representation: mpcl, classifier: joint, note: later}
 ";
-/// Three many, three medium, four few.
-const COUNTS: [u32; 10] = [5990, 3591, 2153, 1290, 773, 463, 278, 166, 99, 59];
-
 fn recipe() -> Recipe {
     read_str(RECIPE, "small.yaml", &[]).unwrap()
 }
@@ -53,36 +53,16 @@ fn prediction(row: usize, seed: u64, right: impl Fn(u32) -> u32) -> Prediction {
 
 /// What a seed leaves behind that was trained here, by this program.
 fn origin() -> Origin {
-    let manifest = |stage: &str, code_version: u32| Manifest {
-        stage: stage.to_owned(),
-        key: String::new(),
-        code_version,
-        recipe_part: Value::Null,
-        inputs: Default::default(),
-        outputs: Default::default(),
-        device: "cpu".to_owned(),
-        images_changed: None,
-    };
+    let made = |stage: &str, code_version: u32| Some(manifest(stage, code_version, Value::Null));
     Origin {
-        representation: Some(manifest("representation", code_versions::REPRESENTATION)),
-        features: Some(manifest("features", code_versions::FEATURES)),
-        classifier: Some(manifest("classifier", code_versions::CLASSIFIER)),
+        representation: made("representation", code_versions::REPRESENTATION),
+        features: made("features", code_versions::FEATURES),
+        classifier: made("classifier", code_versions::CLASSIFIER),
     }
 }
 
 fn collected(predictions: Vec<Prediction>) -> Collected {
-    let split = SplitFacts {
-        dataset: Some("fashion_mnist".into()),
-        imbalance_factor: Some(100.0),
-        train: 14_862,
-        meta: 100,
-        val: 100,
-        val_in_meta: 100,
-        test: 100,
-        ..SplitFacts::default()
-    };
-    let splits = predictions.iter().map(|prediction| (prediction.seed, split.clone())).collect();
-    Collected { predictions, splits, ..Collected::default() }
+    common::collected(predictions, Some(split()))
 }
 
 fn predictions() -> Collected {
