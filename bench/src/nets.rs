@@ -3,35 +3,38 @@
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::gpu::{DevicePlan, DeviceTrainer, Pixels, element};
-use longtail_representation::meta_network::MetaNetwork;
-use longtail_representation::method::{LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
-use longtail_representation::passes::MicroBatch;
-use longtail_representation::prototypes::PrototypeSettings;
+use longtail_representation::RepresentationError;
+use longtail_representation::method::{MetaBatches, Method, Mpcl, MpclSettings};
 use longtail_representation::stage::open_gpu;
-use longtail_representation::{Model, RepresentationError};
-use longtail_training::{AdamSettings, ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
+use longtail_training::prototype::{MetaNetwork, PrototypeSettings};
+use longtail_training::step::MicroBatch;
+use longtail_training::{
+    AdamSettings, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step, StepAt,
+    to_f32,
+};
 
 use crate::case::{Absent, Case, Repetition, timed};
 use crate::ops::noise;
 
 /// The same batch whenever one is asked for: reading images is not what is timed.
-struct OneBatch(LabelledImages<f32>);
+struct OneBatch(ImageBatch);
 
-impl MetaBatches<f32> for OneBatch {
-    fn batch(&self, _index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+impl MetaBatches for OneBatch {
+    fn batch(&self, _index: u64) -> Result<ImageBatch, RepresentationError> {
         Ok(self.0.clone())
     }
 }
 
 /// The case's network with a linear head.
-fn model(case: &Case) -> Result<Model<f32>> {
+fn model(case: &Case) -> Result<Model> {
     let (name, size) = (case.word("net")?, case.number("size")?);
     let image = ImageShape { height: size, width: size, channels: 3 };
     let architecture: Architecture = name.parse().map_err(|_| Absent(format!("this build has no network `{name}`")))?;
-    let model = Model::new(&architecture, image, HeadForm::Linear, case.number("classes")?, 0)?;
+    let model = Model::new(&architecture, image, HeadForm::Linear, case.number("classes")?, 0, DType::F32)?;
     // `resnet50` may mean the 50-layer network for small images.
     let (found, asked) = (model.network.feature_dim(), case.number("features")?);
     if found != asked {
@@ -40,34 +43,34 @@ fn model(case: &Case) -> Result<Model<f32>> {
     Ok(model)
 }
 
-fn batch(case: &Case, purpose: &str) -> Result<LabelledImages<f32>> {
+fn batch(case: &Case, feed: Feed, purpose: &str) -> Result<ImageBatch> {
     let (n, size, classes) = (case.number("batch")?, case.number("size")?, case.number("classes")?);
-    Ok(LabelledImages {
-        images: noise(purpose, n * size * size * 3),
-        labels: (0..n).map(|index| (index % classes) as u32).collect(),
-    })
+    let images = Tensor::from_vec(noise(purpose, n * size * size * 3), (n, size, size, 3), &Device::Cpu)?;
+    Ok(ImageBatch::new(feed, images, (0..n).map(|index| (index % classes) as u32).collect()))
 }
 
 /// Forward, backward and update: cross-entropy (`step`), or the bi-level step with an equal meta batch (`mpcl`).
 pub fn step(case: &Case) -> Result<Repetition> {
-    let mut model = model(case)?;
+    let model = model(case)?;
     let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
-    let mut optimizer = Sgd::new(sgd, model.weights.len(), None);
+    let optimizer = Sgd::new(sgd, &model.weights, None)?;
+    let mut trained = Step::new(model, optimizer, MicroBatch::WHOLE);
     // Every step timed is one of epoch 0; the bi-level part begins there, or after it.
     let first_epoch = usize::from(case.kind == "step");
-    let settings = mpcl_settings(first_epoch, case.number("classes")?, model.network.feature_dim());
-    let meta = OneBatch(batch(case, "bench/meta-images")?);
-    let mut method = Mpcl::new(settings, Some(Box::new(meta)), 0)?;
-    let train = batch(case, "bench/images")?;
+    let settings = mpcl_settings(first_epoch, case.number("classes")?, trained.model.network.feature_dim());
+    let meta = OneBatch(batch(case, Feed::Side, "bench/meta-images")?);
+    let mut method = Mpcl::new(settings, Some(Box::new(meta)), 0, DType::F32)?;
+    let train = batch(case, Feed::Train, "bench/images")?;
     let mut meter = EpochMeter::default();
     let mut steps = 0;
     if case.is_on_gpu() {
-        let mut trainer = trainer(case, &model, &optimizer, &method)?;
+        let mut trainer = trainer(case, &mut trained, &mut method)?;
+        let pixels = to_f32(&train.images)?;
         return Ok(Box::new(move || {
             let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
             steps += 1;
             timed(|| {
-                trainer.step(Pixels::Values(&train.images), &train.labels, &at, &mut meter)?;
+                trainer.step(Pixels::Values(&pixels), &train.labels, &at, &mut meter)?;
                 trainer.finish(&mut meter) // waits for the device
             })
         }));
@@ -75,17 +78,12 @@ pub fn step(case: &Case) -> Result<Repetition> {
     Ok(Box::new(move || {
         let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
         steps += 1;
-        timed(|| method.step(&mut model, &mut optimizer, &train, &at, &mut meter))
+        timed(|| method.step(&mut trained, &train, &at, &mut Log::new(&mut meter, at)))
     }))
 }
 
 /// The same on a GPU.
-fn trainer(
-    case: &Case,
-    model: &Model<f32>,
-    optimizer: &Sgd<f32>,
-    method: &Mpcl<f32>,
-) -> Result<Box<dyn DeviceTrainer>> {
+fn trainer(case: &Case, trained: &mut Step, method: &mut Mpcl) -> Result<Box<dyn DeviceTrainer>> {
     let settings = method.settings();
     let precision = match case.word("precision")? {
         "bf16" => CudaPrecision::Bf16,
@@ -96,22 +94,22 @@ fn trainer(
         loss: settings.loss.clone(),
         prototypes: settings.prototypes.clone(),
         mpcl: Some(settings.clone()),
-        meta: Some(Rc::new(OneBatch(batch(case, "bench/meta-images")?))),
-        sgd: optimizer.settings(),
+        meta: Some(Rc::new(OneBatch(batch(case, Feed::Side, "bench/meta-images")?))),
+        sgd: trained.optimizer().settings(),
         decays: None,
         micro: MicroBatch::WHOLE,
         element: element(precision),
         stored: None,
     };
-    let mut trainer = open_gpu(0, model, plan, precision).map_err(|error| Absent(error.to_string()))?;
-    trainer.load(model, optimizer, method)?;
+    let mut trainer = open_gpu(0, &trained.model, plan, precision).map_err(|error| Absent(error.to_string()))?;
+    trainer.load(trained, method)?;
     Ok(trainer)
 }
 
 fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> MpclSettings {
     MpclSettings {
         loss: ClassificationLoss::cross_entropy(),
-        meta_loss: ClassificationLoss::cross_entropy(),
+        meta_classification: ClassificationLoss::cross_entropy(),
         use_meta: true,
         lambda: 0.5,
         lambda_ramp_epochs: 0,
@@ -136,7 +134,6 @@ fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> Mpcl
         virtual_step: VirtualStep::Sgd,
         jvp: Jvp::Forward,
         meta_bn: MetaBn::Batch,
-        micro: MicroBatch::WHOLE,
     }
 }
 
@@ -144,20 +141,15 @@ fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> Mpcl
 pub fn infer(case: &Case) -> Result<Repetition> {
     let mut model = model(case)?;
     let n = case.number("batch")?;
-    let images = batch(case, "bench/images")?.images;
-    let mut features = vec![0f32; n * model.network.feature_dim()];
-    let backbone = model.backbone_len();
+    let images = batch(case, Feed::Side, "bench/images")?.images;
     if case.is_on_gpu() {
-        return gpu_infer(case, &model, images, n);
+        return gpu_infer(case, &model, to_f32(&images)?, n);
     }
-    Ok(Box::new(move || {
-        let Model { network, weights, running, .. } = &mut model;
-        timed(|| network.infer(&weights[..backbone], running, &images, n, &mut features)).context("inference")
-    }))
+    Ok(Box::new(move || timed(|| model.infer(&images).map(drop)).context("inference")))
 }
 
 #[cfg(feature = "cuda")]
-fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Result<Repetition> {
+fn gpu_infer(case: &Case, model: &Model, images: Vec<f32>, n: usize) -> Result<Repetition> {
     use longtail_backbone::gpu::GpuNetwork;
     use longtail_ops::gpu::{Cuda, CudaSettings, Element, GpuVec};
     let (tf32, element) = match case.word("precision")? {
@@ -167,8 +159,8 @@ fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Res
     };
     let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
     let mut network = GpuNetwork::with_element(driver, model.network.architecture(), model.network.image(), element)?;
-    let params = network.upload_params(model.backbone_weights())?;
-    let mut running = GpuVec::of(network.driver(), &model.running)?;
+    let params = network.upload_params(&to_f32(&model.backbone_weights()?)?)?;
+    let mut running = GpuVec::of(network.driver(), &to_f32(&model.running)?)?;
     // The images lie there, as they do on the other side.
     let images = GpuVec::of(network.driver(), &images)?;
     let mut features = GpuVec::zeros(network.driver(), n * network.feature_dim())?;
@@ -183,6 +175,6 @@ fn gpu_infer(case: &Case, model: &Model<f32>, images: Vec<f32>, n: usize) -> Res
 }
 
 #[cfg(not(feature = "cuda"))]
-fn gpu_infer(_: &Case, _: &Model<f32>, _: Vec<f32>, _: usize) -> Result<Repetition> {
+fn gpu_infer(_: &Case, _: &Model, _: Vec<f32>, _: usize) -> Result<Repetition> {
     Err(Absent("this build has no CUDA".to_owned()).into())
 }

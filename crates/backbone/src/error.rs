@@ -140,4 +140,7 @@ pub enum BackboneError {
     /// The file could not be read or written, or is damaged.
     #[error(transparent)]
     File(#[from] ArtifactError),
+    /// From candle: a tensor of another type or layout than the network takes.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
 }

@@ -6,13 +6,16 @@ use crate::engine::Network;
 use crate::error::BackboneError;
 use crate::params::{ParamEntry, ParamIndex, ParamKind};
 
+/// A tensor's name, shape and values.
+pub type NamedValues = (String, Vec<usize>, Vec<f32>);
+
 /// Parameters, then running statistics, by torchvision's names, each as (name, shape, values).
 ///
 /// # Shapes
 /// - `params`, `running`: as [`Network::params`] and [`Network::buffers`]
 /// # Panics
 /// When a vector is not as long as the network says.
-pub fn to_tensors<T: Real>(network: &Network<T>, params: &[T], running: &[T]) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+pub fn to_tensors<T: Real>(network: &Network<T>, params: &[T], running: &[T]) -> Vec<NamedValues> {
     let pieces = |index: &ParamIndex, values: &[T]| {
         assert!(values.len() == index.len(), "to_tensors: {} values, the network has {}", values.len(), index.len());
         let narrow = |entry: &ParamEntry| values[entry.range()].iter().map(|v| v.to_f64() as f32).collect();
@@ -29,7 +32,7 @@ pub fn to_tensors<T: Real>(network: &Network<T>, params: &[T], running: &[T]) ->
 /// A tensor that is missing, unknown, there twice, of the wrong shape, or holds NaN or infinity; a negative running variance.
 pub fn from_tensors<T: Real>(
     network: &Network<T>,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    tensors: &[NamedValues],
 ) -> Result<(Vec<f32>, Vec<f32>), BackboneError> {
     let architecture = || network.architecture().to_string();
     for (at, (name, ..)) in tensors.iter().enumerate() {

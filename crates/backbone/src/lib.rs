@@ -3,8 +3,8 @@
 //! A network is one differentiable function of images and a flat vector of parameters. Inside, a plan of kernels runs over an
 //! arena of buffers that is reused from step to step. [`Network::forward`] keeps a [`Tape`]; [`Network::backward`] may be called
 //! more than once on it, and [`Network::jvp`] reads it. Weights, gradients, directions and momentum are flat vectors that share
-//! one [`ParamIndex`] of torchvision-like names. [`NetworkOp`] makes it one node of candle's autograd. [`Architecture`] lists the
-//! networks: ResNets for small images, and for ImageNet torchvision's ResNet-50, -101, -152 and ResNeXt-50 32×4d.
+//! one [`ParamIndex`] of torchvision-like names. [`TensorNetwork`] is the same over candle tensors, whose memory [`host`] shares with
+//! the kernels. [`Architecture`] lists the networks: ResNets for small images, and for ImageNet torchvision's ResNet-50, -101, -152 and ResNeXt-50 32×4d.
 //!
 //! ```
 //! use longtail_backbone::{Architecture, ImageShape, Network, NormMode, Tape};
@@ -22,24 +22,25 @@
 //! ```
 
 mod arch;
-mod candle_op;
 mod engine;
 mod error;
 mod files;
 pub mod gpu;
 mod graph;
+pub mod host;
 mod image;
 mod params;
 mod plan;
 mod saved;
+mod tensor_network;
 pub mod torchvision;
 
 pub use arch::Architecture;
-pub use candle_op::NetworkOp;
 pub use engine::{NORM_EPSILON, NORM_MOMENTUM, Network, NormMode, Tape};
 pub use error::BackboneError;
-pub use files::{from_tensors, to_tensors};
+pub use files::{NamedValues, from_tensors, to_tensors};
 pub use image::ImageShape;
 pub use params::{ParamEntry, ParamIndex, ParamKind};
 pub use saved::{SavedBackbone, save_backbone};
+pub use tensor_network::{TensorNetwork, TensorTape};
 pub use torchvision::from_torchvision;

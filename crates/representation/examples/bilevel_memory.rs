@@ -11,13 +11,15 @@
 use std::process::Command;
 use std::time::Instant;
 
+use candle_core::{DType, Device, Tensor};
 use longtail_backbone::ImageShape;
 use longtail_ops::{normal, stream};
 use longtail_recipe::{Recipe, read_str};
-use longtail_representation::method::{LabelledImages, MetaBatches, StepAt, build};
+use longtail_representation::method::{MetaBatches, build};
 use longtail_representation::train::Training;
-use longtail_representation::{Memory, Model, RepresentationError, architecture};
-use longtail_training::{EpochMeter, HeadForm};
+use longtail_representation::{Memory, RepresentationError, architecture};
+use longtail_training::step::MicroBatch;
+use longtail_training::{EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Step, StepAt};
 
 const CLASSES: usize = 1000;
 const CHILD: &str = "LONGTAIL_BILEVEL_MEMORY_CHILD";
@@ -58,7 +60,7 @@ fn words((batch, micro, checkpointing): Size) -> String {
 }
 
 /// The recipe, its model, and the bytes that are stated for the step: four batches are made ahead in a real run, none here.
-fn parts((batch, micro, checkpointing): Size) -> anyhow::Result<(Recipe, Model<f32>, usize)> {
+fn parts((batch, micro, checkpointing): Size) -> anyhow::Result<(Recipe, Model, usize)> {
     let text = format!(
         "data: {{dataset: imagenet_lt}}
 representations:
@@ -75,33 +77,36 @@ classifiers: {{joint: {{joint: {{}}}}}}
     let recipe = read_str(&text, "example", &[])?;
     let part = recipe.representation("mpcl")?;
     let image = ImageShape { height: 224, width: 224, channels: 3 };
-    let mut model = Model::<f32>::new(&architecture(part.backbone), image, HeadForm::from(part.head), CLASSES, 0)?;
+    let (architecture, form) = (architecture(part.backbone), HeadForm::from(part.head));
+    let mut model = Model::new(&architecture, image, form, CLASSES, 0, DType::F32)?;
     model.network.set_checkpointing(checkpointing);
     let stated = Memory::of(part, &model, 0).total();
     Ok((recipe, model, stated))
 }
 
-struct Again(LabelledImages<f32>);
+struct Again(ImageBatch);
 
-impl MetaBatches<f32> for Again {
-    fn batch(&self, _index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
+impl MetaBatches for Again {
+    fn batch(&self, _index: u64) -> Result<ImageBatch, RepresentationError> {
         Ok(self.0.clone())
     }
 }
 
-fn images(n: usize) -> LabelledImages<f32> {
+fn images(feed: Feed, n: usize) -> anyhow::Result<ImageBatch> {
     let mut rng = stream(0, "bilevel", 0, n as u64);
-    let images = (0..n * 224 * 224 * 3).map(|_| normal(&mut rng) as f32).collect();
-    LabelledImages { images, labels: (0..n as u32).map(|image| image * 37 % CLASSES as u32).collect() }
+    let pixels: Vec<f32> = (0..n * 224 * 224 * 3).map(|_| normal(&mut rng) as f32).collect();
+    let images = Tensor::from_vec(pixels, (n, 224, 224, 3), &Device::Cpu)?;
+    Ok(ImageBatch::new(feed, images, (0..n as u32).map(|image| image * 37 % CLASSES as u32).collect()))
 }
 
 fn measure(size: Size) -> anyhow::Result<()> {
-    let (recipe, mut model, stated) = parts(size)?;
+    let (recipe, model, stated) = parts(size)?;
     let part = recipe.representation("mpcl")?;
-    let batch = images(size.0);
-    let meta: Box<dyn MetaBatches<f32>> = Box::new(Again(batch.clone()));
-    let mut method = build(part, model.head.feature_dim, &[100; CLASSES], Some(meta), 0)?;
-    let mut optimizer = Training::optimizer(part, &model)?;
+    let batch = images(Feed::Train, size.0)?;
+    let meta: Box<dyn MetaBatches> = Box::new(Again(images(Feed::Side, size.0)?));
+    let mut method = build(part, model.head.feature_dim, &[100; CLASSES], Some(meta), 0, DType::F32)?;
+    let optimizer = Training::optimizer(part, &model)?;
+    let mut trained = Step::new(model, optimizer, MicroBatch::new(part.micro_batch, part.batch_size));
     let mut meter = EpochMeter::default();
     let mut seconds = Vec::new();
     for step in 0..5 {
@@ -110,7 +115,7 @@ fn measure(size: Size) -> anyhow::Result<()> {
         let epoch = if step == 0 { 0 } else { 89 };
         let at = StepAt { epoch, step, epoch_fraction: 0.0, lr: 1e-4, relative_lr: 1e-3 };
         let start = Instant::now();
-        method.step(&mut model, &mut optimizer, &batch, &at, &mut meter)?;
+        method.step(&mut trained, &batch, &at, &mut Log::new(&mut meter, at))?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     let mut after = seconds.split_off(2);

@@ -1,10 +1,11 @@
 //! Batches that batch norm cannot learn from: one value a channel has no variance, and the network would be trained on zeros.
 
-use longtail_backbone::Network;
+use longtail_backbone::TensorNetwork;
 use longtail_recipe::{MetaBn, RepresentationMethod, RepresentationRecipe};
+use longtail_training::step::MicroBatch;
 
 use crate::RepresentationError;
-use crate::passes::{MicroBatch, meta_batch};
+use crate::batch_sizes::meta_batch;
 
 /// Looks at every size of batch, and of part of a batch (`micro_batch`), that training on `images` images will see. A warning where
 /// one is a single image of several pixels: its statistics are those of that image alone.
@@ -14,7 +15,7 @@ use crate::passes::{MicroBatch, meta_batch};
 pub(crate) fn check(
     recipe: &RepresentationRecipe,
     images: usize,
-    network: &Network<f32>,
+    network: &TensorNetwork,
 ) -> Result<Option<String>, RepresentationError> {
     let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
     let is_single = |n: usize| micro.parts(n).iter().any(|part| part.len() == 1);
@@ -77,7 +78,7 @@ mod tests {
         let recipe = read_str(&text, "small", &[]).unwrap_or_else(|error| panic!("{error}"));
         let image = ImageShape { height: 32, width: 32, channels: 3 };
         let architecture: Architecture = backbone.parse().expect("known");
-        let network = Network::new(&architecture, image).expect("builds");
+        let network = TensorNetwork::new(&architecture, image, candle_core::DType::F32).expect("builds");
         check(recipe.representation("r").expect("there"), images, &network)
     }
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor};
 use longtail_backbone::ImageShape;
 use longtail_datasets::{
     Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, PlacedBatch, Split, StoredPixels, Transform,
 };
 use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, RepresentationRecipe};
+use longtail_training::{Feed, ImageBatch};
 
 use crate::RepresentationError;
-use crate::method::{LabelledImages, MetaBatches};
-use crate::passes::largest_part;
+use crate::batch_sizes::largest_part;
+use crate::method::MetaBatches;
 
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
@@ -25,7 +27,7 @@ pub struct StageData {
     /// Validation images, normalised only; may be empty.
     pub validation: EvalLoader,
     /// Meta batches, where the method asks for them.
-    pub meta: Option<MetaLoader>,
+    pub meta: Option<MetaImages>,
     /// The images of all three, where a device can hold them.
     pub stored: Option<StoredPixels>,
     /// Of the images.
@@ -68,6 +70,7 @@ impl StageData {
         let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
         let batch = validation_batch(recipe, shape.len());
         let validation = EvalLoader::new(Arc::clone(source), split.val.clone(), plain, batch, PREFETCH)?;
+        let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
         let meta = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
                 if split.meta.is_empty() {
@@ -76,11 +79,11 @@ impl StageData {
                 let transform = Transform::meta(mpcl.meta_aug, recipe.augmentation, data, shape)?;
                 let size = if mpcl.meta_batch == 0 { recipe.batch_size } else { mpcl.meta_batch };
                 let purpose = "representation/meta";
-                Some(MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?)
+                let loader = MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?;
+                Some(MetaImages { loader, image })
             }
             RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         };
-        let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
         let stored = StoredPixels::new(source, &data.normalize)?;
         Ok(Self { train, validation, meta, stored, image, num_classes: source.num_classes })
     }
@@ -92,18 +95,34 @@ fn validation_batch(recipe: &RepresentationRecipe, values: usize) -> usize {
     (together / values.max(1)).clamp(32, most).min(largest_part(recipe))
 }
 
-impl MetaBatches<f32> for MetaLoader {
-    fn batch(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
-        let batch: Batch = MetaLoader::batch(self, index)?;
-        Ok(batch.into())
+/// A loader's batch as a step takes it; its memory is taken over.
+///
+/// # Errors
+/// If the pixels are not as many as the images have.
+pub(crate) fn image_batch(feed: Feed, image: ImageShape, batch: Batch) -> Result<ImageBatch, RepresentationError> {
+    let shape = (batch.labels.len(), image.height, image.width, image.channels);
+    Ok(ImageBatch::new(feed, Tensor::from_vec(batch.images, shape, &Device::Cpu)?, batch.labels))
+}
+
+/// The meta loader, with the shape of its images.
+pub struct MetaImages {
+    /// Makes the batches.
+    pub loader: MetaLoader,
+    /// Of the images.
+    pub image: ImageShape,
+}
+
+impl MetaBatches for MetaImages {
+    fn batch(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
+        image_batch(Feed::Side, self.image, self.loader.batch(index)?)
     }
 
-    fn batch_ahead(&self, index: u64) -> Result<LabelledImages<f32>, RepresentationError> {
-        Ok(MetaLoader::batch_ahead(self, index)?.into())
+    fn batch_ahead(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
+        image_batch(Feed::Side, self.image, self.loader.batch_ahead(index)?)
     }
 
     fn placed(&self, index: u64) -> Option<PlacedBatch> {
-        MetaLoader::placed(self, index)
+        self.loader.placed(index)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What training will need, said before it starts.
 
 use longtail_recipe::{MetaBn, Prototypes, RepresentationMethod, RepresentationRecipe};
+use longtail_training::Model;
+use longtail_training::step::MicroBatch;
 
-use crate::model::Model;
-use crate::passes::{MicroBatch, largest_part, meta_batch};
+use crate::batch_sizes::{largest_part, meta_batch};
 
 /// Copies of the prototypes (K, d) that a step with L_PC makes: c, c', what candle keeps of both to differentiate, and the
 /// gradient. Counted, not measured.
@@ -36,10 +37,10 @@ pub struct Memory {
 impl Memory {
     /// For a model on its data: `ahead` batches are made before they are asked for. Validation, between the epochs, has no more
     /// images at once than the largest tape.
-    pub fn of(recipe: &RepresentationRecipe, model: &Model<f32>, ahead: usize) -> Self {
+    pub fn of(recipe: &RepresentationRecipe, model: &Model, ahead: usize) -> Self {
         const NUMBER: usize = size_of::<f32>();
         let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
-        let (weights, n) = (model.weights.len(), recipe.batch_size);
+        let (weights, n) = (model.weights.elem_count(), recipe.batch_size);
         let (classes, dim) = (model.head.num_classes, model.head.feature_dim);
         let mpcl = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) => Some(mpcl),

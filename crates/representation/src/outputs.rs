@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use longtail_artifact::{FileHash, NamedTensor, TensorData, write_tensors};
-use longtail_backbone::to_tensors;
+use longtail_training::{Model, to_f32};
 use serde_json::{Value, json};
 
 use crate::RepresentationError;
 use crate::method::Method;
-use crate::model::Model;
 
 /// Writes `backbone`, `head`, `prototypes` and, where there is one, `meta_network` into `folder`.
 ///
@@ -16,8 +15,8 @@ use crate::model::Model;
 /// If a file cannot be written.
 pub fn write(
     folder: &Path,
-    model: &Model<f32>,
-    method: &dyn Method<f32>,
+    model: &Model,
+    method: &dyn Method,
     normalize: &Value,
 ) -> Result<Vec<(&'static str, FileHash)>, RepresentationError> {
     let (classes, dim) = (model.head.num_classes, model.head.feature_dim);
@@ -29,7 +28,9 @@ pub fn write(
         "num_classes": classes,
         "normalize": normalize,
     });
-    let backbone: Vec<NamedTensor> = to_tensors(&model.network, model.backbone_weights(), &model.running)
+    let backbone: Vec<NamedTensor> = model
+        .network
+        .named(&model.backbone_weights()?, &model.running)?
         .into_iter()
         .map(|(name, shape, values)| NamedTensor { name, shape, data: TensorData::F32(values) })
         .collect();
@@ -46,14 +47,14 @@ pub fn write(
         data: TensorData::F32(values),
     };
     let seen = NamedTensor { name: "seen".to_owned(), shape: vec![classes], data: TensorData::U32(export.seen) };
-    let prototypes = [matrix("empirical", export.empirical), matrix("meta", export.meta), seen];
+    let prototypes = [matrix("empirical", to_f32(&export.empirical)?), matrix("meta", to_f32(&export.meta)?), seen];
     let metadata = json!({"space": export.space, "method": method.name()});
     written.push((
         "prototypes.safetensors",
         write_tensors(&folder.join("prototypes.safetensors"), &prototypes, &metadata)?,
     ));
 
-    if let Some(tensors) = method.meta_network() {
+    if let Some(tensors) = method.meta_network()? {
         let metadata = method.meta_network_metadata();
         written.push((
             "meta_network.safetensors",

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
 use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
-use longtail_training::{HeadForm, ShotBounds};
+use candle_core::DType;
+use longtail_training::step::MicroBatch;
+use longtail_training::{HeadForm, Model, ShotBounds, Step};
 
 use crate::gpu::{DevicePlan, DeviceTrainer};
 use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
-use crate::model::{Model, architecture};
 use crate::train::{Observer, Training};
-use crate::{RepresentationError, StageData, batch_norm, outputs};
+use crate::{RepresentationError, StageData, architecture, batch_norm, outputs};
 
 /// What there was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +43,13 @@ pub fn assemble(
     let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
     let architecture = architecture(part.backbone);
     let form = HeadForm::from(part.head);
-    let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed)?;
+    let dtype = DType::F32;
+    let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed, dtype)?;
     batch_norm::check(part, split.train.len(), &model.network)?;
     model.network.set_checkpointing(part.activation_checkpointing);
-    let meta = data.meta.map(|loader| Rc::new(loader) as Rc<dyn MetaBatches<f32>>);
-    let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches<f32>>);
-    let method = build(part, model.head.feature_dim, &split.class_counts, shared, recipe.seed)?;
+    let meta = data.meta.map(|images| Rc::new(images) as Rc<dyn MetaBatches>);
+    let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches>);
+    let method = build(part, model.head.feature_dim, &split.class_counts, shared, recipe.seed, dtype)?;
     let device = match open {
         None => None,
         Some(open) => {
@@ -55,11 +57,11 @@ pub fn assemble(
             Some(open(&model, plan, part.cuda_precision)?)
         }
     };
+    let optimizer = Training::optimizer(part, &model)?;
     Ok(Training {
-        optimizer: Training::optimizer(part, &model)?,
+        step: Step::new(model, optimizer, MicroBatch::new(part.micro_batch, part.batch_size)),
         device,
         schedule: Training::schedule(part)?,
-        model,
         method,
         loader: data.train,
         validation: data.validation,
@@ -72,7 +74,7 @@ pub fn assemble(
 
 /// Opens the device that a model is trained on.
 pub type OpenDevice<'a> =
-    dyn Fn(&Model<f32>, DevicePlan, CudaPrecision) -> Result<Box<dyn DeviceTrainer>, RepresentationError> + 'a;
+    dyn Fn(&Model, DevicePlan, CudaPrecision) -> Result<Box<dyn DeviceTrainer>, RepresentationError> + 'a;
 
 /// An [`OpenDevice`] of the GPU of that number.
 ///
@@ -81,7 +83,7 @@ pub type OpenDevice<'a> =
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
 pub fn open_gpu(
     ordinal: usize,
-    model: &Model<f32>,
+    model: &Model,
     plan: DevicePlan,
     precision: CudaPrecision,
 ) -> Result<Box<dyn DeviceTrainer>, RepresentationError> {
@@ -119,7 +121,7 @@ pub fn run(
     };
     let mut training = assemble(recipe, variant, source, split, open)?;
     let part = recipe.representation(variant)?;
-    if let Some(warning) = batch_norm::check(part, split.train.len(), &training.model.network)? {
+    if let Some(warning) = batch_norm::check(part, split.train.len(), &training.step.model.network)? {
         observer.say(&format!("warning: {warning}"));
     }
     if open.is_none() {
@@ -128,7 +130,7 @@ pub fn run(
     training.run(&mut stage, observer)?;
     let normalize = &recipe.data.normalize;
     let normalize = serde_json::json!({"mean": normalize.mean, "std": normalize.std});
-    let written = outputs::write(folder, &training.model, training.method.as_ref(), &normalize)?;
+    let written = outputs::write(folder, &training.step.model, training.method.as_ref(), &normalize)?;
     let steps = training.total_steps();
     let changed = observer.images_changed()?;
     if let Some(how) = &changed {
@@ -145,7 +147,7 @@ pub fn run(
 const WORTH_SAYING: usize = 1 << 30;
 
 fn state_memory(recipe: &RepresentationRecipe, training: &Training, observer: &mut dyn Observer) {
-    let memory = Memory::of(recipe, &training.model, training.loader.ahead());
+    let memory = Memory::of(recipe, &training.step.model, training.loader.ahead());
     let warning = available_memory().and_then(|available| memory.warning(recipe, available));
     if memory.total() >= WORTH_SAYING || warning.is_some() {
         observer.say(&memory.line());

@@ -4,13 +4,14 @@ use longtail_artifact::{MetricsWriter, StageRun};
 use longtail_datasets::{BatchIter, EvalLoader, Loader, PlacedBatch};
 use longtail_recipe::RepresentationRecipe;
 use longtail_training::{
-    CheckpointClock, Decay, EpochMeter, Schedule, Sgd, SgdSettings, ShotBounds, StateReader, StateWriter, StepClock,
+    CheckpointClock, Decay, EpochMeter, Feed, Log, Model, Schedule, Sgd, SgdSettings, ShotBounds, StateReader,
+    StateWriter, Step, StepAt, StepClock, restore_state, save_state,
 };
 
 use crate::RepresentationError;
+use crate::data::image_batch;
 use crate::gpu::{DeviceTrainer, Pixels};
-use crate::method::{LabelledImages, Method, StepAt};
-use crate::model::Model;
+use crate::method::Method;
 use crate::stability;
 use crate::validation::{validate, validate_on};
 
@@ -19,12 +20,10 @@ const WATCH_EVERY: u64 = 50;
 
 /// All that training moves or reads.
 pub struct Training {
-    /// Backbone and head.
-    pub model: Model<f32>,
-    /// SGD over all weights.
-    pub optimizer: Sgd<f32>,
+    /// Backbone and head, with SGD over all weights.
+    pub step: Step,
     /// `ce` or `mpcl`.
-    pub method: Box<dyn Method<f32>>,
+    pub method: Box<dyn Method>,
     /// The rate of an epoch.
     pub schedule: Schedule,
     /// Training images.
@@ -39,7 +38,7 @@ pub struct Training {
     pub epochs: usize,
     /// Minutes between checkpoints.
     pub checkpoint_minutes: f64,
-    /// Takes the steps in the host's place; model, optimiser and method are then as they were at the last checkpoint or at the end.
+    /// Takes the steps in the host's place; weights and method are then as they were at the last checkpoint or at the end.
     pub device: Option<Box<dyn DeviceTrainer>>,
 }
 
@@ -82,11 +81,11 @@ impl Training {
     /// The optimiser of a recipe.
     ///
     /// # Errors
-    /// If this build does not know the decay groups.
-    pub fn optimizer(recipe: &RepresentationRecipe, model: &Model<f32>) -> Result<Sgd<f32>, RepresentationError> {
+    /// If there is no memory for its momentum.
+    pub fn optimizer(recipe: &RepresentationRecipe, model: &Model) -> Result<Sgd, RepresentationError> {
         let settings =
             SgdSettings { momentum: recipe.momentum, nesterov: recipe.nesterov, weight_decay: recipe.weight_decay };
-        Ok(Sgd::new(settings, model.weights.len(), model.decay_ranges(recipe.wd_groups)))
+        Ok(Sgd::new(settings, &model.weights, model.decay_ranges(recipe.wd_groups))?)
     }
 
     /// The schedule of a recipe, its peak by linear scaling.
@@ -111,7 +110,7 @@ impl Training {
     pub fn run(&mut self, run: &mut StageRun, observer: &mut dyn Observer) -> Result<(), RepresentationError> {
         let (mut at, offset) = self.resume(run, observer)?;
         if let Some(device) = &mut self.device {
-            device.load(&self.model, &self.optimizer, self.method.as_ref())?;
+            device.load(&mut self.step, self.method.as_mut())?;
         }
         let mut metrics = run.metrics(offset)?;
         observer.start(self.total_steps(), at.step);
@@ -123,7 +122,7 @@ impl Training {
             let mut batches = self.batches(&at); // order = f(seed, epoch), not of threads
             loop {
                 let here = self.step_at(&at, lr);
-                let Some(images) = self.step(&mut batches, &here, &mut at.meter)? else { break };
+                let Some(images) = self.take_step(&mut batches, &here, &mut at.meter)? else { break };
                 speed.add(images);
                 (at.batch, at.step) = (at.batch + 1, at.step + 1);
                 let stop = observer.stop_after(at.step);
@@ -157,7 +156,7 @@ impl Training {
     }
 
     /// A step on the next batch: how many images it had, or `None` after the last.
-    fn step(
+    fn take_step(
         &mut self,
         batches: &mut Batches,
         at: &StepAt,
@@ -172,12 +171,15 @@ impl Training {
             (Batches::Placed(_), None) => unreachable!("places are for a device"),
             (Batches::Made(batches), device) => {
                 let Some(batch) = batches.next().transpose()? else { return Ok(None) };
-                let batch = LabelledImages::from(batch);
+                let images = batch.labels.len();
                 match device {
                     Some(device) => device.step(Pixels::Values(&batch.images), &batch.labels, at, meter)?,
-                    None => self.method.step(&mut self.model, &mut self.optimizer, &batch, at, meter)?,
+                    None => {
+                        let batch = image_batch(Feed::Train, self.step.model.network.image(), batch)?;
+                        self.method.step(&mut self.step, &batch, at, &mut Log::new(meter, *at))?;
+                    }
                 }
-                batch.labels.len()
+                images
             }
         };
         Ok(Some(images))
@@ -186,7 +188,7 @@ impl Training {
     /// The state of the device, where there is one, back on the host.
     fn bring_back(&mut self) -> Result<(), RepresentationError> {
         match &mut self.device {
-            Some(device) => device.store(&mut self.model, &mut self.optimizer, self.method.as_mut()),
+            Some(device) => device.store(&mut self.step, self.method.as_mut()),
             None => Ok(()),
         }
     }
@@ -216,7 +218,7 @@ impl Training {
         let images_per_sec = speed.images_per_sec();
         let accuracy = match &mut self.device {
             Some(device) => validate_on(device.as_mut(), &self.validation, &self.class_counts, self.bounds)?,
-            None => validate(&mut self.model, &self.validation, &self.class_counts, self.bounds)?,
+            None => validate(&mut self.step.model, &self.validation, &self.class_counts, self.bounds)?,
         };
         let mut scalar = |name: &str, value: f64, unit: &str| {
             let (split, name) = name.split_once('/').unwrap_or(("train", name));
@@ -247,12 +249,10 @@ impl Training {
         let Some(checkpoint) = run.latest_checkpoint()? else { return Ok((Position::default(), None)) };
         let name = format!("checkpoint of step {}", checkpoint.step);
         let mut reader = StateReader::new(name, checkpoint.tensors);
-        self.model.weights = reader.vector_of("weights", self.model.weights.len())?;
-        self.model.running = reader.vector_of("running", self.model.running.len())?;
-        self.optimizer.restore(reader.vector_of("momentum", self.model.weights.len())?)?;
+        restore_state(self.step.state(), &mut reader)?;
         let [epoch, batch, step] = reader.counters("position")?;
         let meter = reader.meter("meter")?;
-        self.method.restore(&mut reader)?;
+        restore_state(self.method.state(), &mut reader)?;
         observer.say(&format!("resuming after step {step} (epoch {}, batch {batch})", epoch + 1));
         let at = Position { epoch: epoch as usize, batch: batch as usize, step, meter };
         Ok((at, Some(checkpoint.metrics_offset)))
@@ -269,12 +269,10 @@ impl Training {
         }
         self.bring_back()?;
         let mut writer = StateWriter::default();
-        writer.vector("weights", &self.model.weights);
-        writer.vector("running", &self.model.running);
-        writer.vector("momentum", self.optimizer.buffer());
+        save_state(self.step.state(), &mut writer)?;
         writer.counters("position", &[at.epoch as u64, at.batch as u64, at.step]);
         writer.meter("meter", &at.meter);
-        self.method.save(&mut writer);
+        save_state(self.method.state(), &mut writer)?;
         metrics.flush()?;
         let state = serde_json::json!({"epoch": at.epoch, "batch": at.batch, "method": self.method.name()});
         run.save_checkpoint(at.step, &writer.into_tensors(), &state, metrics.offset())?;

@@ -1,29 +1,26 @@
 //! Accuracy of the running model on validation images: eval-mode features, the head as it is. Never on test images.
 
-use longtail_backbone::Network;
+use candle_core::{Device, Tensor};
 use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
-use longtail_training::{GroupAccuracy, HeadWeights, ShotBounds, argmax_rows, evaluate};
+use longtail_training::{GroupAccuracy, HeadWeights, Model, ShotBounds, argmax_rows, evaluate, to_f32};
 
 use crate::RepresentationError;
 use crate::gpu::{DeviceTrainer, Pixels};
-use crate::model::Model;
 
 /// Top-1 accuracies by shot group; every field is `None` on an empty loader.
 ///
 /// # Errors
 /// If an image cannot be read or sizes do not fit.
 pub fn validate(
-    model: &mut Model<f32>,
+    model: &mut Model,
     loader: &EvalLoader,
     class_counts: &[u32],
     bounds: ShotBounds,
 ) -> Result<GroupAccuracy, RepresentationError> {
     let head = model.head_file()?;
-    let backbone = model.backbone_len();
     let batches = loader.iter().map(|batch| {
         let Batch { images, labels, len, .. } = batch?;
-        let weights = &model.weights[..backbone];
-        Ok((predict(&mut model.network, weights, &model.running, &head, &images, len)?, labels))
+        Ok((predict(model, &head, images, len)?, labels))
     });
     accuracy(batches, class_counts, bounds)
 }
@@ -72,15 +69,14 @@ fn accuracy(
 }
 
 fn predict(
-    network: &mut Network<f32>,
-    weights: &[f32],
-    running: &[f32],
+    model: &mut Model,
     head: &HeadWeights,
-    images: &[f32],
+    images: Vec<f32>,
     n: usize,
 ) -> Result<Vec<u32>, RepresentationError> {
-    let mut features = vec![0.0; n * head.shape.feature_dim];
-    network.infer(weights, running, images, n, &mut features)?;
+    let image = model.network.image();
+    let images = Tensor::from_vec(images, (n, image.height, image.width, image.channels), &Device::Cpu)?;
+    let features = to_f32(&model.infer(&images)?)?;
     Ok(argmax_rows(&head.logits(&features)?, head.shape.num_classes))
 }
 
@@ -123,7 +119,8 @@ classifiers: {joint: {joint: {}}}
         let recipe = read_str(recipe, "validation", &[]).expect("the recipe is valid");
         for (architecture, side) in [(Architecture::CifarResNet { depth: 8 }, 12), (Architecture::ResNeXt50, 32)] {
             let (images, image) = (images(side), ImageShape { height: side, width: side, channels: 3 });
-            let mut model = Model::<f32>::new(&architecture, image, HeadForm::Linear, CLASSES, 0).expect("known");
+            let dtype = candle_core::DType::F32;
+            let mut model = Model::new(&architecture, image, HeadForm::Linear, CLASSES, 0, dtype).expect("known");
             let mut of = |batch_size: usize| {
                 let transform = Transform::eval(&recipe.data, images.shape()).expect("it fits");
                 let all = (0..N as u32).collect();
@@ -132,12 +129,9 @@ classifiers: {joint: {joint: {}}}
                 let mut logits = Vec::new();
                 for batch in loader.iter() {
                     let batch = batch.expect("stored images");
-                    let mut features = vec![0.0; batch.len * head.shape.feature_dim];
-                    let weights = model.weights[..model.backbone_len()].to_vec();
-                    model
-                        .network
-                        .infer(&weights, &model.running, &batch.images, batch.len, &mut features)
-                        .expect("sizes fit");
+                    let shape = (batch.len, image.height, image.width, image.channels);
+                    let batch = Tensor::from_vec(batch.images, shape, &Device::Cpu).expect("sizes fit");
+                    let features = to_f32(&model.infer(&batch).expect("sizes fit")).expect("f32");
                     logits.extend(head.logits(&features).expect("sizes fit"));
                 }
                 let bounds = ShotBounds::from(recipe.data.shot_groups);

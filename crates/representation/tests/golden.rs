@@ -1,9 +1,8 @@
 //! Prototypes, meta-network and L_PC against PyTorch. The script that made the file stands beside it.
 
-use longtail_representation::meta_network::MetaNetwork;
-use longtail_representation::prototype_loss::prototype_loss;
-use longtail_representation::prototypes::{PrototypeSettings, Prototypes};
+use candle_core::DType;
 use longtail_training::Scalar;
+use longtail_training::prototype::{MetaNetwork, PrototypeBank, PrototypeSettings, prototype_loss};
 use serde::Deserialize;
 
 /// Both sides are f64; with τ = 0.07 a similarity is up to 14, so gradients carry about that factor of rounding.
@@ -37,14 +36,18 @@ fn prototypes_meta_network_and_loss_are_torchs() {
         serde_json::from_str(include_str!("golden/prototypes/expected.json")).expect("the golden file is valid");
     let settings =
         PrototypeSettings { momentum: vec![golden.momentum; 4], per_sample: true, on_sphere: true, debias: false };
-    let mut bank = Prototypes::<f64>::new(settings, DIM);
+    let mut bank = PrototypeBank::new(settings, DIM, DType::F64).expect("memory");
+    let matrix = |values: &[f64]| f64::constant(values, &[values.len() / DIM, DIM]).expect("a matrix");
+    let current = |bank: &PrototypeBank| f64::values(&bank.current().expect("memory")).expect("f64");
     for ((features, labels), expected) in golden.features.iter().zip(&golden.labels).zip(&golden.prototypes) {
-        bank.update(features, labels);
-        assert_close(&bank.current(), expected, "prototypes");
+        bank.update(&matrix(features), labels).expect("sizes fit");
+        assert_close(&current(&bank), expected, "prototypes");
     }
 
     let network = MetaNetwork::new(DIM, 3, true, 180.0);
-    let moved = network.apply(&golden.theta, &bank.current()).expect("sizes fit");
+    let theta = f64::constant(&golden.theta, &[golden.theta.len()]).expect("a vector");
+    let moved = network.apply(&theta, &matrix(&current(&bank))).expect("sizes fit");
+    let moved = f64::values(&moved).expect("f64");
     assert_close(&moved, &golden.meta_prototypes, "meta-prototypes");
 
     let features = f64::variable(&golden.features[0], &[6, DIM]).expect("6·5");

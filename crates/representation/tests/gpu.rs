@@ -5,48 +5,50 @@ mod common;
 
 use std::rc::Rc;
 
-use common::{BATCH, CHANNELS, CLASSES, META_BATCH, SIDE, images, settings};
+use candle_core::{Device, Tensor};
+use common::{BATCH, CHANNELS, CLASSES, META_BATCH, SIDE, batch, pixels, settings};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_ops::gpu::{Driver, Element, Emulated};
 use longtail_ops::{normal, stream};
 use longtail_recipe::{Ema, EmaMomentum, EmaOrder, Jvp, MetaBn, MetaOptimizer, MetaScale, ProtoSpace, VirtualStep};
 use longtail_representation::gpu::{DevicePlan, DeviceTrainer, GpuTrainer, Pixels};
-use longtail_representation::method::{Ce, LabelledImages, MetaBatches, Method, Mpcl, MpclSettings, StepAt};
-use longtail_representation::passes::MicroBatch;
-use longtail_representation::prototypes::PrototypeSettings;
-use longtail_representation::{Model, RepresentationError};
-use longtail_training::{ClassificationLoss, EpochMeter, HeadForm, Scalar, Sgd, SgdSettings};
+use longtail_representation::RepresentationError;
+use longtail_representation::method::{Ce, MetaBatches, Method, Mpcl, MpclSettings};
+use longtail_training::prototype::PrototypeSettings;
+use longtail_training::step::MicroBatch;
+use longtail_training::{
+    ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Scalar, Sgd, SgdSettings, State, Step,
+    StepAt, to_f32,
+};
 
 const COUNTS: [u32; CLASSES] = [30, 20, 9, 5, 2];
 const STEPS: usize = 4;
 /// Class 4 comes with the last step but one.
 const LABELS: [[u32; BATCH]; STEPS] = [[0, 1, 1, 3, 0, 3], [2, 0, 1, 1, 0, 4], [4, 2, 3, 0, 1, 0], [0, 0, 3, 1, 2, 4]];
 
-/// The meta batches of every type, by their number.
-struct MetaImages;
+/// The meta batches of a type, by their number.
+struct MetaImages<T>(std::marker::PhantomData<T>);
 
-impl<T: Scalar> MetaBatches<T> for MetaImages {
-    fn batch(&self, index: u64) -> Result<LabelledImages<T>, RepresentationError> {
-        Ok(of_type(&images(50 + index, META_BATCH)))
+impl<T> MetaImages<T> {
+    const NEW: Self = Self(std::marker::PhantomData);
+}
+
+impl<T: Scalar> MetaBatches for MetaImages<T> {
+    fn batch(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
+        let (pixels, labels) = of_type::<T>(50 + index, META_BATCH);
+        Ok(batch(Feed::Side, &pixels, &labels))
     }
 }
 
-fn of_type<T: Scalar>(batch: &LabelledImages<f64>) -> LabelledImages<T> {
-    // By way of f32, so that all types see the same images.
-    LabelledImages {
-        images: batch.images.iter().map(|&v| T::of(f64::from(v as f32))).collect(),
-        labels: batch.labels.clone(),
-    }
+/// Pixels of a type, by way of f32, so that all types see the same images; and labels.
+fn of_type<T: Scalar>(seed: u64, n: usize) -> (Vec<T>, Vec<u32>) {
+    let (pixels, labels) = pixels(seed, n);
+    (pixels.iter().map(|&v| T::of(f64::from(v as f32))).collect(), labels)
 }
 
-fn batches<T: Scalar>() -> Vec<LabelledImages<T>> {
-    (0..STEPS)
-        .map(|step| {
-            let mut batch = of_type(&images(20 + step as u64, BATCH));
-            batch.labels = LABELS[step].to_vec();
-            batch
-        })
-        .collect()
+/// The training batches' pixels.
+fn batches<T: Scalar>() -> Vec<Vec<T>> {
+    (0..STEPS).map(|step| of_type(20 + step as u64, BATCH).0).collect()
 }
 
 /// A method with its settings.
@@ -91,28 +93,31 @@ impl Case {
         Self { loss: settings.loss.clone(), mpcl: Some(settings), ..Self::ce(HeadForm::Linear) }
     }
 
-    fn method<T: Scalar>(&self) -> Box<dyn Method<T>> {
+    fn method<T: Scalar>(&self) -> Box<dyn Method> {
         match &self.mpcl {
-            None => Box::new(Ce::new(&self.ema, 64, self.loss.clone(), &COUNTS, self.micro)),
+            None => Box::new(Ce::new(&self.ema, 64, self.loss.clone(), &COUNTS, T::DTYPE).expect("memory")),
             Some(settings) => {
-                let settings = MpclSettings { micro: self.micro, ..settings.clone() };
-                let mut mpcl = Mpcl::new(settings, Some(Box::new(MetaImages)), 3).expect("meta images");
-                let mut rng = stream(9, "gpu test", 0, 0);
-                let theta = mpcl.theta().iter().map(|_| T::of(f64::from(0.3 * normal(&mut rng) as f32))).collect();
+                let meta = Some(Box::new(MetaImages::<T>::NEW) as Box<dyn MetaBatches>);
+                let mut mpcl = Mpcl::new(settings.clone(), meta, 3, T::DTYPE).expect("meta images");
+                let (mut rng, len) = (stream(9, "gpu test", 0, 0), mpcl.theta().elem_count());
+                let theta: Vec<T> = (0..len).map(|_| T::of(f64::from(0.3 * normal(&mut rng) as f32))).collect();
+                let theta = Tensor::from_vec(theta, len, &Device::Cpu).expect("a vector");
                 mpcl.set_theta(theta).expect("as long as before");
                 Box::new(mpcl)
             }
         }
     }
 
-    fn model<T: Scalar>(&self) -> (Model<T>, Sgd<T>) {
+    fn step<T: Scalar>(&self) -> Step {
         let image = ImageShape { height: SIDE, width: SIDE, channels: CHANNELS };
         let architecture = Architecture::CifarResNet { depth: 8 };
-        let mut model = Model::<T>::new(&architecture, image, self.form, CLASSES, 7).expect("8 is 6·1 + 2");
-        model.weights.iter_mut().for_each(|w| *w = T::of(f64::from(w.wide() as f32)));
+        let mut model = Model::new(&architecture, image, self.form, CLASSES, 7, T::DTYPE).expect("8 is 6·1 + 2");
+        let weights = to_f32(&model.weights).expect("floats");
+        let weights: Vec<T> = weights.into_iter().map(|w| T::of(f64::from(w))).collect();
+        model.weights = Tensor::from_vec(weights, model.weights.elem_count(), &Device::Cpu).expect("a vector");
         let sgd = SgdSettings { momentum: 0.9, nesterov: self.nesterov, weight_decay: 5e-2 };
-        let optimizer = Sgd::new(sgd, model.weights.len(), self.decays());
-        (model, optimizer)
+        let optimizer = Sgd::new(sgd, &model.weights, self.decays()).expect("memory");
+        Step::new(model, optimizer, self.micro)
     }
 
     fn decays(&self) -> Option<Vec<std::ops::Range<usize>>> {
@@ -120,54 +125,52 @@ impl Case {
     }
 
     fn on_cpu<T: Scalar>(&self) -> Results {
-        let ((mut model, mut optimizer), mut method, mut meter) =
-            (self.model::<T>(), self.method(), EpochMeter::default());
-        for (step, batch) in batches().iter().enumerate() {
-            method.step(&mut model, &mut optimizer, batch, &at(step), &mut meter).expect("a step");
+        let (mut step, mut method, mut meter) = (self.step::<T>(), self.method::<T>(), EpochMeter::default());
+        for (number, pixels) in batches::<T>().iter().enumerate() {
+            let batch = batch(Feed::Train, pixels, &LABELS[number]);
+            method.step(&mut step, &batch, &at(number), &mut Log::new(&mut meter, at(number))).expect("a step");
         }
-        Results::of(&model, &optimizer, method.as_ref(), &meter)
+        Results::of::<T>(&mut step, method.as_mut(), &meter)
     }
 
     fn on_gpu<D: Driver + Clone>(&self, driver: D, element: Element) -> Results {
-        let ((mut model, mut optimizer), mut method, mut meter) =
-            (self.model::<f32>(), self.method(), EpochMeter::default());
+        let (mut step, mut method, mut meter) = (self.step::<f32>(), self.method::<f32>(), EpochMeter::default());
         let prototypes = match &self.mpcl {
             Some(settings) => settings.prototypes.clone(),
             None => PrototypeSettings::from_recipe(&self.ema, &COUNTS),
         };
-        let plan = || DevicePlan {
+        let plan = |step: &Step| DevicePlan {
             loss: self.loss.clone(),
             prototypes: prototypes.clone(),
             mpcl: self.mpcl.clone(),
-            meta: Some(Rc::new(MetaImages)),
-            sgd: optimizer.settings(),
+            meta: Some(Rc::new(MetaImages::<f32>::NEW)),
+            sgd: step.optimizer().settings(),
             decays: self.decays(),
             micro: self.micro,
             element,
             stored: None,
         };
-        let mut trainer = GpuTrainer::new(driver.clone(), &model, plan()).expect("it runs on a device");
-        let mut fresh = GpuTrainer::new(driver, &model, plan()).expect("it runs on a device");
-        trainer.load(&model, &optimizer, method.as_ref()).expect("sizes fit");
-        for (step, batch) in batches().iter().enumerate() {
-            trainer.step(Pixels::Values(&batch.images), &batch.labels, &at(step), &mut meter).expect("a step");
-            if step == 1 {
+        let mut trainer = GpuTrainer::new(driver.clone(), &step.model, plan(&step)).expect("it runs on a device");
+        let mut fresh = GpuTrainer::new(driver, &step.model, plan(&step)).expect("it runs on a device");
+        trainer.load(&mut step, method.as_mut()).expect("sizes fit");
+        for (number, pixels) in batches::<f32>().iter().enumerate() {
+            trainer.step(Pixels::Values(pixels), &LABELS[number], &at(number), &mut meter).expect("a step");
+            if number == 1 {
                 // Away and back, as a checkpoint does it, and on another device.
                 trainer.finish(&mut meter).expect("finite");
-                trainer.store(&mut model, &mut optimizer, method.as_mut()).expect("the same sizes");
-                fresh.load(&model, &optimizer, method.as_ref()).expect("sizes fit");
+                trainer.store(&mut step, method.as_mut()).expect("the same sizes");
+                fresh.load(&mut step, method.as_mut()).expect("sizes fit");
                 std::mem::swap(&mut trainer, &mut fresh);
             }
         }
         trainer.finish(&mut meter).expect("finite");
-        trainer.store(&mut model, &mut optimizer, method.as_mut()).expect("the same sizes");
-        let results = Results::of(&model, &optimizer, method.as_ref(), &meter);
-        let all = of_type::<f32>(&images(90, 9));
-        let found = trainer.predict(Pixels::Values(&all.images), 9).expect("sizes fit");
-        let mut features = vec![0.0; 9 * 64];
-        let weights = model.backbone_weights().to_vec();
-        model.network.infer(&weights, &model.running, &all.images, 9, &mut features).expect("sizes fit");
-        let logits = model.head_file().expect("a head").logits(&features).expect("sizes fit");
+        trainer.store(&mut step, method.as_mut()).expect("the same sizes");
+        let results = Results::of::<f32>(&mut step, method.as_mut(), &meter);
+        let (all, labels) = of_type::<f32>(90, 9);
+        let found = trainer.predict(Pixels::Values(&all), 9).expect("sizes fit");
+        let features = step.model.infer(&batch(Feed::Side, &all, &labels).images).expect("sizes fit");
+        let features = to_f32(&features).expect("f32");
+        let logits = step.model.head_file().expect("a head").logits(&features).expect("sizes fit");
         if element == Element::F32 {
             assert_eq!(found, longtail_training::argmax_rows(&logits, CLASSES));
         }
@@ -223,18 +226,19 @@ struct Results {
 }
 
 impl Results {
-    fn of<T: Scalar>(model: &Model<T>, optimizer: &Sgd<T>, method: &dyn Method<T>, meter: &EpochMeter) -> Self {
-        let wide = |values: &[T]| values.iter().map(|v| v.wide()).collect::<Vec<f64>>();
+    fn of<T: Scalar>(step: &mut Step, method: &mut dyn Method, meter: &EpochMeter) -> Self {
+        let wide = |tensor: &Tensor| T::values(tensor).expect("of T").iter().map(|v| v.wide()).collect::<Vec<f64>>();
         let export = method.prototypes().expect("prototypes");
-        let values = vec![
-            ("weights", wide(&model.weights)),
-            ("head", wide(model.head_weights())),
-            ("running", wide(&model.running)),
-            ("momentum", wide(optimizer.buffer())),
+        let mut values = vec![
+            ("head", wide(&step.model.head_weights().expect("sizes fit"))),
             ("prototypes", wide(&export.empirical)),
             ("meta-prototypes", wide(&export.meta)),
             ("seen", export.seen.iter().map(|&seen| f64::from(seen)).collect()),
         ];
+        for (name, state) in step.state() {
+            let State::Tensor(tensor) = state else { panic!("{name} is a tensor") };
+            values.push((name, wide(tensor)));
+        }
         Self { values, meter: meter.clone() }
     }
 }
@@ -266,7 +270,7 @@ fn cases() -> Vec<(&'static str, Case)> {
         scale: MetaScale::Unit,
         virtual_step: VirtualStep::Nesterov,
         meta_bn: MetaBn::Running,
-        meta_loss: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
+        meta_classification: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
         ..settings(false, 180.0)
     };
     // The batch of 6 as 3 and 3, the meta batch of 5 as 2 and 3.
@@ -329,19 +333,19 @@ fn what_does_not_run_on_a_device_is_said() {
         return println!("skipped: no C++ compiler");
     };
     let case = Case::mpcl(MpclSettings { jvp: Jvp::Central, ..settings(true, 180.0) });
-    let (model, optimizer) = case.model::<f32>();
+    let step = case.step::<f32>();
     let plan = DevicePlan {
         loss: case.loss.clone(),
         prototypes: settings(true, 180.0).prototypes,
         mpcl: case.mpcl.clone(),
-        meta: Some(Rc::new(MetaImages)),
-        sgd: optimizer.settings(),
+        meta: Some(Rc::new(MetaImages::<f32>::NEW)),
+        sgd: step.optimizer().settings(),
         decays: None,
         micro: MicroBatch::WHOLE,
         element: Element::F32,
         stored: None,
     };
-    let error = GpuTrainer::new(Rc::new(driver), &model, plan).err().expect("an error");
+    let error = GpuTrainer::new(Rc::new(driver), &step.model, plan).err().expect("an error");
     assert!(error.to_string().contains("`jvp: central` does not run on a GPU"), "{error}");
     assert!(error.hint().is_some());
 }

@@ -3,14 +3,12 @@
 
 mod common;
 
-use common::{BATCH, Bench, LR, bench, settings};
-use longtail_backbone::{NormMode, Tape};
+use common::{BATCH, Bench, LR, bench, bench_in_parts, images, settings, values, vector};
 use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaScale, VirtualStep};
-use longtail_representation::feature_direction::forward_mode;
-use longtail_representation::objective::Contrast;
-use longtail_representation::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
-use longtail_training::HeadForm;
+use longtail_training::prototype::{Contrast, UnitRows, central_difference};
+use longtail_training::step::MicroBatch;
+use longtail_training::{At, Feed, HeadForm, Norm};
 
 const COSINE: HeadForm = HeadForm::Cosine { scale: 4.0 };
 
@@ -81,46 +79,53 @@ fn without_contrast_there_is_no_gradient_and_the_rate_scales_it() {
 fn a_small_step_of_theta_lowers_the_meta_loss() {
     let mut bench = bench(settings(true, 180.0), HeadForm::Linear, false);
     let gradient = bench.meta_gradient();
-    let theta = bench.mpcl.theta().to_vec();
+    let theta = values(bench.mpcl.theta());
     let before = bench.meta_loss(&theta);
     let moved: Vec<f64> = theta.iter().zip(&gradient).map(|(theta, gradient)| theta - 0.01 * gradient).collect();
     assert!(bench.meta_loss(&moved) < before);
 }
 
 #[test]
-fn weights_momentum_and_running_statistics_keep_their_bits() {
+fn weights_momentum_and_theta_keep_their_bits_and_running_statistics_follow_the_batch_once() {
     for (meta_bn, jvp) in
         [(MetaBn::Batch, Jvp::Forward), (MetaBn::Running, Jvp::Forward), (MetaBn::Batch, Jvp::Central)]
     {
         let mut settings = settings(true, 180.0);
         (settings.meta_bn, settings.jvp) = (meta_bn, jvp);
-        let mut bench = bench(settings, HeadForm::Linear, false);
-        let before = (bench.model.weights.clone(), bench.model.running.clone(), bench.optimizer.buffer().to_vec());
-        let theta = bench.mpcl.theta().to_vec();
-        bench.meta_gradient();
-        let after = (bench.model.weights.clone(), bench.model.running.clone(), bench.optimizer.buffer().to_vec());
-        assert!(before == after && theta == bench.mpcl.theta(), "{meta_bn:?}, {jvp:?}");
+        let mut expected = bench(settings.clone(), HeadForm::Linear, false);
+        let Bench { step, train, .. } = &mut expected;
+        *train = images(Feed::Train, 20, BATCH);
+        step.features(At::Weights, train, Norm::Batch).expect("sizes fit");
+        let state = |bench: &Bench| {
+            let model = &bench.step.model;
+            [&model.weights, &model.running, bench.step.optimizer().buffer(), bench.mpcl.theta()].map(values)
+        };
+        let mut moved = bench(settings, HeadForm::Linear, false);
+        moved.train = expected.train.clone();
+        moved.meta_gradient();
+        assert!(state(&moved) == state(&expected), "{meta_bn:?}, {jvp:?}");
+        moved.meta_gradient();
+        assert!(state(&moved) == state(&expected), "{meta_bn:?}, {jvp:?}: a second time");
     }
 }
 
 #[test]
 fn central_differences_approach_the_forward_mode_with_the_square_of_their_step() {
     let mut bench = bench(settings(true, 180.0), HeadForm::Linear, false);
-    let backbone = bench.model.backbone_len();
     let mut rng = stream(5, "test/v", 0, 0);
-    let direction: Vec<f64> = (0..backbone).map(|_| 0.01 * normal(&mut rng)).collect();
-    let model = &mut bench.model;
-    let (weights, mut tape) = (&model.weights[..backbone], Tape::default());
-    let (images, still) = (&bench.train.images, NormMode::Batch { track: false });
-    model.network.forward(weights, &mut model.running, images, BATCH, still, &mut tape).expect("sizes fit");
-    let exact = forward_mode(&mut model.network, weights, &tape, &direction).expect("sizes fit");
+    let direction: Vec<f64> = (0..bench.step.model.weights.elem_count()).map(|_| 0.01 * normal(&mut rng)).collect();
+    let direction = vector(&direction);
+    let Bench { step, train, .. } = &mut bench;
+    let unit = UnitRows::of(&step.features(At::Weights, train, Norm::Batch).expect("sizes fit")).expect("a matrix");
+    let along = step.along(train, Norm::Batch, &direction).expect("sizes fit");
+    let exact = values(&unit.tangent(&along).expect("sizes fit"));
     let size = exact.iter().map(|value| value * value).sum::<f64>().sqrt();
     // Steps that cross no kink of a ReLU and stay above rounding: the error falls by four when they halve.
     let errors: Vec<f64> = [1e-4, 5e-5]
         .iter()
         .map(|epsilon| {
-            let slope = common::central(&mut bench, &direction, *epsilon);
-            slope.iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / size
+            let (slope, _) = central_difference(step, train, Norm::Batch, &direction, *epsilon).expect("sizes fit");
+            values(&slope).iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / size
         })
         .collect();
     assert!(errors[0] < 1e-8 && (3.0..5.0).contains(&(errors[0] / errors[1])), "{errors:?}");
@@ -139,8 +144,9 @@ fn the_closed_form_is_brute_force_in_parts_too() {
     for most in [2, 3] {
         for meta_bn in [MetaBn::Batch, MetaBn::Running] {
             let mut settings = settings(true, 180.0);
-            (settings.meta_bn, settings.micro) = (meta_bn, MicroBatch::new(most, BATCH));
-            let error = relative_error(&mut bench(settings, HeadForm::Linear, false));
+            settings.meta_bn = meta_bn;
+            let micro = MicroBatch::new(most, BATCH);
+            let error = relative_error(&mut bench_in_parts(settings, HeadForm::Linear, false, micro));
             assert!(error < 1e-7, "parts of {most}, {meta_bn:?}: {error:.1e}");
         }
     }
@@ -157,20 +163,21 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 fn where_batch_norm_stands_still_parts_give_the_whole_batchs_gradients() {
     let of = |most: usize| {
         let mut settings = settings(true, 180.0);
-        (settings.meta_bn, settings.micro) = (MetaBn::Running, MicroBatch::new(most, BATCH));
-        let mut bench = bench(settings, HeadForm::Linear, false);
+        settings.meta_bn = MetaBn::Running;
+        let mut bench = bench_in_parts(settings, HeadForm::Linear, false, MicroBatch::new(most, BATCH));
         let meta = bench.meta_gradient();
 
-        let (empirical, seen) = (bench.empirical(), bench.prototypes.seen());
+        let (empirical, seen) = (bench.empirical(), bench.seen());
         let settings = bench.mpcl.settings().clone();
         let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: settings.lambda, tau: settings.tau };
-        let head = bench.model.head;
-        let objective = Objective { head: &head, loss: &settings.loss, contrast: Some(&contrast) };
-        let (mut tape, mut gradient, mut features) = (Tape::default(), GradientSum::default(), Vec::new());
-        let losses = Pass::of(&mut bench.model, &bench.train, NormMode::Running, settings.micro)
-            .losses(Walk::Fresh, &mut tape, &objective, Some(&mut gradient), Some(&mut features))
-            .expect("sizes fit");
-        (meta, gradient.sum, features, losses, tape.memory_bytes())
+        let Bench { step, train, .. } = &mut bench;
+        let loss = settings.train_loss(Some(&contrast));
+        let gradient = step.gradient(At::Weights, train, Norm::Running, &loss).expect("sizes fit");
+        let value = |name| {
+            gradient.losses.get(name).expect("a term").to_scalar::<f64>().expect("a scalar")
+        };
+        let losses = (value("train/ce"), value("train/pc"));
+        (meta, values(gradient.weights.tensor()), values(&gradient.features), losses)
     };
     let whole = of(0);
     for most in [2, 3, 4] {
@@ -178,10 +185,8 @@ fn where_batch_norm_stands_still_parts_give_the_whole_batchs_gradients() {
         assert!(distance(&parts.0, &whole.0) < 1e-10, "meta-gradient, parts of {most}");
         assert!(distance(&parts.1, &whole.1) < 1e-12, "gradient, parts of {most}");
         assert!(distance(&parts.2, &whole.2) < 1e-12, "features, parts of {most}");
-        assert!((parts.3.classification - whole.3.classification).abs() < 1e-12, "L_CE, parts of {most}");
-        let contrast = |losses: longtail_representation::objective::Losses| losses.contrast.expect("seen classes");
-        assert!((contrast(parts.3) - contrast(whole.3)).abs() < 1e-12, "L_PC, parts of {most}");
-        assert!(4 * parts.4 < 3 * whole.4, "the tape of a part: {} of {} bytes", parts.4, whole.4);
+        assert!((parts.3.0 - whole.3.0).abs() < 1e-12, "L_CE, parts of {most}");
+        assert!((parts.3.1 - whole.3.1).abs() < 1e-12, "L_PC, parts of {most}");
     }
     // As large as the batch is the whole batch, to the bit.
     let same = of(BATCH);

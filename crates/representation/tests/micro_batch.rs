@@ -3,14 +3,18 @@
 
 mod common;
 
-use common::{BATCH, CHANNELS, LR, META_BATCH, SIDE, bench, settings};
-use longtail_backbone::{Architecture, ImageShape, NormMode, Tape};
+use candle_core::{DType, Device, Tensor};
+use common::{BATCH, CHANNELS, LR, META_BATCH, SIDE, bench_in_parts, settings, values};
+use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{Ema, read_str};
-use longtail_representation::method::{Ce, LabelledImages, Method, StepAt};
-use longtail_representation::objective::Contrast;
-use longtail_representation::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
-use longtail_representation::{Memory, Model};
-use longtail_training::{ClassificationLoss, EpochMeter, HeadForm, Sgd, SgdSettings};
+use longtail_representation::method::{Ce, MetaBatches, Method, build};
+use longtail_representation::{Memory, RepresentationError};
+use longtail_training::prototype::Contrast;
+use longtail_training::step::MicroBatch;
+use longtail_training::{
+    At, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Norm, Sgd, SgdSettings, Step, StepAt,
+    state_bytes,
+};
 
 fn relative(found: &[f64], expected: &[f64]) -> f64 {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
@@ -22,30 +26,30 @@ fn relative(found: &[f64], expected: &[f64]) -> f64 {
 #[test]
 fn on_running_statistics_the_parts_sum_to_the_whole_gradient() {
     for weighted in [false, true] {
-        let mut bench = bench(settings(true, 180.0), HeadForm::Linear, false);
-        let (empirical, seen) = (bench.empirical(), bench.prototypes.seen());
-        let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: 0.8, tau: 0.3 };
         let loss = match weighted {
             true => ClassificationLoss::class_balanced(&[50, 20, 10, 5, 2], 0.99).expect("counts are positive"),
             false => ClassificationLoss::cross_entropy(),
         };
-        let head = bench.model.head;
-        let objective = Objective { head: &head, loss: &loss, contrast: Some(&contrast) };
-        let mut run = |most: usize| {
-            let (mut tape, mut gradient, mut features) = (Tape::default(), GradientSum::default(), Vec::new());
-            let micro = MicroBatch::new(most, BATCH);
-            let mut pass = Pass::of(&mut bench.model, &bench.train, NormMode::Running, micro);
-            let losses = pass
-                .losses(Walk::Fresh, &mut tape, &objective, Some(&mut gradient), Some(&mut features))
-                .expect("sizes fit");
-            (losses, gradient.sum, features)
+        let run = |most: usize| {
+            let mut bench =
+                bench_in_parts(settings(true, 180.0), HeadForm::Linear, false, MicroBatch::new(most, BATCH));
+            let (empirical, seen) = (bench.empirical(), bench.seen());
+            let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: 0.8, tau: 0.3 };
+            let gradient = bench.step.gradient(At::Weights, &bench.train, Norm::Running, &|seen| {
+                let mut terms = vec![loss.term("train/ce", seen)?];
+                terms.extend(contrast.term("train/pc", seen)?);
+                Ok(terms)
+            });
+            let gradient = gradient.expect("sizes fit");
+            let total = gradient.losses.total().expect("two terms").to_scalar::<f64>().expect("a scalar");
+            (total, values(gradient.weights.tensor()), values(&gradient.features))
         };
         let whole = run(0);
         for most in [2, 3, 4, 5] {
             let parts = run(most);
             assert!(relative(&parts.1, &whole.1) < 1e-13, "{most}: {:e}", relative(&parts.1, &whole.1));
             assert!(relative(&parts.2, &whole.2) < 1e-13, "{most}: features");
-            assert!((parts.0.total(0.8) - whole.0.total(0.8)).abs() < 1e-13, "{most}: losses");
+            assert!((parts.0 - whole.0).abs() < 1e-13, "{most}: losses");
         }
         assert!(run(6) == whole && run(60) == whole, "one part is the whole, to the bit");
     }
@@ -53,30 +57,23 @@ fn on_running_statistics_the_parts_sum_to_the_whole_gradient() {
 
 #[test]
 fn running_statistics_move_once_a_part_and_never_again() {
-    let mut settings = settings(true, 180.0);
-    settings.micro = MicroBatch::new(3, BATCH);
-    let mut by_step = bench(settings, HeadForm::Linear, false);
-    let mut expected = bench(common::settings(true, 180.0), HeadForm::Linear, false);
+    let of = |most| bench_in_parts(settings(true, 180.0), HeadForm::Linear, false, MicroBatch::new(most, BATCH));
+    let (mut by_step, mut expected) = (of(3), of(0));
     let (at, mut meter) =
         (StepAt { epoch: 0, step: 0, epoch_fraction: 0.0, lr: LR, relative_lr: 1.0 }, EpochMeter::default());
     // A first step fills the method's own prototypes, so that the second is bi-level.
-    for step in 0..2 {
-        let at = StepAt { step, ..at };
-        let common::Bench { model, optimizer, train, mpcl, .. } = &mut by_step;
-        let before = model.weights.clone();
-        mpcl.step(model, optimizer, train, &at, &mut meter).expect("sizes fit");
-        let model = &mut expected.model;
+    for number in 0..2 {
+        let at = StepAt { step: number, ..at };
+        let common::Bench { step, train, mpcl, .. } = &mut by_step;
+        let before = step.model.weights.copy().expect("memory");
+        mpcl.step(step, train, &at, &mut Log::new(&mut meter, at)).expect("sizes fit");
+        expected.step.model.weights = before;
         for part in [0..3, 3..6] {
-            let size = SIDE * SIDE * CHANNELS;
-            let images = &expected.train.images[part.start * size..part.end * size];
-            let (backbone, mode) = (model.backbone_len(), NormMode::Batch { track: true });
-            let running = &mut model.running;
-            model
-                .network
-                .forward(&before[..backbone], running, images, 3, mode, &mut Tape::default())
-                .expect("sizes fit");
+            let images = expected.train.images.narrow(0, part.start, part.len()).expect("there");
+            let part = ImageBatch::new(Feed::Train, images, expected.train.labels[part].to_vec());
+            expected.step.features(At::Weights, &part, Norm::Batch).expect("sizes fit");
         }
-        assert!(model.running == by_step.model.running, "step {step}");
+        assert!(values(&expected.step.model.running) == values(&by_step.step.model.running), "step {number}");
     }
     assert!(meter.mean("meta/loss_after").is_some(), "the second step is bi-level");
 }
@@ -92,43 +89,42 @@ classifiers: {{joint: {{joint: {{}}}}}}
     read_str(&text, "memory", &[]).expect("the recipe is valid")
 }
 
+struct Same(ImageBatch);
+
+impl MetaBatches for Same {
+    fn batch(&self, _: u64) -> Result<ImageBatch, RepresentationError> {
+        Ok(ImageBatch::new(Feed::Side, self.0.images.clone(), self.0.labels.clone()))
+    }
+}
+
 /// Runs two steps (the second bi-level with `mpcl`) and compares what is held with what was said.
 fn held_and_stated(method: &str, rest: &str) -> (usize, Memory) {
     let recipe = recipe(method, rest);
     let part = recipe.representation("r").expect("there");
     let image = ImageShape { height: 32, width: 32, channels: 1 };
     let architecture = Architecture::CifarResNet { depth: 14 };
-    let mut model = Model::<f32>::new(&architecture, image, HeadForm::Linear, 10, 0).expect("14 is 6·2 + 2");
+    let dtype = DType::F32;
+    let mut model = Model::new(&architecture, image, HeadForm::Linear, 10, 0, dtype).expect("14 is 6·2 + 2");
     model.network.set_checkpointing(part.activation_checkpointing);
     let stated = Memory::of(part, &model, 0);
-    let batch = LabelledImages {
-        images: (0..16 * image.len()).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect(),
-        labels: (0..16).map(|i| i % 10).collect(),
-    };
-    struct Same(LabelledImages<f32>);
-    impl longtail_representation::method::MetaBatches<f32> for Same {
-        fn batch(&self, _: u64) -> Result<LabelledImages<f32>, longtail_representation::RepresentationError> {
-            Ok(self.0.clone())
-        }
-    }
-    let meta = Some(Box::new(Same(batch.clone())) as Box<dyn longtail_representation::method::MetaBatches<f32>>);
-    let mut method = longtail_representation::method::build(part, 64, &[10; 10], meta, 0).expect("known");
-    let mut optimizer =
-        Sgd::new(SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.0 }, model.weights.len(), None);
+    let pixels: Vec<f32> = (0..16 * image.len()).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
+    let pixels = Tensor::from_vec(pixels, (16, 32, 32, 1), &Device::Cpu).expect("16 images");
+    let batch = ImageBatch::new(Feed::Train, pixels, (0..16).map(|i| i % 10).collect());
+    let meta = Some(Box::new(Same(batch.clone())) as Box<dyn MetaBatches>);
+    let mut method = build(part, 64, &[10; 10], meta, 0, dtype).expect("known");
+    let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Sgd::new(sgd, &model.weights, None).expect("memory");
+    let mut step = Step::new(model, optimizer, MicroBatch::new(part.micro_batch, part.batch_size));
     let mut meter = EpochMeter::default();
-    for step in 0..2 {
-        let at = StepAt { epoch: 1, step, epoch_fraction: 0.0, lr: 0.01, relative_lr: 1.0 };
-        method.step(&mut model, &mut optimizer, &batch, &at, &mut meter).expect("sizes fit");
+    for number in 0..2 {
+        let at = StepAt { epoch: 1, step: number, epoch_fraction: 0.0, lr: 0.01, relative_lr: 1.0 };
+        method.step(&mut step, &batch, &at, &mut Log::new(&mut meter, at)).expect("sizes fit");
     }
     // Validation has at most as many images at once.
-    let n = stated.images;
-    let mut features = vec![0.0; n * 64];
-    let (weights, running) = (model.backbone_weights().to_vec(), model.running.clone());
-    model.network.infer(&weights, &running, &batch.images[..n * image.len()], n, &mut features).expect("sizes fit");
+    let images = batch.images.narrow(0, 0, stated.images).expect("there");
+    step.model.infer(&images).expect("sizes fit");
     assert_eq!(meter.mean("meta/loss_after").is_some(), part.epochs == 2, "bi-level where it should be");
-    let vectors = (model.weights.capacity() + optimizer.buffer().len()) * size_of::<f32>();
-    let network = model.network.buffer_bytes() + model.network.workspace_bytes();
-    (method.memory_bytes() + vectors + network, stated)
+    (step.bytes() + state_bytes(&method.state()), stated)
 }
 
 #[test]
@@ -175,29 +171,26 @@ fn a_machine_that_is_too_small_is_told_before_training() {
 fn a_batch_moves_only_its_own_classes() {
     let (classes, dim) = (8142, 64);
     let image = ImageShape { height: SIDE, width: SIDE, channels: CHANNELS };
-    let architecture = Architecture::CifarResNet { depth: 8 };
-    let mut model = Model::<f64>::new(&architecture, image, HeadForm::Linear, classes, 0).expect("8 is 6·1 + 2");
+    let (architecture, dtype) = (Architecture::CifarResNet { depth: 8 }, DType::F64);
+    let model = Model::new(&architecture, image, HeadForm::Linear, classes, 0, dtype).expect("8 is 6·1 + 2");
     let recipe = recipe("ce: {}", "epochs: 3");
     let longtail_recipe::RepresentationMethod::Ce(settings) = &recipe.representation("r").expect("there").method else {
         panic!("ce")
     };
     let ema: &Ema = &settings.ema;
-    let mut method = Ce::<f64>::new(
-        ema,
-        dim,
-        ClassificationLoss::cross_entropy(),
-        &vec![3; classes],
-        MicroBatch::new(3, META_BATCH),
-    );
-    let mut optimizer =
-        Sgd::new(SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.0 }, model.weights.len(), None);
-    let mut batch = common::images(3, META_BATCH);
+    let loss = ClassificationLoss::cross_entropy();
+    let mut method = Ce::new(ema, dim, loss, &vec![3; classes], dtype).expect("memory");
+    let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Sgd::new(sgd, &model.weights, None).expect("memory");
+    let mut step = Step::new(model, optimizer, MicroBatch::new(3, META_BATCH));
+    let mut batch = common::images(Feed::Train, 3, META_BATCH);
     batch.labels = vec![7, 8141, 7, 0, 4000];
     let at = StepAt { epoch: 0, step: 0, epoch_fraction: 0.0, lr: 0.01, relative_lr: 1.0 };
-    method.step(&mut model, &mut optimizer, &batch, &at, &mut EpochMeter::default()).expect("sizes fit");
+    method.step(&mut step, &batch, &at, &mut Log::new(&mut EpochMeter::default(), at)).expect("sizes fit");
     let export = method.prototypes().expect("no network");
+    let empirical = values(&export.empirical);
     let moved: Vec<usize> =
-        (0..classes).filter(|k| export.empirical[k * dim..(k + 1) * dim].iter().any(|v| *v != 0.0)).collect();
+        (0..classes).filter(|k| empirical[k * dim..(k + 1) * dim].iter().any(|v| *v != 0.0)).collect();
     assert_eq!(moved, [0, 7, 4000, 8141]);
     assert_eq!(export.seen.iter().sum::<u32>(), 4);
 }

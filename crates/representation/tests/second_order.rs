@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use candle_core::{D, Device, Tensor, Var};
-use common::{BATCH, Bench, CHANNELS, LR, META_BATCH, SIDE, bench, settings};
+use common::{Bench, LR, bench, settings, values};
 use longtail_training::HeadForm;
 
 type Weights = BTreeMap<String, Tensor>;
@@ -72,21 +72,22 @@ fn head(weights: &Weights, features: &Tensor) -> Result<Tensor> {
     features.matmul(&weights["fc.weight"].t()?)?.broadcast_add(&weights["fc.bias"])
 }
 
-fn nchw(images: &[f64], n: usize) -> Result<Tensor> {
-    Tensor::from_slice(images, (n, SIDE, SIDE, CHANNELS), &Device::Cpu)?.permute((0, 3, 1, 2))?.contiguous()
+fn nchw(images: &Tensor) -> Result<Tensor> {
+    images.permute((0, 3, 1, 2))?.contiguous()
 }
 
 /// W of the bench as candle variables under their names.
 fn variables(bench: &Bench) -> Result<Vec<(String, Var)>> {
-    let model = &bench.model;
+    let model = &bench.step.model;
+    let weights = values(&model.weights);
     let mut variables = Vec::new();
     for entry in model.network.params().entries() {
         let len = entry.shape.iter().product::<usize>();
-        let values = &model.weights[entry.offset..entry.offset + len];
+        let values = &weights[entry.offset..entry.offset + len];
         variables.push((entry.name.clone(), Var::from_slice(values, entry.shape.clone(), &Device::Cpu)?));
     }
     let (classes, dim) = (model.head.num_classes, model.head.feature_dim);
-    let (weight, bias) = model.head_weights().split_at(model.head.weight_len());
+    let (weight, bias) = weights[model.backbone_len()..].split_at(model.head.weight_len());
     variables.push(("fc.weight".into(), Var::from_slice(weight, (classes, dim), &Device::Cpu)?));
     variables.push(("fc.bias".into(), Var::from_slice(bias, classes, &Device::Cpu)?));
     Ok(variables)
@@ -94,19 +95,18 @@ fn variables(bench: &Bench) -> Result<Vec<(String, Var)>> {
 
 /// ∇_Θ L_meta(W − α·∇_W L_tr(W, Θ)), reverse over reverse.
 fn second_order(bench: &Bench) -> Result<Vec<f64>> {
-    let (seen, empirical) = (bench.prototypes.seen(), bench.empirical());
+    let (seen, prototypes) = (bench.seen(), bench.empirical());
     let settings = bench.mpcl.settings();
     let variables = variables(bench)?;
     let weights: Weights = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
     let theta = settings.network.variables(bench.mpcl.theta()).expect("as long as Θ");
-    let prototypes = Tensor::from_slice(&empirical, (seen.classes().len(), 64), &Device::Cpu)?;
     let moved = unit_rows(&settings.network.forward(&theta, &prototypes).expect("sizes fit"))?;
 
-    let z = features(&weights, &nchw(&bench.train.images, BATCH)?)?;
+    let z = features(&weights, &nchw(&bench.train.images)?)?;
     let (rows, targets) = seen.members(&bench.train.labels);
     let some = z.index_select(&Tensor::from_slice(&rows, rows.len(), &Device::Cpu)?, 0)?;
     let similarities = (unit_rows(&some)?.matmul(&moved.t()?)? / settings.tau)?;
-    let contrast = (cross_entropy(&similarities, &targets)? * (rows.len() as f64 / BATCH as f64))?;
+    let contrast = (cross_entropy(&similarities, &targets)? * (rows.len() as f64 / bench.train.len() as f64))?;
     let train = (cross_entropy(&head(&weights, &z)?, &bench.train.labels)? + (contrast * settings.lambda)?)?;
     let gradients = train.backward()?;
 
@@ -115,9 +115,9 @@ fn second_order(bench: &Bench) -> Result<Vec<f64>> {
         let gradient = gradients.get(var).expect("every weight takes part");
         there.insert(name.clone(), (var.as_tensor() - (gradient * LR)?)?);
     }
-    let meta = features(&there, &nchw(&bench.meta.images, META_BATCH)?)?;
+    let meta = features(&there, &nchw(&bench.meta.images)?)?;
     let loss = cross_entropy(&head(&there, &meta)?, &bench.meta.labels)?;
-    Ok(theta.gradient::<f64>(&loss.backward()?).expect("f64"))
+    Ok(values(&theta.gradient(&loss.backward()?).expect("floats")))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can go wrong between a batch of features and an updated weight vector.
 
 use longtail_artifact::ArtifactError;
+use longtail_backbone::BackboneError;
 use longtail_ops::OpsError;
 
 /// Errors of this crate; each names the offending value.
@@ -65,6 +66,9 @@ pub enum TrainingError {
         /// What is missing or wrong.
         problem: String,
     },
+    /// From the network.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
     /// From a kernel.
     #[error(transparent)]
     Ops(#[from] OpsError),

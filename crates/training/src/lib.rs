@@ -1,30 +1,45 @@
-//! Losses, heads, optimisers, schedules, checkpoints and metrics: the parts of a training loop, not the loop itself.
+//! Steps, losses, heads, prototypes, optimisers, schedules, checkpoints and metrics: the parts of a training loop, not the loop itself.
 //!
 //! The loop stands written out in each stage (`representation/src/train.rs`), on one screen. This crate knows no stage:
-//! it sees feature batches, labels, flat weight vectors and learning rates.
+//! it sees batches, labels, weights and learning rates. What methods are written in are candle tensors; below them are our kernels,
+//! on the tensors' own memory.
 //!
+//! - [`step`]: a batch's passes through a network: a loss's gradient, a derivative along a direction, a step of the optimiser.
+//! - [`prototype`]: averages of features a class, the loss against them, the meta-network and its gradient in closed form.
+//! - [`state`]: what is kept from step to step, as one list. [`log`]: what a step measures.
 //! - [`loss`]: cross-entropy as one fused, differentiable candle operation, with class weights, logit offsets, smoothing.
 //! - [`head`]: linear, cosine and scaled-linear heads, as flat vectors, as candle graphs, as files, and [`HeadTrainer`].
 //! - [`optimizer`]: SGD and Adam on flat vectors, their state in reach.
 //! - [`Schedule`]: the learning rate of an epoch. [`metrics`]: accuracies by class and shot group.
 //! - [`checkpoint`]: when to save, and how a state becomes named tensors and comes back to the same bits.
 
+mod batch;
 pub mod checkpoint;
 mod error;
 pub mod head;
+pub mod log;
 pub mod loss;
 mod meter;
 pub mod metrics;
+mod model;
 pub mod optimizer;
+pub mod prototype;
 mod scalar;
 mod schedule;
+pub mod state;
+pub mod step;
 
+pub use batch::{Feed, ImageBatch};
 pub use checkpoint::{CheckpointClock, StateReader, StateWriter};
 pub use error::TrainingError;
 pub use head::{Head, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, HeadWeights, TrainedPart};
+pub use log::Log;
 pub use loss::ClassificationLoss;
 pub use meter::{EpochMeter, StepClock};
 pub use metrics::{GroupAccuracy, ShotBounds, argmax_rows, evaluate};
-pub use optimizer::{Adam, AdamSettings, Sgd, SgdSettings};
+pub use model::Model;
+pub use optimizer::{Adam, AdamSettings, Sgd, SgdRule, SgdSettings};
 pub use scalar::{Scalar, scalar_value};
 pub use schedule::{Decay, Schedule};
+pub use state::{State, StateList, restore_state, save_state, state_bytes, to_f32};
+pub use step::{At, Gradient, Norm, Step, StepAt};

@@ -1,13 +1,14 @@
 //! The two element types that everything here is written for: f32 to train, f64 to check.
 
-use candle_core::{Device, Tensor, Var, WithDType};
+use candle_core::{Device, Tensor, Var};
 use longtail_artifact::TensorData;
+use longtail_backbone::host::{HostElement, to_vec};
 use longtail_ops::Real;
 
 use crate::TrainingError;
 
 /// An element type that the kernels, candle and the files all know.
-pub trait Scalar: Real + WithDType + std::fmt::Debug {
+pub trait Scalar: HostElement + std::fmt::Debug {
     /// `values` as the data of a named tensor, bits unchanged.
     fn to_data(values: &[Self]) -> TensorData;
 
@@ -45,7 +46,7 @@ pub trait Scalar: Real + WithDType + std::fmt::Debug {
     /// # Errors
     /// If the tensor's type is another.
     fn values(tensor: &Tensor) -> Result<Vec<Self>, TrainingError> {
-        Ok(tensor.flatten_all()?.to_vec1::<Self>()?)
+        Ok(to_vec::<Self>(tensor)?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The meta-network on the device, forward and back (its form and formulas: [`crate::meta_network`]).
+//! The meta-network on the device, forward and back (its form and formulas: [`MetaNetwork`]).
 
 use longtail_ops::gpu::{
     AngleBound, Driver, GemmSize, Matrix, MatrixMut, View, ViewMut, gpu_axpy, gpu_bias, gpu_bound_angle,
@@ -6,8 +6,9 @@ use longtail_ops::gpu::{
 };
 
 use super::buffer::Buffer;
+use longtail_training::prototype::MetaNetwork;
+
 use crate::RepresentationError;
-use crate::meta_network::MetaNetwork;
 
 /// What a forward pass leaves for the way back.
 #[derive(Debug)]

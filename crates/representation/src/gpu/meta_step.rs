@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
+use longtail_backbone::host::read;
 use longtail_datasets::PlacedBatch;
 use longtail_ops::gpu::{
     AdamNumbers, Driver, GemmSize, GpuVec, Matrix, MatrixMut, StoredImages, Total, VirtualKind, gpu_adam, gpu_axpy,
     gpu_contrast_direction, gpu_scale, gpu_shrink_step, gpu_total, gpu_unit_rows_tangent, gpu_virtual_step,
 };
 use longtail_recipe::{MetaOptimizer, MetaScale, VirtualStep};
+use longtail_training::{ImageBatch, StepAt};
 
 use super::buffer::Buffer;
 use super::loss::{Batch, DeviceLoss, Gradients, classification, unit_features};
@@ -18,11 +20,11 @@ use super::reports::Slot;
 use super::walk::{Against, Walk};
 use super::{DeviceBatch, DeviceWeights, GpuTrainer, Pixels, meta_norm_mode, sgd_numbers};
 use crate::RepresentationError;
-use crate::method::{LOSS_BEFORE_EVERY, LabelledImages, MetaBatches, MpclSettings, StepAt};
+use crate::method::{LOSS_BEFORE_EVERY, MetaBatches, MpclSettings};
 
 /// Θ, its optimiser, and what the meta batch needs.
 pub(super) struct Meta<D: Driver + Clone> {
-    batches: Rc<dyn MetaBatches<f32>>,
+    batches: Rc<dyn MetaBatches>,
     loss: DeviceLoss<D>,
     pub(super) network: DeviceMetaNetwork<D>,
     pub(super) theta: GpuVec<f32, D>,
@@ -59,7 +61,7 @@ impl<D: Driver + Clone> Meta<D> {
         driver: &D,
         network: &GpuNetwork<D>,
         settings: &MpclSettings,
-        batches: Rc<dyn MetaBatches<f32>>,
+        batches: Rc<dyn MetaBatches>,
         weights: usize,
     ) -> Result<Self, RepresentationError> {
         let len = settings.network.len();
@@ -74,7 +76,7 @@ impl<D: Driver + Clone> Meta<D> {
         };
         Ok(Self {
             batches,
-            loss: DeviceLoss::new(driver, &settings.meta_loss)?,
+            loss: DeviceLoss::new(driver, &settings.meta_classification)?,
             network: DeviceMetaNetwork::new(&settings.network),
             theta: GpuVec::zeros(driver, len)?,
             gradient: GpuVec::zeros(driver, len)?,
@@ -108,8 +110,10 @@ impl<D: Driver + Clone> Meta<D> {
                 labels
             }
             None => {
-                let LabelledImages { images, labels } = self.batches.batch_ahead(self.steps)?;
-                self.batch.write(driver, stored, (Pixels::Values(&images), &labels), classes)?;
+                let ImageBatch { images, labels, .. } = self.batches.batch_ahead(self.steps)?;
+                read(&images, |images: &[f32]| {
+                    self.batch.write(driver, stored, (Pixels::Values(images), &labels), classes)
+                })??;
                 labels
             }
         };

@@ -22,13 +22,12 @@ use longtail_backbone::gpu::{GpuNetwork, GpuTape};
 use longtail_datasets::StoredPixels;
 use longtail_ops::gpu::{Driver, Element, GpuVec, SgdNumbers, StoredImages};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
-use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Sgd, SgdSettings, argmax_rows};
+use longtail_training::prototype::PrototypeSettings;
+use longtail_training::step::MicroBatch;
+use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Model, SgdSettings, Step, StepAt, argmax_rows};
 
 use crate::RepresentationError;
-use crate::method::{MetaBatches, Method, MpclSettings, StepAt};
-use crate::model::Model;
-use crate::passes::MicroBatch;
-use crate::prototypes::PrototypeSettings;
+use crate::method::{MetaBatches, Method, MpclSettings};
 
 pub use batch::Pixels;
 
@@ -69,23 +68,13 @@ pub trait DeviceTrainer {
     ///
     /// # Errors
     /// The device's.
-    fn store(
-        &mut self,
-        model: &mut Model<f32>,
-        optimizer: &mut Sgd<f32>,
-        method: &mut dyn Method<f32>,
-    ) -> Result<(), RepresentationError>;
+    fn store(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError>;
 
     /// Takes the state from the host.
     ///
     /// # Errors
     /// The device's.
-    fn load(
-        &mut self,
-        model: &Model<f32>,
-        optimizer: &Sgd<f32>,
-        method: &dyn Method<f32>,
-    ) -> Result<(), RepresentationError>;
+    fn load(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError>;
 
     /// The class of each of n images under running statistics, (n).
     ///
@@ -103,7 +92,7 @@ pub struct DevicePlan {
     /// None for `ce`.
     pub mpcl: Option<MpclSettings>,
     /// The meta batches, where there is a meta-network.
-    pub meta: Option<Rc<dyn MetaBatches<f32>>>,
+    pub meta: Option<Rc<dyn MetaBatches>>,
     /// Of the optimiser.
     pub sgd: SgdSettings,
     /// Which weights decay; none = all.
@@ -123,9 +112,9 @@ impl DevicePlan {
     /// A setting that does not run on a device, or that this build does not know.
     pub fn new(
         recipe: &RepresentationRecipe,
-        model: &Model<f32>,
+        model: &Model,
         class_counts: &[u32],
-        meta: Option<Rc<dyn MetaBatches<f32>>>,
+        meta: Option<Rc<dyn MetaBatches>>,
         stored: Option<StoredPixels>,
     ) -> Result<Self, RepresentationError> {
         if recipe.activation_checkpointing {
@@ -234,7 +223,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
     ///
     /// # Errors
     /// A setting that does not run on a device; no memory.
-    pub fn new(driver: D, model: &Model<f32>, plan: DevicePlan) -> Result<Self, RepresentationError> {
+    pub fn new(driver: D, model: &Model, plan: DevicePlan) -> Result<Self, RepresentationError> {
         let DevicePlan { loss, prototypes, mpcl, meta, sgd, decays, micro, element, stored } = plan;
         if let Some(settings) = &mpcl
             && settings.use_meta
@@ -244,13 +233,13 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         }
         let (architecture, image) = (model.network.architecture(), model.network.image());
         let network = GpuNetwork::with_element(driver.clone(), architecture, image, element)?;
-        let len = model.weights.len();
+        let len = model.weights.elem_count();
         let decay = decay_mask(&network, model.backbone_len(), len, decays.as_deref())?;
         let weights = DeviceWeights {
             values: GpuVec::zeros(&driver, len)?,
             momentum: GpuVec::zeros(&driver, len)?,
             gradient: GpuVec::zeros(&driver, len)?,
-            running: GpuVec::zeros(&driver, model.running.len())?,
+            running: GpuVec::zeros(&driver, model.running.elem_count())?,
             decays: GpuVec::of(&driver, &decay)?,
             rate: GpuVec::zeros(&driver, 1)?,
             backbone: model.backbone_len(),
@@ -330,22 +319,12 @@ impl<D: Driver + Clone> DeviceTrainer for GpuTrainer<D> {
         self.reports.fetch(&self.driver, meter)
     }
 
-    fn store(
-        &mut self,
-        model: &mut Model<f32>,
-        optimizer: &mut Sgd<f32>,
-        method: &mut dyn Method<f32>,
-    ) -> Result<(), RepresentationError> {
-        self.bring_back(model, optimizer, method)
+    fn store(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError> {
+        self.bring_back(step, method)
     }
 
-    fn load(
-        &mut self,
-        model: &Model<f32>,
-        optimizer: &Sgd<f32>,
-        method: &dyn Method<f32>,
-    ) -> Result<(), RepresentationError> {
-        self.take_over(model, optimizer, method)
+    fn load(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError> {
+        self.take_over(step, method)
     }
 
     fn predict(&mut self, images: Pixels<'_>, n: usize) -> Result<Vec<u32>, RepresentationError> {

@@ -1,13 +1,13 @@
 //! The prototypes on the device: their values there, how often each class was met on the host, which knows it without asking.
 
+use longtail_training::prototype::{PrototypeSettings, SeenClasses};
 use longtail_ops::gpu::{Driver, GpuVec, Places, View, gpu_gather, gpu_prototype_update, gpu_unit_rows};
 
 use super::buffer::Buffer;
 use super::loss::Batch;
 use crate::RepresentationError;
-use crate::prototypes::{PrototypeSettings, SeenClasses};
 
-/// [`crate::prototypes::Prototypes`] on the device.
+/// [`longtail_training::prototype::PrototypeBank`] on the device.
 #[derive(Debug)]
 pub(super) struct DevicePrototypes<D: Driver> {
     settings: PrototypeSettings,

@@ -1,10 +1,9 @@
 //! What steps measured: left on the device until a whole lot of it is fetched, so that a step waits for nothing.
 
 use longtail_ops::gpu::{Driver, GpuError, GpuVec, ViewMut};
-use longtail_training::{EpochMeter, TrainingError};
+use longtail_training::{EpochMeter, StepAt, TrainingError};
 
 use crate::RepresentationError;
-use crate::method::StepAt;
 
 /// Numbers that are fetched together. A loss that is not finite is seen that late.
 const NUMBERS: usize = 512;

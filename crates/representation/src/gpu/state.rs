@@ -2,13 +2,12 @@
 
 use longtail_artifact::TensorData;
 use longtail_ops::gpu::Driver;
-use longtail_training::{Sgd, StateReader, StateWriter};
+use longtail_training::{StateReader, StateWriter, Step, restore_state, save_state, to_f32};
 
 use super::GpuTrainer;
 use super::meta_step::Adam;
 use crate::RepresentationError;
 use crate::method::Method;
-use crate::model::Model;
 
 impl<D: Driver + Clone> GpuTrainer<D> {
     /// A vector as long as all weights, backbone turned to the device's order of axes.
@@ -29,17 +28,17 @@ impl<D: Driver + Clone> GpuTrainer<D> {
 
     pub(super) fn take_over(
         &mut self,
-        model: &Model<f32>,
-        optimizer: &Sgd<f32>,
-        method: &dyn Method<f32>,
+        step: &mut Step,
+        method: &mut dyn Method,
     ) -> Result<(), RepresentationError> {
-        let (values, momentum) = (self.turned(&model.weights)?, self.turned(optimizer.buffer())?);
+        let values = self.turned(&to_f32(&step.model.weights)?)?;
+        let momentum = self.turned(&to_f32(step.optimizer().buffer())?)?;
         let driver = &self.driver;
         self.weights.values.view_mut().write(driver, &values)?;
         self.weights.momentum.view_mut().write(driver, &momentum)?;
-        self.weights.running.view_mut().write(driver, &model.running)?;
+        self.weights.running.view_mut().write(driver, &to_f32(&step.model.running)?)?;
         let mut writer = StateWriter::default();
-        method.save(&mut writer);
+        save_state(method.state(), &mut writer)?;
         let mut reader = StateReader::new("the method's state", writer.into_tensors());
         let values = reader.vector::<f32>("prototypes.values")?;
         self.prototypes.restore(driver, &values, reader.counter_list("prototypes.updates")?)?;
@@ -57,14 +56,15 @@ impl<D: Driver + Clone> GpuTrainer<D> {
 
     pub(super) fn bring_back(
         &mut self,
-        model: &mut Model<f32>,
-        optimizer: &mut Sgd<f32>,
-        method: &mut dyn Method<f32>,
+        step: &mut Step,
+        method: &mut dyn Method,
     ) -> Result<(), RepresentationError> {
         let driver = &self.driver;
-        model.weights = self.turned_back(&self.weights.values.to_vec(driver)?)?;
-        model.running = self.weights.running.to_vec(driver)?;
-        optimizer.restore(self.turned_back(&self.weights.momentum.to_vec(driver)?)?)?;
+        let mut writer = StateWriter::default();
+        writer.vector("weights", &self.turned_back(&self.weights.values.to_vec(driver)?)?);
+        writer.vector("running", &self.weights.running.to_vec(driver)?);
+        writer.vector("momentum", &self.turned_back(&self.weights.momentum.to_vec(driver)?)?);
+        restore_state(step.state(), &mut StateReader::new("the device's weights", writer.into_tensors()))?;
 
         let counters = |values: &[u64]| TensorData::U8(values.iter().flat_map(|v| v.to_le_bytes()).collect());
         let (values, updates) = self.prototypes.state(driver)?;
@@ -80,12 +80,12 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         }
         // What does not move on the device stays as the host has it.
         let mut writer = StateWriter::default();
-        method.save(&mut writer);
+        save_state(method.state(), &mut writer)?;
         let mut tensors = writer.into_tensors();
         for (name, data) in moved {
             let tensor = tensors.iter_mut().find(|tensor| tensor.name == name);
             tensor.expect("a method saves everything that moves in it").data = data;
         }
-        method.restore(&mut StateReader::new("the device's state", tensors))
+        Ok(restore_state(method.state(), &mut StateReader::new("the device's state", tensors))?)
     }
 }

@@ -2,13 +2,13 @@
 
 use longtail_backbone::NormMode;
 use longtail_ops::gpu::{Driver, Total, gpu_dots, gpu_sgd, gpu_total};
-use longtail_training::EpochMeter;
+use longtail_training::{EpochMeter, StepAt};
 
 use super::loss::{Batch, Contrast, contrast, unit_features};
 use super::walk::{Against, LossSlots, Walk};
 use super::{DeviceWeights, GpuTrainer, Pixels, sgd_numbers};
 use crate::RepresentationError;
-use crate::method::{Phase, StepAt};
+use crate::method::Phase;
 
 /// More numbers than a step measures.
 const MOST_NUMBERS: usize = 16;

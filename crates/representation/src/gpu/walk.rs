@@ -1,6 +1,6 @@
 //! The train batch through the network, whole or in parts (`micro_batch`), with its losses and the gradient of all weights.
 //!
-//! As on the CPU ([`crate::passes`]): losses and gradients are those of the whole batch, batch norm sees each part by itself, and where
+//! As on the CPU ([`longtail_training::step`]): losses and gradients are those of the whole batch, batch norm sees each part by itself, and where
 //! a batch is cut every walk runs the forward passes again.
 
 use std::ops::Range;

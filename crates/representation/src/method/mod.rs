@@ -4,7 +4,7 @@ mod base;
 mod ce;
 mod mpcl;
 
-pub use base::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt, build};
+pub use base::{MetaBatches, Method, PrototypeExport, build};
 pub use ce::Ce;
 pub(crate) use mpcl::LOSS_BEFORE_EVERY;
 pub use mpcl::{MetaStep, Mpcl, MpclSettings, Phase};

@@ -5,75 +5,66 @@ mod meta_step;
 mod settings;
 mod theta_optimizer;
 
+use candle_core::{DType, Tensor};
 use longtail_artifact::{NamedTensor, TensorData};
-use longtail_backbone::NormMode;
 use longtail_ops::stream;
-use longtail_training::{EpochMeter, Scalar, Sgd, StateReader, StateWriter, TrainingError};
-
+use longtail_training::prototype::{CentralStep, Contrast, PrototypeBank};
+use longtail_training::{
+    At, ImageBatch, Log, Norm, State, StateList, Step, StepAt, TrainingError, to_f32,
+};
 use serde_json::{Value, json};
 
-use super::{LabelledImages, MetaBatches, Method, PrototypeExport, StepAt};
+use super::{MetaBatches, Method, PrototypeExport};
 use crate::RepresentationError;
-use crate::feature_direction::CentralStep;
-use crate::model::Model;
-use crate::objective::Contrast;
-use crate::passes::{GradientSum, Objective, Pass, Walk};
-use crate::prototypes::Prototypes;
 
+use diagnostics::Measured;
 use theta_optimizer::ThetaOptimizer;
 
 pub(crate) use diagnostics::LOSS_BEFORE_EVERY;
 pub use meta_step::MetaStep;
 pub use settings::{MpclSettings, Phase};
 
-/// The method's state: prototypes c, meta-network Θ with its Adam, and scratch.
-pub struct Mpcl<T: Scalar> {
+/// The method's state: prototypes c, and the meta-network's Θ with its optimiser.
+pub struct Mpcl {
     settings: MpclSettings,
-    prototypes: Prototypes<T>,
-    theta: Vec<T>,
-    theta_optimizer: ThetaOptimizer<T>,
-    meta: Option<Box<dyn MetaBatches<T>>>,
+    prototypes: PrototypeBank,
+    /// Flat.
+    theta: Tensor,
+    theta_optimizer: ThetaOptimizer,
+    meta: Option<Box<dyn MetaBatches>>,
     /// How often Θ has moved; also the index of the next meta batch.
-    meta_steps: u64,
+    meta_steps: [u64; 1],
     central: CentralStep,
-    tapes: meta_step::Tapes<T>,
-    gradient: GradientSum<T>,
-    /// Of the train batch, (n, d).
-    features: Vec<T>,
-    virtual_weights: Vec<T>,
 }
 
-impl<T: Scalar> Mpcl<T> {
+impl Mpcl {
     /// A fresh Θ from `seed`, all prototypes unseen.
     ///
     /// # Errors
     /// If there is a meta-network and no meta images.
     pub fn new(
         settings: MpclSettings,
-        meta: Option<Box<dyn MetaBatches<T>>>,
+        meta: Option<Box<dyn MetaBatches>>,
         seed: u64,
+        dtype: DType,
     ) -> Result<Self, RepresentationError> {
         if settings.use_meta && meta.is_none() {
             return Err(RepresentationError::NoMetaSet);
         }
-        let theta: Vec<T> = settings.network.init(&mut stream(seed, "representation/meta-network-init", 0, 0));
+        let theta = settings.network.init(&mut stream(seed, "representation/meta-network-init", 0, 0), dtype)?;
         Ok(Self {
-            prototypes: Prototypes::new(settings.prototypes.clone(), settings.network.dim()),
-            theta_optimizer: ThetaOptimizer::new(settings.theta_optimizer, settings.adam, theta.len()),
+            prototypes: PrototypeBank::new(settings.prototypes.clone(), settings.network.dim(), dtype)?,
+            theta_optimizer: ThetaOptimizer::new(settings.theta_optimizer, settings.adam, &theta)?,
             theta,
             meta,
-            meta_steps: 0,
+            meta_steps: [0],
             central: CentralStep::default(),
-            tapes: meta_step::Tapes::default(),
-            gradient: GradientSum::default(),
-            features: Vec::new(),
-            virtual_weights: Vec::new(),
             settings,
         })
     }
 
     /// Θ, flat.
-    pub fn theta(&self) -> &[T] {
+    pub fn theta(&self) -> &Tensor {
         &self.theta
     }
 
@@ -81,8 +72,8 @@ impl<T: Scalar> Mpcl<T> {
     ///
     /// # Errors
     /// If its size differs.
-    pub fn set_theta(&mut self, theta: Vec<T>) -> Result<(), RepresentationError> {
-        TrainingError::check_size("meta-network", theta.len(), self.theta.len())?;
+    pub fn set_theta(&mut self, theta: Tensor) -> Result<(), RepresentationError> {
+        TrainingError::check_size("meta-network", theta.elem_count(), self.theta.elem_count())?;
         self.theta = theta;
         Ok(())
     }
@@ -91,89 +82,85 @@ impl<T: Scalar> Mpcl<T> {
     pub fn settings(&self) -> &MpclSettings {
         &self.settings
     }
-
-    /// The prototypes.
-    pub fn prototype_bank(&self) -> &Prototypes<T> {
-        &self.prototypes
-    }
 }
 
-impl<T: Scalar> Method<T> for Mpcl<T> {
+impl Method for Mpcl {
     fn name(&self) -> &'static str {
         "mpcl"
     }
 
     fn step(
         &mut self,
-        model: &mut Model<T>,
-        optimizer: &mut Sgd<T>,
-        batch: &LabelledImages<T>,
+        step: &mut Step,
+        batch: &ImageBatch,
         at: &StepAt,
-        meter: &mut EpochMeter,
+        log: &mut Log<'_>,
     ) -> Result<(), RepresentationError> {
         let phase = self.settings.phase(at);
         let seen = self.prototypes.seen();
+        // c of the seen classes; before there are any, and without contrast, nobody reads it.
         let empirical = match phase {
-            Phase::Plain => Vec::new(), // K·d numbers that nobody would read
-            _ => self.prototypes.current_seen(&seen),
+            Phase::Empirical { .. } | Phase::Meta { .. } if !seen.classes().is_empty() => {
+                Some(self.prototypes.current_seen(&seen)?)
+            }
+            _ => None,
         };
 
         // 1 to 6  Train forward, virtual step, meta gradient, Adam on Θ.
-        let mut walk = Walk::Fresh;
-        if let Phase::Meta { lambda } = phase
+        if let (Phase::Meta { lambda }, Some(empirical)) = (phase, &empirical)
             && self.settings.moves_theta(at)
-            && !empirical.is_empty()
         {
-            self.move_theta(model, optimizer, batch, at, &empirical, &seen, lambda, meter)?;
-            walk = Walk::Again;
+            self.move_theta(step, batch, at, empirical, &seen, lambda, log)?;
         }
 
-        // 7  The real step, with Θ as it is now. Running statistics move in the batch's first walk only.
-        let (lambda, meta) = match phase {
-            Phase::Plain => (0.0, None),
-            Phase::Empirical { lambda } => (lambda, None),
-            Phase::Meta { lambda } => (lambda, Some(self.settings.network.apply(&self.theta, &empirical)?)),
+        // 7  The real step, with Θ as it is now, on the train forward that is still there.
+        let (lambda, prototypes) = match (phase, &empirical) {
+            (Phase::Meta { lambda }, Some(empirical)) => {
+                (lambda, Some(self.settings.network.apply(&self.theta, empirical)?))
+            }
+            (Phase::Empirical { lambda }, Some(empirical)) => (lambda, Some(empirical.clone())),
+            (Phase::Plain | Phase::Empirical { .. } | Phase::Meta { .. }, _) => (0.0, None),
         };
-        let prototypes = meta.as_deref().unwrap_or(&empirical);
-        let contrast = Contrast { prototypes, seen: &seen, lambda, tau: self.settings.tau };
-        let contrast = (phase != Phase::Plain).then_some(&contrast);
-        let head = model.head;
-        let objective = Objective { head: &head, loss: &self.settings.loss, contrast };
-        let mut pass = Pass::of(model, batch, NormMode::Batch { track: true }, self.settings.micro);
-        let (gradient, features) = (Some(&mut self.gradient), Some(&mut self.features));
-        let losses = pass.losses(walk, &mut self.tapes.train, &objective, gradient, features)?;
-        TrainingError::check_finite("train/loss", losses.total(lambda), at.epoch, at.step, at.lr)?;
-        let is_meta = matches!(phase, Phase::Meta { .. });
-        diagnostics::log_losses(&losses, contrast, &self.features, &batch.labels, &empirical, is_meta, meter)?;
-        optimizer.step(at.lr, &mut model.weights, &self.gradient.sum)?;
+        let contrast = prototypes.as_ref().map(|prototypes| Contrast {
+            prototypes,
+            seen: &seen,
+            lambda,
+            tau: self.settings.tau,
+        });
+        let gradient = step.gradient(At::Weights, batch, Norm::Batch, &self.settings.train_loss(contrast.as_ref()))?;
+        log.must_be_finite("train/loss", gradient.losses.total()?)?;
+        let measured = Measured { losses: &gradient.losses, features: &gradient.features, labels: &batch.labels };
+        let empirical = empirical.as_ref().filter(|_| matches!(phase, Phase::Meta { .. }));
+        diagnostics::log_losses(measured, contrast.as_ref(), empirical, log)?;
+        step.descend(at.lr, &gradient)?;
 
         // 8  The prototypes of the next step.
         if self.settings.moves_prototypes(at) {
-            self.prototypes.update(&self.features, &batch.labels);
+            self.prototypes.update(&gradient.features, &batch.labels)?;
         }
         Ok(())
     }
 
-    fn prototypes(&self) -> Result<PrototypeExport<T>, RepresentationError> {
-        let mut export = PrototypeExport::empirical(&self.prototypes);
+    fn prototypes(&self) -> Result<PrototypeExport, RepresentationError> {
+        let mut export = PrototypeExport::empirical(&self.prototypes)?;
         if self.settings.use_meta {
-            let (seen, dim) = (self.prototypes.seen(), self.prototypes.dim());
-            let moved = self.settings.network.apply(&self.theta, &self.prototypes.current_seen(&seen))?;
-            export.meta = seen.spread(&moved, dim);
+            let seen = self.prototypes.seen();
+            let moved = self.settings.network.apply(&self.theta, &self.prototypes.current_seen(&seen)?)?;
+            export.meta = seen.spread(&moved)?;
         }
         Ok(export)
     }
 
-    fn meta_network(&self) -> Option<Vec<NamedTensor>> {
-        let mut rest = self.theta.as_slice();
-        let mut tensors = Vec::new();
-        for (name, shape) in self.settings.network.layout() {
-            let (values, after) = rest.split_at(shape.iter().product());
-            let data = TensorData::F32(values.iter().map(|value| value.wide() as f32).collect());
-            tensors.push(NamedTensor { name: name.to_owned(), shape, data });
-            rest = after;
+    fn meta_network(&self) -> Result<Option<Vec<NamedTensor>>, RepresentationError> {
+        if !self.settings.use_meta {
+            return Ok(None);
         }
-        self.settings.use_meta.then_some(tensors)
+        let mut named = Vec::new();
+        for (name, tensor) in self.settings.network.tensors(&self.theta)? {
+            let data = TensorData::F32(to_f32(&tensor)?);
+            named.push(NamedTensor { name: name.to_owned(), shape: tensor.dims().to_vec(), data });
+        }
+        Ok(Some(named))
     }
 
     fn meta_network_metadata(&self) -> Value {
@@ -181,25 +168,12 @@ impl<T: Scalar> Method<T> for Mpcl<T> {
         json!({"residual": network.is_residual(), "max_angle_deg": network.max_angle_deg()})
     }
 
-    fn memory_bytes(&self) -> usize {
-        let numbers = self.features.capacity() + self.virtual_weights.capacity() + self.theta.capacity();
-        self.tapes.bytes() + self.gradient.bytes() + self.prototypes.bytes() + numbers * size_of::<T>()
-    }
-
-    fn save(&self, writer: &mut StateWriter) {
-        self.prototypes.save(writer);
-        writer.vector("meta.theta", &self.theta);
-        self.theta_optimizer.save(writer);
-        writer.counters("meta.steps", &[self.meta_steps]);
-        writer.vector("meta.central", &[self.central.product]);
-    }
-
-    fn restore(&mut self, reader: &mut StateReader) -> Result<(), RepresentationError> {
-        self.prototypes.restore(reader)?;
-        self.theta = reader.vector_of("meta.theta", self.theta.len())?;
-        self.theta_optimizer.restore(reader)?;
-        [self.meta_steps] = reader.counters("meta.steps")?;
-        self.central.product = reader.vector_of::<f64>("meta.central", 1)?[0];
-        Ok(())
+    fn state(&mut self) -> StateList<'_> {
+        let mut list = self.prototypes.state();
+        list.push(("meta.theta", State::Tensor(&mut self.theta)));
+        list.extend(self.theta_optimizer.state());
+        list.push(("meta.steps", State::Counters(&mut self.meta_steps)));
+        list.push(("meta.central", State::Numbers(self.central.state())));
+        list
     }
 }

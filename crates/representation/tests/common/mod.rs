@@ -2,16 +2,17 @@
 
 #![allow(dead_code)]
 
-use longtail_backbone::{Architecture, ImageShape, NormMode};
+use candle_core::{DType, Device, Tensor};
+use longtail_backbone::{Architecture, ImageShape};
 use longtail_ops::{below, normal, stream};
 use longtail_recipe::{Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
-use longtail_representation::Model;
-use longtail_representation::meta_network::MetaNetwork;
-use longtail_representation::method::{LabelledImages, MetaBatches, Mpcl, MpclSettings};
-use longtail_representation::passes::{GradientSum, MicroBatch, Objective, Pass, Walk};
-use longtail_representation::prototypes::{PrototypeSettings, Prototypes};
-use longtail_representation::{RepresentationError, feature_direction, objective, virtual_step};
-use longtail_training::{AdamSettings, ClassificationLoss, HeadForm, Sgd, SgdSettings};
+use longtail_representation::RepresentationError;
+use longtail_representation::method::{MetaBatches, Mpcl, MpclSettings};
+use longtail_training::prototype::{Contrast, MetaNetwork, PrototypeBank, PrototypeSettings, SeenClasses};
+use longtail_training::step::MicroBatch;
+use longtail_training::{
+    AdamSettings, At, ClassificationLoss, Feed, HeadForm, ImageBatch, Model, Norm, Scalar, Sgd, SgdSettings, Step,
+};
 
 pub const CLASSES: usize = 5;
 pub const SIDE: usize = 8;
@@ -21,34 +22,53 @@ pub const META_BATCH: usize = 5;
 pub const LR: f64 = 0.3;
 
 /// Endless copies of one batch.
-pub struct OneBatch(pub LabelledImages<f64>);
+pub struct OneBatch(pub ImageBatch);
 
-impl MetaBatches<f64> for OneBatch {
-    fn batch(&self, _index: u64) -> Result<LabelledImages<f64>, RepresentationError> {
+impl MetaBatches for OneBatch {
+    fn batch(&self, _index: u64) -> Result<ImageBatch, RepresentationError> {
         Ok(self.0.clone())
     }
 }
 
 pub struct Bench {
-    pub model: Model<f64>,
-    pub optimizer: Sgd<f64>,
-    pub train: LabelledImages<f64>,
-    pub meta: LabelledImages<f64>,
-    pub prototypes: Prototypes<f64>,
-    pub mpcl: Mpcl<f64>,
+    pub step: Step,
+    pub train: ImageBatch,
+    pub meta: ImageBatch,
+    pub prototypes: PrototypeBank,
+    pub mpcl: Mpcl,
 }
 
-pub fn images(seed: u64, n: usize) -> LabelledImages<f64> {
+/// A vector of f64.
+pub fn vector(values: &[f64]) -> Tensor {
+    f64::constant(values, &[values.len()]).expect("a vector")
+}
+
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    f64::values(tensor).expect("f64")
+}
+
+/// Pixels and labels of n images.
+pub fn pixels(seed: u64, n: usize) -> (Vec<f64>, Vec<u32>) {
     let mut rng = stream(seed, "test/images", 0, 0);
-    let labels: Vec<u32> = (0..n).map(|_| below(&mut rng, CLASSES as u64) as u32).collect();
-    let images = (0..n * SIDE * SIDE * CHANNELS).map(|_| normal(&mut rng)).collect();
-    LabelledImages { images, labels }
+    let labels = (0..n).map(|_| below(&mut rng, CLASSES as u64) as u32).collect();
+    ((0..n * SIDE * SIDE * CHANNELS).map(|_| normal(&mut rng)).collect(), labels)
+}
+
+/// A batch of any element type.
+pub fn batch<T: Scalar>(feed: Feed, pixels: &[T], labels: &[u32]) -> ImageBatch {
+    let images = Tensor::from_slice(pixels, (labels.len(), SIDE, SIDE, CHANNELS), &Device::Cpu).expect("sizes fit");
+    ImageBatch::new(feed, images, labels.to_vec())
+}
+
+pub fn images(feed: Feed, seed: u64, n: usize) -> ImageBatch {
+    let (pixels, labels) = pixels(seed, n);
+    batch(feed, &pixels, &labels)
 }
 
 pub fn settings(residual: bool, max_angle_deg: f64) -> MpclSettings {
     MpclSettings {
         loss: ClassificationLoss::cross_entropy(),
-        meta_loss: ClassificationLoss::cross_entropy(),
+        meta_classification: ClassificationLoss::cross_entropy(),
         use_meta: true,
         lambda: 0.8,
         lambda_ramp_epochs: 0,
@@ -73,109 +93,114 @@ pub fn settings(residual: bool, max_angle_deg: f64) -> MpclSettings {
         virtual_step: VirtualStep::Sgd,
         jvp: Jvp::Forward,
         meta_bn: MetaBn::Batch,
-        micro: MicroBatch::WHOLE,
     }
 }
 
 /// A model a few steps into training: momentum, running statistics and prototypes are not trivial, class 4 is unseen,
 /// and Θ's last layer is not zero.
 pub fn bench(settings: MpclSettings, form: HeadForm, nesterov: bool) -> Bench {
-    let image = ImageShape { height: SIDE, width: SIDE, channels: CHANNELS };
+    bench_in_parts(settings, form, nesterov, MicroBatch::WHOLE)
+}
+
+/// [`bench`] with batches cut as `micro` says.
+pub fn bench_in_parts(settings: MpclSettings, form: HeadForm, nesterov: bool, micro: MicroBatch) -> Bench {
+    let (image, settings_norm) = (ImageShape { height: SIDE, width: SIDE, channels: CHANNELS }, settings.meta_bn);
     let architecture = Architecture::CifarResNet { depth: 8 };
-    let mut model = Model::<f64>::new(&architecture, image, form, CLASSES, 7).expect("8 is 6·1 + 2");
+    let model = Model::new(&architecture, image, form, CLASSES, 7, DType::F64).expect("8 is 6·1 + 2");
     let settings_of_sgd = SgdSettings { momentum: 0.9, nesterov, weight_decay: 5e-2 };
-    let mut optimizer = Sgd::new(settings_of_sgd, model.weights.len(), None);
+    let mut optimizer = Sgd::new(settings_of_sgd, &model.weights, None).expect("memory");
     let mut rng = stream(1, "test/gradient", 0, 0);
     for _ in 0..2 {
-        let gradient: Vec<f64> = (0..model.weights.len()).map(|_| 0.02 * normal(&mut rng)).collect();
-        optimizer.step(0.1, &mut model.weights, &gradient).expect("sizes fit");
+        let gradient: Vec<f64> = (0..model.weights.elem_count()).map(|_| 0.02 * normal(&mut rng)).collect();
+        optimizer.step(0.1, &model.weights, &vector(&gradient)).expect("sizes fit");
     }
-    let mut prototypes = Prototypes::new(settings.prototypes.clone(), 64);
-    let mut tape = longtail_backbone::Tape::default();
+    let mut step = Step::new(model, optimizer, MicroBatch::WHOLE);
+    let mut prototypes = PrototypeBank::new(settings.prototypes.clone(), 64, DType::F64).expect("memory");
     for seed in 10..14 {
-        let mut batch = images(seed, BATCH);
+        let mut batch = images(Feed::Train, seed, BATCH);
         batch.labels.iter_mut().for_each(|label| *label %= 4);
-        let backbone = model.backbone_len();
-        let mode = NormMode::Batch { track: true };
-        let weights = &model.weights[..backbone];
-        model.network.forward(weights, &mut model.running, &batch.images, BATCH, mode, &mut tape).expect("sizes fit");
-        prototypes.update(tape.features(), &batch.labels);
+        let features = step.features(At::Weights, &batch, Norm::Batch).expect("sizes fit");
+        prototypes.update(&features, &batch.labels).expect("sizes fit");
     }
-    let mut train = images(20, BATCH);
+    let mut train = images(Feed::Train, 20, BATCH);
     train.labels = vec![0, 1, 1, 4, 2, 3];
-    let meta = images(21, META_BATCH);
-    let mut mpcl = Mpcl::new(settings, Some(Box::new(OneBatch(meta.clone()))), 3).expect("there are meta images");
-    let theta = (0..mpcl.theta().len()).map(|_| 0.3 * normal(&mut rng)).collect();
-    mpcl.set_theta(theta).expect("as long as before");
-    Bench { model, optimizer, train, meta, prototypes, mpcl }
+    let meta = images(Feed::Side, 21, META_BATCH);
+    let stream_of_meta = Some(Box::new(OneBatch(meta.clone())) as Box<dyn MetaBatches>);
+    let mut mpcl = Mpcl::new(settings, stream_of_meta, 3, DType::F64).expect("there are meta images");
+    let theta: Vec<f64> = (0..mpcl.theta().elem_count()).map(|_| 0.3 * normal(&mut rng)).collect();
+    mpcl.set_theta(vector(&theta)).expect("as long as before");
+    // On running statistics these must stand still, or batches in parts and differences see others than the closed form.
+    if settings_norm == MetaBn::Running {
+        train = ImageBatch::new(Feed::Side, train.images.clone(), train.labels.clone());
+    }
+    let step = in_parts(step, micro);
+    Bench { step, train, meta, prototypes, mpcl }
+}
+
+/// The same model and optimiser, with batches cut otherwise.
+fn in_parts(mut step: Step, micro: MicroBatch) -> Step {
+    let image = step.model.network.image();
+    let (architecture, head) = (*step.model.network.architecture(), step.model.head);
+    let model = Model::new(&architecture, image, head.form, head.num_classes, 7, DType::F64).expect("as before");
+    let optimizer = Sgd::new(step.optimizer().settings(), &model.weights, None).expect("memory");
+    let mut other = Step::new(model, optimizer, micro);
+    let mut writer = longtail_training::StateWriter::default();
+    longtail_training::save_state(step.state(), &mut writer).expect("f64");
+    let mut reader = longtail_training::StateReader::new("test", writer.into_tensors());
+    longtail_training::restore_state(other.state(), &mut reader).expect("the same sizes");
+    other
 }
 
 impl Bench {
-    pub fn empirical(&self) -> Vec<f64> {
-        self.prototypes.seen().rows_of(&self.prototypes.current(), 64)
+    pub fn seen(&self) -> SeenClasses {
+        self.prototypes.seen()
+    }
+
+    /// c of the seen classes.
+    pub fn empirical(&self) -> Tensor {
+        self.prototypes.current_seen(&self.seen()).expect("memory")
+    }
+
+    pub fn norm(&self) -> Norm {
+        match self.mpcl.settings().meta_bn {
+            MetaBn::Running => Norm::Running,
+            MetaBn::Batch => Norm::Batch,
+        }
     }
 
     /// The closed form of the crate.
     pub fn meta_gradient(&mut self) -> Vec<f64> {
-        let (empirical, seen) = (self.empirical(), self.prototypes.seen());
+        let (empirical, seen) = (self.empirical(), self.seen());
         let lambda = self.mpcl.settings().lambda;
-        let Self { model, optimizer, train, meta, mpcl, .. } = self;
-        mpcl.meta_gradient(model, optimizer, train, meta, LR, &empirical, &seen, lambda, false)
-            .expect("sizes fit")
-            .gradient
+        let Self { step, train, meta, mpcl, .. } = self;
+        let found = mpcl.meta_gradient(step, train, meta, LR, &empirical, &seen, lambda).expect("sizes fit");
+        values(&found.gradient)
     }
 
     /// L_meta(Ŵ(Θ)), by exact first-order gradients only.
     pub fn meta_loss(&mut self, theta: &[f64]) -> f64 {
-        let (empirical, seen) = (self.empirical(), self.prototypes.seen());
+        let (empirical, seen, norm) = (self.empirical(), self.seen(), self.norm());
         let settings = self.mpcl.settings().clone();
-        let mode = match settings.meta_bn {
-            MetaBn::Running => NormMode::Running,
-            _ => NormMode::Batch { track: false },
-        };
-        let model = &mut self.model;
-        let moved = settings.network.apply(theta, &empirical).expect("sizes fit");
-        let contrast =
-            objective::Contrast { prototypes: &moved, seen: &seen, lambda: settings.lambda, tau: settings.tau };
-        let head = model.head;
-        let objective = Objective { head: &head, loss: &settings.loss, contrast: Some(&contrast) };
-        let (mut tape, mut gradient) = (longtail_backbone::Tape::default(), GradientSum::default());
-        Pass::of(model, &self.train, mode, settings.micro)
-            .losses(Walk::Fresh, &mut tape, &objective, Some(&mut gradient), None)
+        let prototypes = settings.network.apply(&vector(theta), &empirical).expect("sizes fit");
+        let contrast = Contrast { prototypes: &prototypes, seen: &seen, lambda: settings.lambda, tau: settings.tau };
+        // A new batch every time, so that no pass before it is used again.
+        let train = ImageBatch::new(Feed::Side, self.train.images.clone(), self.train.labels.clone());
+        let gradient = self
+            .step
+            .gradient(At::Weights, &train, norm, &settings.train_loss(Some(&contrast)))
             .expect("sizes fit");
-        let gradient = gradient.sum;
-        let (mut there, kind) = (Vec::new(), settings.virtual_step);
-        virtual_step::virtual_step(kind, LR, &model.weights, &gradient, &self.optimizer, &mut there)
-            .expect("sizes fit");
-        self.mpcl.meta_loss(model, Some(&there), &self.meta).expect("sizes fit")
+        let ahead = self.step.ahead(settings.virtual_step, LR, &gradient).expect("sizes fit");
+        let loss = self.mpcl.meta_loss(&mut self.step, At::Moved(ahead.weights.tensor()), &self.meta);
+        loss.expect("sizes fit").to_scalar::<f64>().expect("a scalar")
     }
 
     /// Central differences of [`Bench::meta_loss`] along `direction`, fourth order.
     pub fn slope(&mut self, direction: &[f64], step: f64) -> f64 {
-        let theta = self.mpcl.theta().to_vec();
+        let theta = values(self.mpcl.theta());
         let mut at = |factor: f64| {
             let moved: Vec<f64> = theta.iter().zip(direction).map(|(t, d)| t + factor * step * d).collect();
             self.meta_loss(&moved)
         };
         (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step)
     }
-}
-
-/// u̇ by central differences of step `epsilon`.
-pub fn central(bench: &mut Bench, direction: &[f64], epsilon: f64) -> Vec<f64> {
-    let model = &mut bench.model;
-    let backbone = model.backbone_len();
-    feature_direction::central_difference(
-        &mut model.network,
-        &model.weights[..backbone],
-        &mut model.running,
-        &bench.train.images,
-        std::slice::from_ref(&(0..BATCH)),
-        NormMode::Batch { track: false },
-        direction,
-        epsilon,
-        &mut longtail_backbone::Tape::default(),
-    )
-    .expect("sizes fit")
-    .0
 }

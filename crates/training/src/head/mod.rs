@@ -5,6 +5,6 @@ mod graph;
 mod shape;
 mod trainer;
 
-pub use graph::{Head, normalize_rows};
+pub use graph::{Head, flat_gradient, normalize_rows};
 pub use shape::{HeadForm, HeadShape, HeadWeights};
 pub use trainer::{HeadTrainer, HeadTrainerSettings, TrainedPart};

@@ -6,7 +6,7 @@
 use longtail_ops::gemm;
 
 use super::{HeadForm, HeadShape, HeadWeights};
-use crate::{ClassificationLoss, Sgd, SgdSettings, StateReader, StateWriter, TrainingError};
+use crate::{ClassificationLoss, SgdRule, SgdSettings, StateReader, StateWriter, TrainingError};
 
 /// Which weights a [`HeadTrainer`] moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +50,9 @@ impl Default for HeadTrainerSettings {
 pub struct HeadTrainer {
     head: HeadWeights,
     settings: HeadTrainerSettings,
-    sgd: Sgd<f32>,
+    sgd: SgdRule,
+    /// The momentum of what is trained.
+    momentum: Vec<f32>,
     steps: u64,
 }
 
@@ -71,8 +73,8 @@ impl HeadTrainer {
             }
         };
         let HeadTrainerSettings { momentum, nesterov, weight_decay, .. } = settings;
-        let sgd = Sgd::new(SgdSettings { momentum, nesterov, weight_decay }, len, None);
-        Ok(Self { head, settings, sgd, steps: 0 })
+        let sgd = SgdRule::new(SgdSettings { momentum, nesterov, weight_decay }, None);
+        Ok(Self { head, settings, sgd, momentum: vec![0.0; len], steps: 0 })
     }
 
     /// One pass over `batches` of (features (n, d) row-major, labels (n)): the mean loss over images, in nats.
@@ -116,12 +118,12 @@ impl HeadTrainer {
         match self.settings.part {
             TrainedPart::All => {
                 let gradient = pass.gradient(&self.head, features, &mut dlogits);
-                self.sgd.step(lr, &mut self.head.values, &gradient)?;
+                self.sgd.step(lr, &mut self.head.values, &gradient, &mut self.momentum)?;
             }
             TrainedPart::ClassScales => {
                 let gradient = class_sums(&dlogits, &pass.unscaled, shape.num_classes);
                 let start = self.head.values.len() - shape.num_classes;
-                self.sgd.step(lr, &mut self.head.values[start..], &gradient)?;
+                self.sgd.step(lr, &mut self.head.values[start..], &gradient, &mut self.momentum)?;
             }
         }
         self.steps += 1;
@@ -139,7 +141,7 @@ impl HeadTrainer {
     /// Adds weights, momentum and step count to a checkpoint.
     pub fn save(&self, out: &mut StateWriter) {
         out.vector("head.values", &self.head.values);
-        out.vector("head.momentum", self.sgd.buffer());
+        out.vector("head.momentum", &self.momentum);
         out.counters("head.steps", &[self.steps]);
     }
 
@@ -149,7 +151,7 @@ impl HeadTrainer {
     /// If something is missing or of another size; the trainer is then not to be used.
     pub fn restore(&mut self, from: &mut StateReader) -> Result<(), TrainingError> {
         self.head.values = from.vector_of("head.values", self.head.values.len())?;
-        self.sgd.restore(from.vector_of("head.momentum", self.sgd.buffer().len())?)?;
+        self.momentum = from.vector_of("head.momentum", self.momentum.len())?;
         [self.steps] = from.counters("head.steps")?;
         Ok(())
     }
@@ -161,7 +163,7 @@ impl HeadTrainer {
 
     /// The momentum of what is trained.
     pub fn momentum(&self) -> &[f32] {
-        self.sgd.buffer()
+        &self.momentum
     }
 
     /// Steps taken.
@@ -176,7 +178,8 @@ impl HeadTrainer {
     pub fn set_state(&mut self, values: Vec<f32>, momentum: Vec<f32>, steps: u64) -> Result<(), TrainingError> {
         TrainingError::check_size("head values", values.len(), self.head.values.len())?;
         self.head.values = values;
-        self.sgd.restore(momentum)?;
+        TrainingError::check_size("head momentum", momentum.len(), self.momentum.len())?;
+        self.momentum = momentum;
         self.steps = steps;
         Ok(())
     }
@@ -330,11 +333,13 @@ mod tests {
     fn the_written_out_gradient_is_candles() {
         for form in [HeadForm::Linear, HeadForm::Cosine { scale: 16.0 }, HeadForm::ScaledLinear] {
             let head = head(form);
-            let graph = Head::variables(&head.shape, &head.values).expect("sizes fit");
+            let flat = f32::constant(&head.values, &[head.values.len()]).expect("a vector");
+            let graph = Head::variables(&head.shape, &flat).expect("sizes fit");
             let features = f32::constant(&FEATURES, &[2, 3]).expect("2·3");
             let logits = graph.logits(&features).expect("fits");
             let loss = ClassificationLoss::cross_entropy().forward(&logits, &LABELS).expect("fits");
-            let expected = graph.gradient::<f32>(&loss.backward().expect("differentiable")).expect("f32");
+            let expected = graph.gradient(&loss.backward().expect("differentiable")).expect("floats");
+            let expected = f32::values(&expected).expect("f32");
             let settings = HeadTrainerSettings { momentum: 0.0, weight_decay: 0.0, ..Default::default() };
             let mut trainer = HeadTrainer::new(head.clone(), settings).expect("all parts");
             trainer.step(0, 1.0, &FEATURES, &LABELS).expect("fits");

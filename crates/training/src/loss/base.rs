@@ -7,6 +7,7 @@ use longtail_ops::{CrossEntropySpec, cross_entropy};
 use longtail_recipe::Stage1Loss;
 
 use super::{CrossEntropyOp, effective_number_weights, log_counts};
+use crate::step::{Seen, Term};
 use crate::{Scalar, TrainingError};
 
 /// Cross-entropy on shifted logits, weighted by class, smoothed: mean over the batch, in nats.
@@ -74,6 +75,16 @@ impl ClassificationLoss {
         let (rows, classes) = logits.dims2()?;
         self.check(labels, rows, classes)?;
         Ok(logits.contiguous()?.apply_op1(CrossEntropyOp::new(self.clone(), labels.to_vec()))?)
+    }
+
+    /// The loss as a term of a step's, of weight 1.
+    ///
+    /// # Errors
+    /// If sizes or labels do not fit.
+    pub fn term(&self, name: &'static str, seen: &Seen<'_>) -> Result<Term, TrainingError> {
+        let value = self.forward(&seen.logits()?, seen.labels)?;
+        let share = self.weight_of(seen.labels) / self.weight_of(seen.batch_labels);
+        Ok(Term { name, value, share, weight: 1.0 })
     }
 
     /// The mean loss of host logits; its gradient with respect to them goes to `dlogits` where given.

@@ -1,8 +1,11 @@
 //! Adam with decoupled weight decay.
 
+use candle_core::Tensor;
+use longtail_backbone::by_float;
+use longtail_backbone::host::{read, write};
 use longtail_ops::{AdamStep, adam_step};
 
-use crate::{Scalar, TrainingError};
+use crate::TrainingError;
 
 /// What stays the same from step to step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,84 +30,95 @@ impl Default for AdamSettings {
 ///
 /// # Source
 /// `torch.optim.AdamW`; with ω = 0 also `torch.optim.Adam`.
-#[derive(Debug, Clone)]
-pub struct Adam<T> {
+#[derive(Debug)]
+pub struct Adam {
     settings: AdamSettings,
-    first: Vec<T>,
-    second: Vec<T>,
-    steps: u64,
+    /// m, flat.
+    first: Tensor,
+    /// v, flat.
+    second: Tensor,
+    steps: [u64; 1],
 }
 
-impl<T: Scalar> Adam<T> {
-    /// For `len` weights, moments from 0.
-    pub fn new(settings: AdamSettings, len: usize) -> Self {
-        Self { settings, first: vec![T::ZERO; len], second: vec![T::ZERO; len], steps: 0 }
-    }
-
-    /// One step on `weights` with `gradient`.
+impl Adam {
+    /// For weights like `weights`, flat; moments from 0.
     ///
     /// # Errors
-    /// If a size differs from `len`.
-    pub fn step(&mut self, lr: f64, weights: &mut [T], gradient: &[T]) -> Result<(), TrainingError> {
-        TrainingError::check_size("weights", weights.len(), self.first.len())?;
-        TrainingError::check_size("gradient", gradient.len(), self.first.len())?;
-        self.steps += 1;
+    /// If there is no memory for the moments.
+    pub fn new(settings: AdamSettings, weights: &Tensor) -> Result<Self, TrainingError> {
+        Ok(Self { settings, first: weights.zeros_like()?, second: weights.zeros_like()?, steps: [0] })
+    }
+
+    /// One step on `weights`, in place, with `gradient`.
+    ///
+    /// # Errors
+    /// If sizes or types differ.
+    pub fn step(&mut self, lr: f64, weights: &Tensor, gradient: &Tensor) -> Result<(), TrainingError> {
+        TrainingError::check_size("weights", weights.elem_count(), self.first.elem_count())?;
+        TrainingError::check_size("gradient", gradient.elem_count(), self.first.elem_count())?;
+        let [steps] = &mut self.steps;
+        *steps += 1;
         let AdamSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
         let step = AdamStep { lr, beta1, beta2, eps: epsilon, weight_decay, decoupled: true };
-        adam_step(weights, gradient, &mut self.first, &mut self.second, self.steps, step, None);
+        by_float!(weights, T => {
+            write(weights, |weights: &mut [T]| write(&self.first, |first: &mut [T]| {
+                write(&self.second, |second: &mut [T]| read(gradient, |gradient: &[T]| {
+                    adam_step(weights, gradient, first, second, *steps, step, None);
+                }))
+            }))???
+        })?;
         Ok(())
     }
 
-    /// The first moments m, the second moments v, and the number of steps taken.
-    pub fn state(&self) -> (&[T], &[T], u64) {
-        (&self.first, &self.second, self.steps)
-    }
-
-    /// Puts back a saved state.
-    ///
-    /// # Errors
-    /// If a size differs.
-    pub fn restore(&mut self, first: Vec<T>, second: Vec<T>, steps: u64) -> Result<(), TrainingError> {
-        TrainingError::check_size("first moments", first.len(), self.first.len())?;
-        TrainingError::check_size("second moments", second.len(), self.second.len())?;
-        (self.first, self.second, self.steps) = (first, second, steps);
-        Ok(())
+    /// The moments m and v, and the number of steps taken.
+    pub fn state(&mut self) -> (&mut Tensor, &mut Tensor, &mut [u64]) {
+        (&mut self.first, &mut self.second, &mut self.steps)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+    use crate::Scalar;
+
+    fn vector<T: Scalar>(values: &[T]) -> Tensor {
+        Tensor::from_slice(values, values.len(), &Device::Cpu).expect("a vector")
+    }
 
     #[test]
     fn the_first_step_has_the_size_of_the_rate() {
         // m̂ = g, v̂ = g²: the step is lr·sign(g) but for ε.
-        let mut adam = Adam::<f64>::new(AdamSettings { epsilon: 1e-300, ..AdamSettings::default() }, 2);
-        let mut weights = [1.0, 1.0];
-        adam.step(0.1, &mut weights, &[3.0, -1e-5]).expect("sizes fit");
+        let weights = vector(&[1.0, 1.0]);
+        let settings = AdamSettings { epsilon: 1e-300, ..AdamSettings::default() };
+        let mut adam = Adam::new(settings, &weights).expect("memory");
+        adam.step(0.1, &weights, &vector(&[3.0, -1e-5])).expect("sizes fit");
+        let weights = f64::values(&weights).expect("f64");
         assert!((weights[0] - 0.9).abs() < 1e-12 && (weights[1] - 1.1).abs() < 1e-12, "{weights:?}");
     }
 
     #[test]
     fn decay_is_decoupled_from_the_gradient() {
+        let weights = vector(&[2.0]);
         let settings = AdamSettings { weight_decay: 0.5, ..AdamSettings::default() };
-        let mut adam = Adam::<f64>::new(settings, 1);
-        let mut weights = [2.0];
-        adam.step(0.1, &mut weights, &[0.0]).expect("sizes fit");
+        Adam::new(settings, &weights).expect("memory").step(0.1, &weights, &vector(&[0.0])).expect("sizes fit");
+        let weights = f64::values(&weights).expect("f64");
         assert!((weights[0] - 1.9).abs() < 1e-12, "{weights:?}");
     }
 
     #[test]
     fn a_restored_state_goes_on_to_the_same_bits() {
-        let mut straight = Adam::<f32>::new(AdamSettings::default(), 1);
-        let (mut a, mut b) = ([0.3], [0.3]);
-        straight.step(0.1, &mut a, &[0.7]).expect("sizes fit");
-        b.copy_from_slice(&a);
-        let (first, second, steps) = straight.state();
-        let mut resumed = Adam::<f32>::new(AdamSettings::default(), 1);
-        resumed.restore(first.to_vec(), second.to_vec(), steps).expect("sizes fit");
-        straight.step(0.1, &mut a, &[-0.2]).expect("sizes fit");
-        resumed.step(0.1, &mut b, &[-0.2]).expect("sizes fit");
-        assert_eq!(a, b);
+        let (a, b) = (vector(&[0.3f32]), vector(&[0.3f32]));
+        let mut straight = Adam::new(AdamSettings::default(), &a).expect("memory");
+        let mut resumed = Adam::new(AdamSettings::default(), &b).expect("memory");
+        straight.step(0.1, &a, &vector(&[0.7f32])).expect("sizes fit");
+        let b = a.copy().expect("memory");
+        let (from, to) = (straight.state(), resumed.state());
+        (*to.0, *to.1) = (from.0.copy().expect("memory"), from.1.copy().expect("memory"));
+        to.2.copy_from_slice(from.2);
+        straight.step(0.1, &a, &vector(&[-0.2f32])).expect("sizes fit");
+        resumed.step(0.1, &b, &vector(&[-0.2f32])).expect("sizes fit");
+        assert_eq!(f32::values(&a).expect("f32"), f32::values(&b).expect("f32"));
     }
 }

@@ -4,4 +4,4 @@ mod adam;
 mod sgd;
 
 pub use adam::{Adam, AdamSettings};
-pub use sgd::{Sgd, SgdSettings};
+pub use sgd::{Sgd, SgdRule, SgdSettings};

@@ -1,8 +1,12 @@
-//! SGD with momentum, Nesterov's variant and coupled weight decay.
+//! SGD with momentum, Nesterov's variant and coupled weight decay; where a step would lead, without taking it.
 
 use std::ops::Range;
 
+use candle_core::Tensor;
+use longtail_backbone::by_float;
+use longtail_backbone::host::{read, write};
 use longtail_ops::{SgdStep, sgd_step};
+use longtail_recipe::VirtualStep;
 
 use crate::{Scalar, TrainingError};
 
@@ -17,34 +21,20 @@ pub struct SgdSettings {
     pub weight_decay: f64,
 }
 
-/// `d = g + ω·w; b ← μ·b + d; w ← w − lr·(nesterov ? d + μ·b : b)`, b from 0.
+/// `d = g + ω·w; b ← μ·b + d; w ← w − lr·(nesterov ? d + μ·b : b)`, b from 0, on slices that the caller keeps.
 ///
 /// # Source
 /// `torch.optim.SGD` with dampening 0; its first step sets b = d, the same as from 0.
 #[derive(Debug, Clone)]
-pub struct Sgd<T> {
+pub struct SgdRule {
     settings: SgdSettings,
     decay_ranges: Option<Vec<Range<usize>>>,
-    buffer: Vec<T>,
 }
 
-impl<T: Scalar> Sgd<T> {
-    /// For `len` weights; only those in `decay_ranges` (sorted, disjoint) decay, without ranges all do.
-    pub fn new(settings: SgdSettings, len: usize, decay_ranges: Option<Vec<Range<usize>>>) -> Self {
-        Self { settings, decay_ranges, buffer: vec![T::ZERO; len] }
-    }
-
-    /// One step on `weights` with `gradient`.
-    ///
-    /// # Errors
-    /// If a size differs from `len`.
-    pub fn step(&mut self, lr: f64, weights: &mut [T], gradient: &[T]) -> Result<(), TrainingError> {
-        TrainingError::check_size("weights", weights.len(), self.buffer.len())?;
-        TrainingError::check_size("gradient", gradient.len(), self.buffer.len())?;
-        let SgdSettings { momentum, nesterov, weight_decay } = self.settings;
-        let step = SgdStep { lr, momentum, nesterov, weight_decay };
-        sgd_step(weights, gradient, &mut self.buffer, step, self.decay_ranges.as_deref());
-        Ok(())
+impl SgdRule {
+    /// Only weights in `decay_ranges` (sorted, disjoint) decay; without ranges all do.
+    pub fn new(settings: SgdSettings, decay_ranges: Option<Vec<Range<usize>>>) -> Self {
+        Self { settings, decay_ranges }
     }
 
     /// The settings.
@@ -52,13 +42,27 @@ impl<T: Scalar> Sgd<T> {
         self.settings
     }
 
-    /// `g + ω·w`, with ω = 0 outside the decay ranges: the gradient as the momentum buffer takes it.
+    /// One step on `weights` with `gradient` and the momentum buffer b.
     ///
     /// # Errors
-    /// If a size differs from `len`.
-    pub fn decayed_gradient(&self, weights: &[T], gradient: &[T]) -> Result<Vec<T>, TrainingError> {
-        TrainingError::check_size("weights", weights.len(), self.buffer.len())?;
-        TrainingError::check_size("gradient", gradient.len(), self.buffer.len())?;
+    /// If their sizes differ.
+    pub fn step<T: Scalar>(
+        &self,
+        lr: f64,
+        weights: &mut [T],
+        gradient: &[T],
+        buffer: &mut [T],
+    ) -> Result<(), TrainingError> {
+        TrainingError::check_size("weights", weights.len(), buffer.len())?;
+        TrainingError::check_size("gradient", gradient.len(), buffer.len())?;
+        let SgdSettings { momentum, nesterov, weight_decay } = self.settings;
+        let step = SgdStep { lr, momentum, nesterov, weight_decay };
+        sgd_step(weights, gradient, buffer, step, self.decay_ranges.as_deref());
+        Ok(())
+    }
+
+    /// `g + ω·w`, with ω = 0 outside the decay ranges: the gradient as the momentum buffer takes it.
+    fn decayed_gradient<T: Scalar>(&self, weights: &[T], gradient: &[T]) -> Vec<T> {
         let everything = 0..weights.len();
         let decay = T::of(self.settings.weight_decay);
         let mut decayed = gradient.to_vec();
@@ -67,58 +71,186 @@ impl<T: Scalar> Sgd<T> {
                 decayed[index] = gradient[index] + decay * weights[index];
             }
         }
-        Ok(decayed)
+        decayed
     }
 
-    /// The momentum buffer b.
-    pub fn buffer(&self) -> &[T] {
+    /// Ŵ into `there`; all slices are of one length.
+    fn ahead<T: Scalar>(&self, kind: VirtualStep, lr: f64, weights: &[T], gradient: &[T], buffer: &[T], there: &mut [T]) {
+        let (rate, momentum) = (T::of(lr), T::of(self.settings.momentum));
+        let changed = match kind {
+            VirtualStep::Momentum | VirtualStep::Nesterov => {
+                let mut direction = self.decayed_gradient(weights, gradient);
+                for (direction, buffer) in direction.iter_mut().zip(buffer) {
+                    let averaged = momentum * *buffer + *direction;
+                    *direction = if kind == VirtualStep::Nesterov { *direction + momentum * averaged } else { averaged };
+                }
+                Some(direction)
+            }
+            VirtualStep::Sgd => None,
+        };
+        let direction = changed.as_deref().unwrap_or(gradient);
+        for (there, (weight, direction)) in there.iter_mut().zip(weights.iter().zip(direction)) {
+            *there = *weight - rate * *direction;
+        }
+    }
+}
+
+/// [`SgdRule`] over tensors, with its momentum buffer.
+#[derive(Debug)]
+pub struct Sgd {
+    rule: SgdRule,
+    buffer: Tensor,
+}
+
+impl Sgd {
+    /// For weights like `weights`, flat; only those in `decay_ranges` (sorted, disjoint) decay, without ranges all do.
+    ///
+    /// # Errors
+    /// If there is no memory for the buffer.
+    pub fn new(
+        settings: SgdSettings,
+        weights: &Tensor,
+        decay_ranges: Option<Vec<Range<usize>>>,
+    ) -> Result<Self, TrainingError> {
+        Ok(Self { rule: SgdRule::new(settings, decay_ranges), buffer: weights.zeros_like()? })
+    }
+
+    /// One step on `weights`, in place, with `gradient`.
+    ///
+    /// # Errors
+    /// If sizes or types differ.
+    pub fn step(&mut self, lr: f64, weights: &Tensor, gradient: &Tensor) -> Result<(), TrainingError> {
+        let (rule, buffer) = (&self.rule, &self.buffer);
+        by_float!(weights, T => {
+            write(weights, |weights: &mut [T]| write(buffer, |buffer: &mut [T]| read(gradient, |gradient: &[T]| {
+                rule.step(lr, weights, gradient, buffer)
+            })))???
+        })
+    }
+
+    /// Writes Ŵ, where one step from `weights` would lead, to `there`, and returns the factor of −∂g/∂Θ in ∂Ŵ/∂Θ.
+    ///
+    /// | step | Ŵ | factor |
+    /// |---|---|---|
+    /// | `sgd` | W − α·g | α |
+    /// | `momentum` | W − α·(μb + g + ωW) | α |
+    /// | `nesterov` | W − α·[(g + ωW) + μ(μb + g + ωW)] | α(1+μ) |
+    ///
+    /// W and the momentum buffer b are only read. ω is 0 outside the decay ranges.
+    ///
+    /// # Errors
+    /// If sizes or types differ.
+    /// # Source
+    /// mpcl_mpfa.md §4.3 (Eq. 6; MW-Net and MetaSAug take the plain step, BALMS the optimiser's).
+    pub fn virtual_step(
+        &self,
+        kind: VirtualStep,
+        lr: f64,
+        weights: &Tensor,
+        gradient: &Tensor,
+        there: &Tensor,
+    ) -> Result<f64, TrainingError> {
+        let (rule, buffer) = (&self.rule, &self.buffer);
+        for (what, tensor) in [("weights", weights), ("gradient", gradient), ("virtual weights", there)] {
+            TrainingError::check_size(what, tensor.elem_count(), buffer.elem_count())?;
+        }
+        by_float!(weights, T => {
+            write(there, |there: &mut [T]| read(weights, |weights: &[T]| read(gradient, |gradient: &[T]| {
+                read(buffer, |buffer: &[T]| rule.ahead(kind, lr, weights, gradient, buffer, there))
+            })))???
+        })?;
+        Ok(match kind {
+            VirtualStep::Nesterov => lr * (1.0 + rule.settings.momentum),
+            VirtualStep::Sgd | VirtualStep::Momentum => lr,
+        })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> SgdSettings {
+        self.rule.settings
+    }
+
+    /// The momentum buffer b, flat.
+    pub fn buffer(&self) -> &Tensor {
         &self.buffer
     }
 
-    /// Puts back a saved momentum buffer.
-    ///
-    /// # Errors
-    /// If its size differs.
-    pub fn restore(&mut self, buffer: Vec<T>) -> Result<(), TrainingError> {
-        TrainingError::check_size("momentum buffer", buffer.len(), self.buffer.len())?;
-        self.buffer = buffer;
-        Ok(())
+    /// The momentum buffer b, to be put in place.
+    pub fn buffer_mut(&mut self) -> &mut Tensor {
+        &mut self.buffer
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+
+    fn vector(values: &[f64]) -> Tensor {
+        Tensor::from_slice(values, values.len(), &Device::Cpu).expect("a vector")
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f64> {
+        f64::values(tensor).expect("f64")
+    }
 
     #[test]
     fn two_steps_by_hand() {
         // w = 1, g = 1, μ = 1/2, ω = 1/4, lr = 1/2. Step 1: d = 5/4, b = 5/4, w = 3/8.
         // Step 2: d = 1 + 3/32 = 35/32, b = 5/8 + 35/32 = 55/32, w = 3/8 − 55/64 = −31/64.
         let settings = SgdSettings { momentum: 0.5, nesterov: false, weight_decay: 0.25 };
-        let mut sgd = Sgd::<f64>::new(settings, 1, None);
-        let mut weights = [1.0];
-        sgd.step(0.5, &mut weights, &[1.0]).expect("sizes fit");
-        assert_eq!((weights[0], sgd.buffer()[0]), (0.375, 1.25));
-        sgd.step(0.5, &mut weights, &[1.0]).expect("sizes fit");
-        assert_eq!((weights[0], sgd.buffer()[0]), (-31.0 / 64.0, 55.0 / 32.0));
+        let (weights, gradient) = (vector(&[1.0]), vector(&[1.0]));
+        let mut sgd = Sgd::new(settings, &weights, None).expect("memory");
+        sgd.step(0.5, &weights, &gradient).expect("sizes fit");
+        assert_eq!((values(&weights), values(sgd.buffer())), (vec![0.375], vec![1.25]));
+        sgd.step(0.5, &weights, &gradient).expect("sizes fit");
+        assert_eq!((values(&weights), values(sgd.buffer())), (vec![-31.0 / 64.0], vec![55.0 / 32.0]));
     }
 
     #[test]
     fn nesterov_looks_ahead_and_only_ranges_decay() {
         // d = 1 (no decay outside the ranges), b = 1, update = d + b/2 = 3/2.
         let settings = SgdSettings { momentum: 0.5, nesterov: true, weight_decay: 0.25 };
-        let mut sgd = Sgd::<f64>::new(settings, 2, Some(vec![1..2, 2..2]));
-        let mut weights = [1.0, 1.0];
-        sgd.step(1.0, &mut weights, &[1.0, 1.0]).expect("sizes fit");
-        assert_eq!(weights, [-0.5, 1.0 - 1.5 * 1.25]);
-        assert_eq!(sgd.decayed_gradient(&[4.0, 4.0], &[1.0, 1.0]).expect("sizes fit"), vec![1.0, 2.0]);
+        let weights = vector(&[1.0, 1.0]);
+        let mut sgd = Sgd::new(settings, &weights, Some(vec![1..2, 2..2])).expect("memory");
+        sgd.step(1.0, &weights, &vector(&[1.0, 1.0])).expect("sizes fit");
+        assert_eq!(values(&weights), [-0.5, 1.0 - 1.5 * 1.25]);
     }
 
     #[test]
     fn a_wrong_size_is_an_error() {
         let settings = SgdSettings { momentum: 0.5, nesterov: true, weight_decay: 0.25 };
-        let mut sgd = Sgd::<f32>::new(settings, 2, None);
-        assert!(sgd.step(1.0, &mut [1.0], &[1.0]).is_err());
-        assert!(sgd.restore(vec![0.0]).is_err());
+        let weights = vector(&[1.0, 1.0]);
+        let mut sgd = Sgd::new(settings, &weights, None).expect("memory");
+        assert!(sgd.step(1.0, &vector(&[1.0]), &weights).is_err());
+        assert!(sgd.virtual_step(VirtualStep::Sgd, 1.0, &weights, &vector(&[1.0]), &weights.zeros_like().expect("memory")).is_err());
+    }
+
+    #[test]
+    fn each_virtual_step_is_the_one_that_the_optimiser_would_take() {
+        for (kind, nesterov) in [(VirtualStep::Momentum, false), (VirtualStep::Nesterov, true)] {
+            let settings = SgdSettings { momentum: 0.9, nesterov, weight_decay: 0.1 };
+            let (weights, gradient) = (vector(&[1.0, -2.0]), vector(&[0.3, 0.7]));
+            let mut sgd = Sgd::new(settings, &weights, Some(vec![0..1, 1..1])).expect("memory");
+            sgd.step(0.1, &weights, &vector(&[1.0, -1.0])).expect("sizes fit");
+            let there = vector(&[9.0, 9.0]);
+            let factor = sgd.virtual_step(kind, 0.5, &weights, &gradient, &there).expect("sizes fit");
+            assert_eq!(factor, if nesterov { 0.5 * 1.9 } else { 0.5 });
+            sgd.step(0.5, &weights, &gradient).expect("sizes fit");
+            for (actual, expected) in values(&weights).iter().zip(values(&there)) {
+                assert!((actual - expected).abs() < 1e-15, "{kind:?}: {actual} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_plain_virtual_step_knows_neither_momentum_nor_decay() {
+        let settings = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.1 };
+        let (weights, there) = (vector(&[1.0]), vector(&[9.0]));
+        let mut sgd = Sgd::new(settings, &weights, None).expect("memory");
+        *sgd.buffer_mut() = vector(&[5.0]);
+        let factor = sgd.virtual_step(VirtualStep::Sgd, 0.5, &weights, &vector(&[0.5]), &there).expect("sizes fit");
+        assert_eq!((values(&there), factor), (vec![0.75], 0.5));
     }
 }

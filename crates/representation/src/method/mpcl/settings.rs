@@ -3,21 +3,19 @@
 use longtail_recipe::{
     Jvp, MetaBn, MetaLoss, MetaOptimizer, MetaScale, MpclRecipe, Prototypes as PrototypeKind, VirtualStep,
 };
-use longtail_training::{AdamSettings, ClassificationLoss};
+use longtail_training::prototype::{Contrast, MetaNetwork, PrototypeSettings};
+use longtail_training::step::{Seen, Term};
+use longtail_training::{AdamSettings, ClassificationLoss, StepAt, TrainingError};
 
-use super::super::StepAt;
 use crate::RepresentationError;
-use crate::meta_network::MetaNetwork;
-use crate::passes::MicroBatch;
-use crate::prototypes::PrototypeSettings;
 
 /// The resolved recipe's `mpcl`, made concrete for one data set and feature dimension. Row numbers: mpcl_mpfa.md §5.
 #[derive(Debug, Clone)]
 pub struct MpclSettings {
     /// L_CE on the train batch.
     pub loss: ClassificationLoss,
-    /// L_meta (row 12).
-    pub meta_loss: ClassificationLoss,
+    /// L_meta's form (row 12).
+    pub meta_classification: ClassificationLoss,
     /// A meta-network; false is the empirical control.
     pub use_meta: bool,
     /// λ (row 34).
@@ -56,8 +54,6 @@ pub struct MpclSettings {
     pub jvp: Jvp,
     /// Batch norm in the virtual and meta forwards (§4.6).
     pub meta_bn: MetaBn,
-    /// How batches are cut.
-    pub micro: MicroBatch,
 }
 
 /// What a step contrasts against.
@@ -78,7 +74,7 @@ pub enum Phase {
 }
 
 impl MpclSettings {
-    /// For training of `epochs` epochs on classes of `class_counts` images, in whole batches.
+    /// For training of `epochs` epochs on classes of `class_counts` images.
     ///
     /// # Errors
     /// If a loss needs images of every class and one has none, or this build does not know a setting.
@@ -89,14 +85,14 @@ impl MpclSettings {
         feature_dim: usize,
         class_counts: &[u32],
     ) -> Result<Self, RepresentationError> {
-        let meta_loss = match recipe.meta_loss {
+        let meta_classification = match recipe.meta_loss {
             MetaLoss::Ce => ClassificationLoss::cross_entropy(),
             MetaLoss::BalancedSoftmax => ClassificationLoss::balanced_softmax(class_counts)?,
         };
         let epsilon = if recipe.meta_scale == MetaScale::WithLr { 1e-12 } else { 1e-8 };
         Ok(Self {
             loss,
-            meta_loss,
+            meta_classification,
             use_meta: recipe.prototypes == PrototypeKind::Meta,
             lambda: recipe.lambda,
             lambda_ramp_epochs: recipe.lambda_ramp_epochs,
@@ -116,8 +112,26 @@ impl MpclSettings {
             virtual_step: recipe.virtual_step,
             jvp: recipe.jvp,
             meta_bn: recipe.meta_bn,
-            micro: MicroBatch::WHOLE,
         })
+    }
+
+    /// L_tr = L_CE + λ·L_PC.
+    pub fn train_loss<'a>(
+        &'a self,
+        contrast: Option<&'a Contrast<'a>>,
+    ) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + 'a {
+        move |seen| {
+            let mut terms = vec![self.loss.term("train/ce", seen)?];
+            if let Some(contrast) = contrast {
+                terms.extend(contrast.term("train/pc", seen)?);
+            }
+            Ok(terms)
+        }
+    }
+
+    /// L_meta.
+    pub fn meta_loss(&self) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + '_ {
+        move |seen| Ok(vec![self.meta_classification.term("meta/ce", seen)?])
     }
 
     /// What the step at `at` contrasts against, and with which λ.

@@ -1,14 +1,12 @@
 //! The meta-network C(·; Θ): prototypes in, meta-prototypes out, row by row.
 
 use candle_core::backprop::GradStore;
-use candle_core::{D, Tensor, Var};
-use longtail_ops::ChaCha8Rng;
-use longtail_ops::uniform;
+use candle_core::{D, DType, Device, Tensor, Var};
+use longtail_ops::{ChaCha8Rng, uniform};
 use longtail_recipe::MetaNetworkRecipe;
-use longtail_training::Scalar;
-use longtail_training::head::normalize_rows;
 
-use crate::RepresentationError;
+use crate::TrainingError;
+use crate::head::{flat_gradient, normalize_rows};
 
 /// Linear d→h, ReLU, linear h→h, ReLU, linear h→d; residual (`c' = c + f(c)`, last layer zero at the start, so c' = c)
 /// or plain.
@@ -26,10 +24,10 @@ pub struct MetaNetwork {
     max_angle_deg: Option<f64>,
 }
 
-/// Θ as candle variables: weight (out, in) and bias (out) of each layer.
+/// Θ by layers: weight (out, in) and bias (out) of each, as variables or as constants.
 #[derive(Debug, Clone)]
-pub struct MetaVariables {
-    layers: Vec<(Var, Var)>,
+pub struct MetaLayers {
+    layers: Vec<(Tensor, Tensor)>,
 }
 
 impl MetaNetwork {
@@ -86,34 +84,50 @@ impl MetaNetwork {
         self.len() == 0
     }
 
-    /// A fresh Θ: uniform in ±1/√fan_in (PyTorch's `nn.Linear`), the last layer zero if residual.
-    pub fn init<T: Scalar>(&self, rng: &mut ChaCha8Rng) -> Vec<T> {
+    /// A fresh Θ, flat, of f32 or f64: uniform in ±1/√fan_in (PyTorch's `nn.Linear`), the last layer zero if residual.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn init(&self, rng: &mut ChaCha8Rng, dtype: DType) -> Result<Tensor, TrainingError> {
         let mut theta = Vec::with_capacity(self.len());
         for (name, shape) in self.layout() {
             let fan_in = if name.starts_with('0') { self.dim } else { self.hidden };
             let bound = 1.0 / (fan_in as f64).sqrt();
             let is_last = name.starts_with('4');
             theta.extend((0..shape.iter().product::<usize>()).map(|_| {
-                let drawn = T::of((2.0 * uniform(rng) - 1.0) * bound);
-                if is_last && self.residual { T::ZERO } else { drawn }
+                let drawn = (2.0 * uniform(rng) - 1.0) * bound;
+                if is_last && self.residual { 0.0 } else { drawn }
             }));
         }
-        theta
+        Ok(Tensor::from_vec(theta, self.len(), &Device::Cpu)?.to_dtype(dtype)?)
     }
 
-    /// Θ as variables.
+    /// Θ's tensors by name, views of the flat vector.
     ///
     /// # Errors
     /// If `theta` has another size.
-    pub fn variables<T: Scalar>(&self, theta: &[T]) -> Result<MetaVariables, RepresentationError> {
-        longtail_training::TrainingError::check_size("meta-network", theta.len(), self.len())?;
-        let (mut rest, mut tensors) = (theta, Vec::new());
-        for (_, shape) in self.layout() {
-            let (values, after) = rest.split_at(shape.iter().product());
-            tensors.push(T::variable(values, &shape)?);
-            rest = after;
+    pub fn tensors(&self, theta: &Tensor) -> Result<Vec<(&'static str, Tensor)>, TrainingError> {
+        TrainingError::check_size("meta-network", theta.elem_count(), self.len())?;
+        let mut start = 0;
+        let mut tensors = Vec::new();
+        for (name, shape) in self.layout() {
+            let len = shape.iter().product();
+            tensors.push((name, theta.narrow(0, start, len)?.reshape(shape)?));
+            start += len;
         }
-        Ok(MetaVariables { layers: tensors.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect() })
+        Ok(tensors)
+    }
+
+    /// Θ as variables, copies of the flat vector.
+    ///
+    /// # Errors
+    /// If `theta` has another size.
+    pub fn variables(&self, theta: &Tensor) -> Result<MetaLayers, TrainingError> {
+        let mut variables = Vec::new();
+        for (_, tensor) in self.tensors(theta)? {
+            variables.push(Var::from_tensor(&tensor)?.into_inner());
+        }
+        Ok(MetaLayers::of(&variables))
     }
 
     /// c' of c, differentiable in Θ.
@@ -122,11 +136,11 @@ impl MetaNetwork {
     /// - `prototypes`: c, (K, d), no zero rows  - returns c', (K, d), not normalised
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward(&self, variables: &MetaVariables, prototypes: &Tensor) -> Result<Tensor, RepresentationError> {
+    pub fn forward(&self, theta: &MetaLayers, prototypes: &Tensor) -> Result<Tensor, TrainingError> {
         let mut hidden = prototypes.clone();
-        for (index, (weight, bias)) in variables.layers.iter().enumerate() {
+        for (index, (weight, bias)) in theta.layers.iter().enumerate() {
             hidden = hidden.matmul(&weight.t()?)?.broadcast_add(bias)?;
-            if index + 1 < variables.layers.len() {
+            if index + 1 < theta.layers.len() {
                 hidden = hidden.relu()?;
             }
         }
@@ -137,39 +151,40 @@ impl MetaNetwork {
         }
     }
 
-    /// c' on the host; nothing to differentiate.
+    /// c' of c as a constant.
     ///
+    /// # Shapes
+    /// - `theta`: flat  - `prototypes`: c, (K, d); K may be 0  - returns c', (K, d)
     /// # Errors
     /// If sizes do not fit.
-    pub fn apply<T: Scalar>(&self, theta: &[T], prototypes: &[T]) -> Result<Vec<T>, RepresentationError> {
-        if prototypes.is_empty() {
-            return Ok(Vec::new());
+    pub fn apply(&self, theta: &Tensor, prototypes: &Tensor) -> Result<Tensor, TrainingError> {
+        if prototypes.dim(0)? == 0 {
+            return Ok(prototypes.clone());
         }
-        let empirical = T::constant(prototypes, &[prototypes.len() / self.dim, self.dim])?;
-        Ok(T::values(&self.forward(&self.variables(theta)?, &empirical)?)?)
+        let tensors: Vec<Tensor> = self.tensors(theta)?.into_iter().map(|(_, tensor)| tensor).collect();
+        self.forward(&MetaLayers::of(&tensors), prototypes)
     }
 }
 
-impl MetaVariables {
+impl MetaLayers {
+    /// Of weight, bias, weight, bias, ….
+    fn of(tensors: &[Tensor]) -> Self {
+        Self { layers: tensors.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect() }
+    }
+
     /// The gradient of Θ, flat; zeros where there is none.
     ///
     /// # Errors
     /// If a gradient has another type.
-    pub fn gradient<T: Scalar>(&self, store: &GradStore) -> Result<Vec<T>, RepresentationError> {
-        let mut flat = Vec::new();
-        for variable in self.layers.iter().flat_map(|(weight, bias)| [weight, bias]) {
-            match store.get(variable) {
-                Some(gradient) => flat.extend(T::values(gradient)?),
-                None => flat.resize(flat.len() + variable.elem_count(), T::ZERO),
-            }
-        }
-        Ok(flat)
+    pub fn gradient(&self, store: &GradStore) -> Result<Tensor, TrainingError> {
+        let variables: Vec<&Tensor> = self.layers.iter().flat_map(|(weight, bias)| [weight, bias]).collect();
+        flat_gradient(store, &variables)
     }
 }
 
 /// Rows of `moved` that stand further than `angle` from the row of `center` turned back onto the cone, length kept:
 /// `‖c'‖·(cos θ·ĉ + sin θ·t/‖t‖)`, t the part of ĉ' orthogonal to ĉ.
-fn bound_angle(moved: &Tensor, center: &Tensor, angle: f64) -> Result<Tensor, RepresentationError> {
+fn bound_angle(moved: &Tensor, center: &Tensor, angle: f64) -> Result<Tensor, TrainingError> {
     let norm = (moved.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;
     let (unit, center) = (moved.broadcast_div(&norm)?, normalize_rows(center)?);
     let cosine = (&unit * &center)?.sum_keepdim(D::Minus1)?;
@@ -182,19 +197,21 @@ fn bound_angle(moved: &Tensor, center: &Tensor, angle: f64) -> Result<Tensor, Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unit_features::row_cosines;
+    use crate::Scalar;
+    use crate::prototype::row_cosines;
     use longtail_ops::stream;
 
     #[test]
     fn a_fresh_residual_network_is_the_identity() {
         let network = MetaNetwork::new(3, 0, true, 180.0);
-        let theta: Vec<f32> = network.init(&mut stream(0, "meta", 0, 0));
-        assert_eq!(theta.len(), 3 * 9 + 3 * 3);
-        let prototypes = [0.6f32, 0.8, 0.0, 0.0, 0.0, 1.0];
-        assert_eq!(network.apply(&theta, &prototypes).expect("fits"), prototypes);
+        let theta = network.init(&mut stream(0, "meta", 0, 0), DType::F32).expect("memory");
+        assert_eq!(theta.elem_count(), 3 * 9 + 3 * 3);
+        let values = [0.6f32, 0.8, 0.0, 0.0, 0.0, 1.0];
+        let prototypes = f32::constant(&values, &[2, 3]).expect("2·3");
+        assert_eq!(f32::values(&network.apply(&theta, &prototypes).expect("fits")).expect("f32"), values);
         let literal = MetaNetwork::new(3, 0, false, 180.0);
-        let theta: Vec<f32> = literal.init(&mut stream(0, "meta", 0, 0));
-        assert_ne!(literal.apply(&theta, &prototypes).expect("fits"), prototypes);
+        let theta = literal.init(&mut stream(0, "meta", 0, 0), DType::F32).expect("memory");
+        assert_ne!(f32::values(&literal.apply(&theta, &prototypes).expect("fits")).expect("f32"), values);
     }
 
     #[test]
@@ -220,16 +237,17 @@ mod tests {
         let network = MetaNetwork::new(2, 3, true, 20.0);
         let mut rng = stream(5, "meta", 0, 0);
         let theta: Vec<f64> = (0..network.len()).map(|_| 2.0 * uniform(&mut rng) - 1.0).collect();
-        let prototypes = [0.6, 0.8, -1.0, 0.0, 0.28, -0.96];
-        let empirical = f64::constant(&prototypes, &[3, 2]).expect("3·2");
+        let empirical = f64::constant(&[0.6, 0.8, -1.0, 0.0, 0.28, -0.96], &[3, 2]).expect("3·2");
+        let flat = |theta: &[f64]| f64::constant(theta, &[theta.len()]).expect("a vector");
         let weights = f64::constant(&[1.0, -2.0, 0.5, 0.3, 2.0, 1.0], &[3, 2]).expect("3·2");
         let value = |theta: &[f64]| {
-            let variables = network.variables(theta).expect("fits");
+            let variables = network.variables(&flat(theta)).expect("fits");
             let total = (network.forward(&variables, &empirical).expect("fits") * &weights).expect("fits");
             (total.sum_all().expect("a sum"), variables)
         };
         let (total, variables) = value(&theta);
-        let gradient = variables.gradient::<f64>(&total.backward().expect("differentiable")).expect("f64");
+        let gradient = variables.gradient(&total.backward().expect("differentiable")).expect("f64");
+        let gradient = f64::values(&gradient).expect("f64");
         for index in 0..theta.len() {
             let at = |shift: f64| {
                 let mut moved = theta.clone();
@@ -239,7 +257,8 @@ mod tests {
             let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
             assert!((gradient[index] - difference).abs() < 1e-8, "[{index}] {} is not {difference}", gradient[index]);
         }
-        let angles = row_cosines(&network.apply(&theta, &prototypes).expect("fits"), &prototypes, 2);
+        let cosines = row_cosines(&network.apply(&flat(&theta), &empirical).expect("fits"), &empirical);
+        let angles = f64::values(&cosines.expect("shapes fit")).expect("f64");
         assert!(angles.iter().all(|cosine| *cosine >= 20f64.to_radians().cos() - 1e-12), "{angles:?}");
     }
 }

@@ -1,11 +1,35 @@
 //! L_PC: each feature against the prototypes of all classes seen so far.
 
-use candle_core::{D, Device, Tensor};
-use longtail_training::head::normalize_rows;
-use longtail_training::{ClassificationLoss, Scalar};
+use candle_core::{D, DType, Tensor};
 
-use crate::RepresentationError;
-use crate::prototypes::SeenClasses;
+use super::bank::SeenClasses;
+use crate::head::normalize_rows;
+use crate::step::{Seen, Term};
+use crate::{ClassificationLoss, TrainingError};
+
+/// What features are contrasted against; constants of a step.
+#[derive(Debug, Clone)]
+pub struct Contrast<'a> {
+    /// c or c' of the seen classes, (K_seen, d).
+    pub prototypes: &'a Tensor,
+    /// Which classes those are.
+    pub seen: &'a SeenClasses,
+    /// λ now, at least 0.
+    pub lambda: f64,
+    /// τ.
+    pub tau: f64,
+}
+
+impl Contrast<'_> {
+    /// `λ·L_PC` as a term of a step's loss; none if no sample's class is seen.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn term(&self, name: &'static str, seen: &Seen<'_>) -> Result<Option<Term>, TrainingError> {
+        let value = prototype_loss(seen.features, seen.labels, self.prototypes, self.seen, self.tau)?;
+        Ok(value.map(|value| Term { name, value, share: seen.share(), weight: self.lambda }))
+    }
+}
 
 /// The similarities `s = u·ĉᵀ/τ`.
 ///
@@ -13,7 +37,7 @@ use crate::prototypes::SeenClasses;
 /// - `unit`: (n, d) unit rows  - `unit_prototypes`: (K_seen, d) unit rows  - returns (n, K_seen)
 /// # Errors
 /// If shapes do not fit.
-pub fn similarities(unit: &Tensor, unit_prototypes: &Tensor, tau: f64) -> Result<Tensor, RepresentationError> {
+pub fn similarities(unit: &Tensor, unit_prototypes: &Tensor, tau: f64) -> Result<Tensor, TrainingError> {
     Ok((unit.matmul(&unit_prototypes.t()?)? / tau)?)
 }
 
@@ -35,7 +59,7 @@ pub fn prototype_loss(
     prototypes: &Tensor,
     seen: &SeenClasses,
     tau: f64,
-) -> Result<Option<Tensor>, RepresentationError> {
+) -> Result<Option<Tensor>, TrainingError> {
     let (rows, targets) = seen.members(labels);
     if rows.is_empty() {
         return Ok(None);
@@ -47,31 +71,33 @@ pub fn prototype_loss(
 }
 
 /// `tensor` itself if `rows` are all of its rows, else those rows.
-pub(crate) fn select_rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, RepresentationError> {
+pub(super) fn select_rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, TrainingError> {
     if rows.len() == tensor.dim(0)? {
         return Ok(tensor.clone());
     }
-    Ok(tensor.index_select(&Tensor::from_slice(rows, rows.len(), &Device::Cpu)?, 0)?)
+    Ok(tensor.index_select(&Tensor::from_slice(rows, rows.len(), tensor.device())?, 0)?)
 }
 
 /// softmax over the last axis, composed of operations that candle can differentiate twice; the maximum is a constant.
-pub(crate) fn softmax_rows(logits: &Tensor) -> Result<Tensor, RepresentationError> {
+pub(super) fn softmax_rows(logits: &Tensor) -> Result<Tensor, TrainingError> {
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
     Ok(shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?)
 }
 
-/// The constant `(n, K)` matrix with a one at each row's target.
-pub(crate) fn one_hot<T: Scalar>(targets: &[u32], classes: usize) -> Result<Tensor, RepresentationError> {
-    let mut values = vec![T::ZERO; targets.len() * classes];
+/// The constant `(n, K)` matrix of the type and device of `like` with a one at each row's target.
+pub(super) fn one_hot(targets: &[u32], classes: usize, like: &Tensor) -> Result<Tensor, TrainingError> {
+    let mut values = vec![0f32; targets.len() * classes];
     for (row, &target) in targets.iter().enumerate() {
-        values[row * classes + target as usize] = T::ONE;
+        values[row * classes + target as usize] = 1.0;
     }
-    Ok(T::constant(&values, &[targets.len(), classes])?)
+    let ones = Tensor::from_vec(values, (targets.len(), classes), like.device())?;
+    Ok(if like.dtype() == DType::F32 { ones } else { ones.to_dtype(like.dtype())? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Scalar;
 
     fn all_seen(classes: u32) -> SeenClasses {
         SeenClasses::new((0..classes).collect(), classes as usize)
@@ -106,6 +132,6 @@ mod tests {
     fn softmax_rows_sum_to_one() {
         let logits = f64::constant(&[0.0, 0.0, 1000.0, 0.0], &[2, 2]).expect("2·2");
         assert_eq!(f64::values(&softmax_rows(&logits).expect("fits")).expect("f64"), vec![0.5, 0.5, 1.0, 0.0]);
-        assert_eq!(f64::values(&one_hot::<f64>(&[1, 0], 2).expect("fits")).expect("f64"), vec![0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(f64::values(&one_hot(&[1, 0], 2, &logits).expect("fits")).expect("f64"), vec![0.0, 1.0, 1.0, 0.0]);
     }
 }
