@@ -68,7 +68,7 @@ pub enum TrainingError {
     },
     /// From the network.
     #[error(transparent)]
-    Backbone(#[from] BackboneError),
+    Backbone(Box<BackboneError>),
     /// From a kernel.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -78,6 +78,12 @@ pub enum TrainingError {
     /// From a file.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+}
+
+impl From<BackboneError> for TrainingError {
+    fn from(error: BackboneError) -> Self {
+        Self::Backbone(Box::new(error))
+    }
 }
 
 impl TrainingError {
