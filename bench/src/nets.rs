@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
-use longtail_representation::gpu::{DevicePlan, DeviceTrainer, Pixels, element};
 use longtail_representation::RepresentationError;
+use longtail_representation::gpu::{DevicePlan, DeviceTrainer, Pixels, element};
 use longtail_representation::method::{MetaBatches, Method, Mpcl, MpclSettings};
 use longtail_representation::stage::open_gpu;
 use longtail_training::prototype::{MetaNetwork, PrototypeSettings};
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    AdamSettings, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step, StepAt,
-    to_f32,
+    AdamSettings, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step,
+    StepAt, to_f32,
 };
 
 use crate::case::{Absent, Case, Repetition, timed};
@@ -123,7 +123,7 @@ fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> Mpcl
             debias: false,
         },
         ema_after_tth: true,
-        network: MetaNetwork::new(feature_dim, 0, true, 180.0),
+        network: MetaNetwork::new(feature_dim, feature_dim.min(512), true, 180.0),
         theta_optimizer: MetaOptimizer::Adam,
         meta_lr: 1e-4,
         follow_schedule: true,

@@ -142,5 +142,11 @@ pub enum BackboneError {
     File(#[from] ArtifactError),
     /// From candle: a tensor of another type or layout than the network takes.
     #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    Candle(Box<candle_core::Error>),
+}
+
+impl From<candle_core::Error> for BackboneError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Candle(Box::new(error))
+    }
 }

@@ -87,7 +87,8 @@ pub fn read<T: HostElement, R>(tensor: &Tensor, see: impl FnOnce(&[T]) -> R) -> 
 /// # Errors
 /// As [`read`].
 pub fn write<T: HostElement, R>(tensor: &Tensor, change: impl FnOnce(&mut [T]) -> R) -> Result<R> {
-    let op = Change { change: RefCell::new(Some(change)), result: RefCell::new(None), element: std::marker::PhantomData };
+    let op =
+        Change { change: RefCell::new(Some(change)), result: RefCell::new(None), element: std::marker::PhantomData };
     tensor.inplace_op1(&op)?;
     Ok(op.result.into_inner().expect("candle ran the operation, or returned its error"))
 }

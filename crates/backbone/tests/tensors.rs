@@ -61,10 +61,7 @@ fn every_pass_is_the_engines<T: HostElement>() -> Result<()> {
         assert_eq!(bits(&to_vec::<T>(&along.expect("sizes fit"))?), bits(&expected), "{mode:?}");
 
         let inferred = network.infer(params, running, images).expect("sizes fit");
-        bench
-            .network
-            .infer(&bench.params, &bench.running, &bench.images, bench.n, &mut expected)
-            .expect("sizes fit");
+        bench.network.infer(&bench.params, &bench.running, &bench.images, bench.n, &mut expected).expect("sizes fit");
         assert_eq!(bits(&to_vec::<T>(&inferred)?), bits(&expected), "{mode:?}");
     }
     Ok(())
@@ -88,7 +85,10 @@ fn a_fresh_network_is_the_engines() -> Result<()> {
     let ((params, running), (expected, expected_running)) =
         (network.init(&mut rng()).expect("memory"), bench.network.init(&mut rng()));
     assert_eq!((to_vec::<f32>(&params)?, to_vec::<f32>(&running)?), (expected, expected_running));
-    assert_eq!(network.named(&params, &running).expect("f32").len(), bench.network.params().entries().len() + bench.network.buffers().entries().len());
+    assert_eq!(
+        network.named(&params, &running).expect("f32").len(),
+        bench.network.params().entries().len() + bench.network.buffers().entries().len()
+    );
     Ok(())
 }
 

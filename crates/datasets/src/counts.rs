@@ -26,11 +26,6 @@ pub enum ShotGroup {
     Few,
 }
 
-/// The group of a class with `count` training images.
-pub fn shot_group(count: u32, groups: &ShotGroups) -> ShotGroup {
-    group_of(count, groups.many_above, groups.few_below)
-}
-
 /// Classes in `[many, medium, few]`.
 pub fn group_sizes(counts: &[u32], groups: &ShotGroups) -> [usize; 3] {
     sizes(counts, groups.many_above, groups.few_below)

@@ -58,15 +58,15 @@ pub mod synthesize;
 pub mod transform;
 
 pub use census::{BadPhoto, Census};
-pub use counts::{ShotGroup, group_sizes, long_tailed_counts, shot_group};
+pub use counts::{ShotGroup, group_sizes, long_tailed_counts};
 pub use error::{DatasetError, FormatError};
 pub use identity::{Identified, load_identified};
 pub use image_set::{DataSource, ImageSet, ImageShape, Images};
-pub use loader::{Batch, BatchIter, EpochIter, EvalLoader, Loader, LoaderOptions, MetaLoader, PlacedBatch};
+pub use loader::{Batch, BatchIter, EvalLoader, Loader, LoaderOptions, MetaLoader, PlacedBatch};
 pub use numpy_legacy::NumpyLegacy;
 pub use photo_files::{Origin, Paths, PhotoFiles};
 pub use read::{find, load, load_for};
-pub use sampler::{CLASS_AWARE_RUN, epoch_order, mini_batches, num_batches};
+pub use sampler::{CLASS_AWARE_RUN, epoch_order, num_batches};
 pub use split::{ListedSpec, MetaFrom, Skipped, Split, SplitSpec};
 pub use stored::{MOST_STORED_BYTES, StoredPixels};
 pub use transform::{EvalTransform, TrainTransform, Transform};

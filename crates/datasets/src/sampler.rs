@@ -52,16 +52,7 @@ pub fn epoch_order(
     }
 }
 
-/// The mini-batches of an epoch, in order; the last one is short, or left out with `drop_last`.
-///
-/// # Panics
-/// If `batch_size` is 0.
-pub fn mini_batches(order: &[u32], batch_size: usize, drop_last: bool) -> impl ExactSizeIterator<Item = &[u32]> {
-    let whole = if drop_last { order.len() / batch_size * batch_size } else { order.len() };
-    order[..whole].chunks(batch_size)
-}
-
-/// How many batches [`mini_batches`] gives for `len` images.
+/// How many mini-batches an epoch of `len` images has; the last one is short, or left out with `drop_last`.
 ///
 /// # Panics
 /// If `batch_size` is 0.
@@ -205,9 +196,6 @@ mod tests {
 
     #[test]
     fn batches_cover_the_epoch() {
-        let order: Vec<u32> = (0..10).collect();
-        assert_eq!(mini_batches(&order, 4, false).map(<[u32]>::len).collect::<Vec<_>>(), [4, 4, 2]);
-        assert_eq!(mini_batches(&order, 4, true).map(<[u32]>::len).collect::<Vec<_>>(), [4, 4]);
         assert_eq!((num_batches(10, 4, false), num_batches(10, 4, true), num_batches(0, 4, false)), (3, 2, 0));
     }
 

@@ -6,11 +6,6 @@ KERNEL flat_axpy(float *y, float a, const float *x, i64 len) {
     EACH(i, len) y[i] += a * x[i];
 }
 
-// kept = momentum * kept + (1 - momentum) * now
-KERNEL flat_ema(float *kept, const float *now, float momentum, i64 len) {
-    EACH(i, len) kept[i] = momentum * kept[i] + (1.0f - momentum) * now[i];
-}
-
 // One step of SGD; `decays` says of each weight whether it decays. `rate` lies on the device, so that a captured step can change it.
 KERNEL flat_sgd(float *w, const float *g, float *buffer, const float *rate, float momentum, float weight_decay,
                 const unsigned char *decays, int nesterov, i64 len) {

@@ -25,7 +25,6 @@ mod product;
 mod random;
 mod real;
 mod resample;
-mod resize;
 mod scratch;
 mod shortcut;
 mod simd;
@@ -36,7 +35,7 @@ pub use conv::{
     conv2d_backward_input, conv2d_backward_weight, conv2d_fused, tally_rows,
 };
 pub use error::OpsError;
-pub use flat::{axpy, dot, ema};
+pub use flat::axpy;
 pub use gemm::{gemm, gemm_single};
 pub use jpeg::{
     EntropyBits, HuffmanTable, JPEG_ZIGZAG, NoJpegCode, ScanBand, UnitBlock, double_row, jpeg_band, jpeg_first,
@@ -59,9 +58,8 @@ pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
 pub use resample::{ResampleAxis, resample_columns, resample_rows};
-pub use resize::{ResizeShape, resize_bilinear, resize_bilinear_backward};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]
 pub use simd::set_simd_path;
 pub use simd::{SIMD_VARIABLE, SimdError, SimdPath, available_simd_paths, check_simd, simd_path};
-pub use softmax::{CrossEntropySpec, cross_entropy, cross_entropy_jvp};
+pub use softmax::{CrossEntropySpec, cross_entropy};

@@ -19,4 +19,3 @@ pub(crate) fn largest_part(recipe: &RepresentationRecipe) -> usize {
     let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
     micro.largest(recipe.batch_size).max(micro.largest(meta_batch(recipe)))
 }
-

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use candle_core::DType;
 use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
 use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
-use candle_core::DType;
 use longtail_training::step::MicroBatch;
 use longtail_training::{HeadForm, Model, ShotBounds, Step};
 

@@ -68,12 +68,7 @@ fn accuracy(
     Ok(evaluate(&predicted, &labels, class_counts, bounds)?)
 }
 
-fn predict(
-    model: &mut Model,
-    head: &HeadWeights,
-    images: Vec<f32>,
-    n: usize,
-) -> Result<Vec<u32>, RepresentationError> {
+fn predict(model: &mut Model, head: &HeadWeights, images: Vec<f32>, n: usize) -> Result<Vec<u32>, RepresentationError> {
     let image = model.network.image();
     let images = Tensor::from_vec(images, (n, image.height, image.width, image.channels), &Device::Cpu)?;
     let features = to_f32(&model.infer(&images)?)?;

@@ -96,7 +96,11 @@ mod tests {
         let tensor = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), &Device::Cpu).expect("a row");
         let (mut theta, mut counts, mut numbers) = (tensor(&[0.1, -0.0]), [3, u64::MAX], [0.1 + 0.2]);
         fn list<'a>(theta: &'a mut Tensor, counts: &'a mut [u64], numbers: &'a mut [f64]) -> StateList<'a> {
-            vec![("theta", State::Tensor(theta)), ("counts", State::Counters(counts)), ("numbers", State::Numbers(numbers))]
+            vec![
+                ("theta", State::Tensor(theta)),
+                ("counts", State::Counters(counts)),
+                ("numbers", State::Numbers(numbers)),
+            ]
         }
         assert_eq!(state_bytes(&list(&mut theta, &mut counts, &mut numbers)), 2 * 4 + 2 * 8 + 8);
         let mut writer = StateWriter::default();
@@ -105,7 +109,10 @@ mod tests {
         let mut back = (tensor(&[5.0, 5.0]), [0, 0], [0.0]);
         let mut reader = StateReader::new("checkpoint", saved.clone());
         restore_state(list(&mut back.0, &mut back.1, &mut back.2), &mut reader).expect("saved above");
-        assert_eq!((back.1, back.2[0].to_bits(), back.0.dims2().expect("a row")), (counts, numbers[0].to_bits(), (1, 2)));
+        assert_eq!(
+            (back.1, back.2[0].to_bits(), back.0.dims2().expect("a row")),
+            (counts, numbers[0].to_bits(), (1, 2))
+        );
         assert_eq!(f32::values(&back.0).expect("f32")[1].to_bits(), (-0.0f32).to_bits());
 
         let mut short = tensor(&[1.0]);

@@ -31,10 +31,7 @@ fn representation_bytes(recipe: &Recipe, variant: &str, classes: u64) -> u64 {
     let weights = parameters(representation.backbone) + classes * (dim + 1);
     let theta = match &representation.method {
         RepresentationMethod::Mpcl(mpcl) => {
-            let hidden = match mpcl.meta_network.hidden as u64 {
-                0 => dim.min(512),
-                hidden => hidden,
-            };
+            let hidden = mpcl.meta_network.hidden_width(dim as usize) as u64;
             2 * dim * hidden + hidden * hidden + 2 * hidden + dim
         }
         RepresentationMethod::Ce(_) => 0,

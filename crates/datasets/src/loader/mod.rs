@@ -10,6 +10,3 @@ pub use batch::{Batch, BatchIter, PlacedBatch};
 pub use eval::EvalLoader;
 pub use meta::MetaLoader;
 pub use train::{Loader, LoaderOptions};
-
-/// The batches of one epoch.
-pub type EpochIter = BatchIter;

@@ -50,26 +50,6 @@ pub fn gpu_widen<D: Driver>(driver: &D, x: View<'_, bf16>, y: ViewMut<'_, f32>) 
     unsafe { launch_each(driver, "flat_widen", y.len(), &arguments) }
 }
 
-/// `kept ← momentum·kept + (1 − momentum)·now`
-///
-/// # Errors
-/// The device's.
-///
-/// # Panics
-/// If the lengths differ.
-#[allow(unsafe_code)]
-pub fn gpu_ema<D: Driver>(
-    driver: &D,
-    kept: ViewMut<'_, f32>,
-    now: View<'_, f32>,
-    momentum: f32,
-) -> Result<(), GpuError> {
-    check_len("ema", "now", now.len(), kept.len());
-    let arguments = [kept.argument(), now.argument(), Argument::Float(momentum), long(kept.len())];
-    // SAFETY: as above.
-    unsafe { launch_each(driver, "flat_ema", kept.len(), &arguments) }
-}
-
 /// What an SGD step goes by. The learning rate lies on the device, so that a recorded step can be given another.
 #[derive(Debug, Clone, Copy)]
 pub struct SgdNumbers<'a> {

@@ -33,7 +33,7 @@ pub use cuda::{Cuda, CudaSettings};
 pub use emulated::Emulated;
 pub use error::GpuError;
 pub use flat::{
-    AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_ema, gpu_narrow, gpu_sgd, gpu_virtual_step, gpu_widen,
+    AdamNumbers, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy, gpu_narrow, gpu_sgd, gpu_virtual_step, gpu_widen,
 };
 pub use gemm::{GemmSize, Matrix, MatrixMut};
 pub use generate::{RowMeans, gpu_add_rows, gpu_row_means};

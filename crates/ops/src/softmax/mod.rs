@@ -81,44 +81,6 @@ pub fn cross_entropy<T: Real>(
     Ok(T::from_f64(total / denominator))
 }
 
-/// How each sample's unweighted loss moves with its logits: `ℓ̇_i = Σ_c ((Σ_j t_ij)·p_ic −
-/// t_ic)·ż_ic`.
-///
-/// # Shapes
-/// - `logits`, `logits_dot`: `(n, c)` - `losses_dot`: `(n)`, overwritten
-/// # Errors
-/// As [`cross_entropy`].
-pub fn cross_entropy_jvp<T: Real>(
-    spec: &CrossEntropySpec<'_, T>,
-    logits: &[T],
-    logits_dot: &[T],
-    n: usize,
-    c: usize,
-    losses_dot: &mut [T],
-) -> Result<(), OpsError> {
-    spec.check(logits.len(), n, c, losses_dot.len())?;
-    if logits_dot.len() != n * c {
-        return Err(OpsError::Length { name: "logits_dot", found: logits_dot.len(), expected: n * c });
-    }
-    losses_dot.par_chunks_mut(ROWS).enumerate().for_each(|(block, out)| {
-        for (i, out) in out.iter_mut().enumerate() {
-            let row = block * ROWS + i;
-            let at = row * c..(row + 1) * c;
-            let (z, z_dot) = (&logits[at.clone()], &logits_dot[at]);
-            let (largest, sum) = spec.normaliser(z);
-            let (mut mass, mut by_target, mut by_softmax) = (T::ZERO, T::ZERO, T::ZERO);
-            for class in 0..c {
-                let t = spec.target(row, class, c);
-                mass += t;
-                by_target += t * z_dot[class];
-                by_softmax += (z[class] + spec.offset(class) - largest).exp() / sum * z_dot[class];
-            }
-            *out = mass * by_softmax - by_target;
-        }
-    });
-    Ok(())
-}
-
 /// The unweighted loss of a row, its largest shifted logit and its sum of exponentials.
 fn forward_row<T: Real>(spec: &CrossEntropySpec<'_, T>, row: usize, z: &[T]) -> (T, T, T) {
     let (largest, sum) = spec.normaliser(z);

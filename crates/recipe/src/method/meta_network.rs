@@ -28,6 +28,17 @@ pub struct MetaNetworkRecipe {
     pub proximity: f64,
 }
 
+impl MetaNetworkRecipe {
+    /// The width h between features of `dim` numbers: `hidden`, or what 0 stands for.
+    pub fn hidden_width(&self, dim: usize) -> usize {
+        match (self.hidden, dim) {
+            (0, dim) if dim <= 128 => dim,
+            (0, _) => 512,
+            (hidden, _) => hidden,
+        }
+    }
+}
+
 /// Θ's optimiser (row 11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,4 +119,17 @@ pub(super) fn resolve(at: &At, raw: RawMetaNetwork, start: MetaNetworkRecipe) ->
         )?,
         proximity: at.real("proximity", raw.proximity, start.proximity, Span::closed(0.0, 1e6), "a coefficient")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_of_0_follows_the_features() {
+        let of = |hidden| MetaNetworkRecipe { hidden, ..defaults(Preset::Defaults) };
+        let widths =
+            [(64, 0), (128, 0), (256, 0), (2048, 0), (64, 32)].map(|(dim, hidden)| of(hidden).hidden_width(dim));
+        assert_eq!(widths, [64, 128, 512, 512, 32]);
+    }
 }

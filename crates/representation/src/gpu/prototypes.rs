@@ -1,7 +1,7 @@
 //! The prototypes on the device: their values there, how often each class was met on the host, which knows it without asking.
 
-use longtail_training::prototype::{PrototypeSettings, SeenClasses};
 use longtail_ops::gpu::{Driver, GpuVec, Places, View, gpu_gather, gpu_prototype_update, gpu_unit_rows};
+use longtail_training::prototype::{PrototypeSettings, SeenClasses};
 
 use super::buffer::Buffer;
 use super::loss::Batch;

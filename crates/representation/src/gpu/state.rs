@@ -26,11 +26,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         Ok(turned)
     }
 
-    pub(super) fn take_over(
-        &mut self,
-        step: &mut Step,
-        method: &mut dyn Method,
-    ) -> Result<(), RepresentationError> {
+    pub(super) fn take_over(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError> {
         let values = self.turned(&to_f32(&step.model.weights)?)?;
         let momentum = self.turned(&to_f32(step.optimizer().buffer())?)?;
         let driver = &self.driver;
@@ -54,11 +50,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         Ok(())
     }
 
-    pub(super) fn bring_back(
-        &mut self,
-        step: &mut Step,
-        method: &mut dyn Method,
-    ) -> Result<(), RepresentationError> {
+    pub(super) fn bring_back(&mut self, step: &mut Step, method: &mut dyn Method) -> Result<(), RepresentationError> {
         let driver = &self.driver;
         let mut writer = StateWriter::default();
         writer.vector("weights", &self.turned_back(&self.weights.values.to_vec(driver)?)?);

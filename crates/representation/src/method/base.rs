@@ -68,7 +68,12 @@ impl PrototypeExport {
     /// If there is no memory for a copy.
     pub fn empirical(prototypes: &PrototypeBank) -> Result<Self, RepresentationError> {
         let current = prototypes.current()?;
-        Ok(Self { meta: current.clone(), empirical: current, seen: prototypes.seen().mask(), space: prototypes.space() })
+        Ok(Self {
+            meta: current.clone(),
+            empirical: current,
+            seen: prototypes.seen().mask(),
+            space: prototypes.space(),
+        })
     }
 }
 

@@ -9,9 +9,7 @@ use candle_core::{DType, Tensor};
 use longtail_artifact::{NamedTensor, TensorData};
 use longtail_ops::stream;
 use longtail_training::prototype::{CentralStep, Contrast, PrototypeBank};
-use longtail_training::{
-    At, ImageBatch, Log, Norm, State, StateList, Step, StepAt, TrainingError, to_f32,
-};
+use longtail_training::{At, ImageBatch, Log, Norm, State, StateList, Step, StepAt, TrainingError, to_f32};
 use serde_json::{Value, json};
 
 use super::{MetaBatches, Method, PrototypeExport};
@@ -121,12 +119,8 @@ impl Method for Mpcl {
             (Phase::Empirical { lambda }, Some(empirical)) => (lambda, Some(empirical.clone())),
             (Phase::Plain | Phase::Empirical { .. } | Phase::Meta { .. }, _) => (0.0, None),
         };
-        let contrast = prototypes.as_ref().map(|prototypes| Contrast {
-            prototypes,
-            seen: &seen,
-            lambda,
-            tau: self.settings.tau,
-        });
+        let contrast =
+            prototypes.as_ref().map(|prototypes| Contrast { prototypes, seen: &seen, lambda, tau: self.settings.tau });
         let gradient = step.gradient(At::Weights, batch, Norm::Batch, &self.settings.train_loss(contrast.as_ref()))?;
         log.must_be_finite("train/loss", gradient.losses.total()?)?;
         let measured = Measured { losses: &gradient.losses, features: &gradient.features, labels: &batch.labels };

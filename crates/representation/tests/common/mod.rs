@@ -185,10 +185,8 @@ impl Bench {
         let contrast = Contrast { prototypes: &prototypes, seen: &seen, lambda: settings.lambda, tau: settings.tau };
         // A new batch every time, so that no pass before it is used again.
         let train = ImageBatch::new(Feed::Side, self.train.images.clone(), self.train.labels.clone());
-        let gradient = self
-            .step
-            .gradient(At::Weights, &train, norm, &settings.train_loss(Some(&contrast)))
-            .expect("sizes fit");
+        let gradient =
+            self.step.gradient(At::Weights, &train, norm, &settings.train_loss(Some(&contrast))).expect("sizes fit");
         let ahead = self.step.ahead(settings.virtual_step, LR, &gradient).expect("sizes fit");
         let loss = self.mpcl.meta_loss(&mut self.step, At::Moved(ahead.weights.tensor()), &self.meta);
         loss.expect("sizes fit").to_scalar::<f64>().expect("a scalar")

@@ -80,11 +80,14 @@ impl Head {
     /// # Errors
     /// Never, as the variables are floats.
     pub fn gradient(&self, store: &GradStore) -> Result<Tensor, TrainingError> {
-        flat_gradient(store, &match self {
-            Self::Linear { weight, bias } => vec![weight, bias],
-            Self::Cosine { weight, .. } => vec![weight],
-            Self::ScaledLinear { weight, bias, scale } => vec![weight, bias, scale],
-        })
+        flat_gradient(
+            store,
+            &match self {
+                Self::Linear { weight, bias } => vec![weight, bias],
+                Self::Cosine { weight, .. } => vec![weight],
+                Self::ScaledLinear { weight, bias, scale } => vec![weight, bias, scale],
+            },
+        )
     }
 }
 

@@ -77,36 +77,10 @@ impl HeadTrainer {
         Ok(Self { head, settings, sgd, momentum: vec![0.0; len], steps: 0 })
     }
 
-    /// One pass over `batches` of (features (n, d) row-major, labels (n)): the mean loss over images, in nats.
-    /// Empty batches are skipped.
-    ///
-    /// # Errors
-    /// If sizes or labels do not fit, or a loss is not finite (the head is then as before that batch).
-    pub fn train_epoch<F, L>(
-        &mut self,
-        epoch: usize,
-        lr: f64,
-        batches: impl IntoIterator<Item = (F, L)>,
-    ) -> Result<f64, TrainingError>
-    where
-        F: AsRef<[f32]>,
-        L: AsRef<[u32]>,
-    {
-        let (mut sum, mut images) = (0.0, 0usize);
-        for (features, labels) in batches {
-            let labels = labels.as_ref();
-            if !labels.is_empty() {
-                sum += self.step(epoch, lr, features.as_ref(), labels)? * labels.len() as f64;
-                images += labels.len();
-            }
-        }
-        Ok(sum / images.max(1) as f64)
-    }
-
     /// One SGD step on one batch of at least one row: its mean loss before the step.
     ///
     /// # Errors
-    /// As [`HeadTrainer::train_epoch`].
+    /// If sizes or labels do not fit, or a loss is not finite (the head is then as before that batch).
     pub fn step(&mut self, epoch: usize, lr: f64, features: &[f32], labels: &[u32]) -> Result<f64, TrainingError> {
         let shape = self.head.shape;
         TrainingError::check_size("features", features.len(), labels.len() * shape.feature_dim)?;
@@ -187,11 +161,6 @@ impl HeadTrainer {
     /// The head as it is now.
     pub fn head(&self) -> &HeadWeights {
         &self.head
-    }
-
-    /// The head, when training is over.
-    pub fn into_head(self) -> HeadWeights {
-        self.head
     }
 }
 
@@ -355,9 +324,9 @@ mod tests {
         let before = head(HeadForm::ScaledLinear);
         let settings = HeadTrainerSettings { part: TrainedPart::ClassScales, ..Default::default() };
         let mut trainer = HeadTrainer::new(before.clone(), settings.clone()).expect("has scales");
-        let first = trainer.train_epoch(0, 0.05, [(FEATURES, LABELS)]).expect("fits");
-        let last = (1..20).map(|epoch| trainer.train_epoch(epoch, 0.05, [(FEATURES, LABELS)]).expect("fits")).last();
-        assert!(last.expect("19 epochs") < first);
+        let losses: Vec<f64> =
+            (0..20).map(|epoch| trainer.step(epoch, 0.05, &FEATURES, &LABELS).expect("fits")).collect();
+        assert!(losses[19] < losses[0]);
         assert_eq!((trainer.head().weight(), trainer.head().bias()), (before.weight(), before.bias()));
         assert!(HeadTrainer::new(head(HeadForm::Linear), settings).is_err());
     }
@@ -370,7 +339,9 @@ mod tests {
         let head = HeadWeights::new(shape, vec![0.0; shape.len()]).expect("sizes fit");
         let mut trainer = HeadTrainer::new(head, HeadTrainerSettings::default()).expect("all parts");
         for epoch in 0..10 {
-            trainer.train_epoch(epoch, 0.5, features.chunks(16).zip(labels.chunks(8))).expect("fits");
+            for (features, labels) in features.chunks(16).zip(labels.chunks(8)) {
+                trainer.step(epoch, 0.5, features, labels).expect("fits");
+            }
         }
         assert_eq!(crate::argmax_rows(&trainer.logits(&features).expect("fits"), 2), labels);
     }

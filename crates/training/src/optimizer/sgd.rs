@@ -75,14 +75,23 @@ impl SgdRule {
     }
 
     /// Ŵ into `there`; all slices are of one length.
-    fn ahead<T: Scalar>(&self, kind: VirtualStep, lr: f64, weights: &[T], gradient: &[T], buffer: &[T], there: &mut [T]) {
+    fn ahead<T: Scalar>(
+        &self,
+        kind: VirtualStep,
+        lr: f64,
+        weights: &[T],
+        gradient: &[T],
+        buffer: &[T],
+        there: &mut [T],
+    ) {
         let (rate, momentum) = (T::of(lr), T::of(self.settings.momentum));
         let changed = match kind {
             VirtualStep::Momentum | VirtualStep::Nesterov => {
                 let mut direction = self.decayed_gradient(weights, gradient);
                 for (direction, buffer) in direction.iter_mut().zip(buffer) {
                     let averaged = momentum * *buffer + *direction;
-                    *direction = if kind == VirtualStep::Nesterov { *direction + momentum * averaged } else { averaged };
+                    *direction =
+                        if kind == VirtualStep::Nesterov { *direction + momentum * averaged } else { averaged };
                 }
                 Some(direction)
             }
@@ -224,7 +233,10 @@ mod tests {
         let weights = vector(&[1.0, 1.0]);
         let mut sgd = Sgd::new(settings, &weights, None).expect("memory");
         assert!(sgd.step(1.0, &vector(&[1.0]), &weights).is_err());
-        assert!(sgd.virtual_step(VirtualStep::Sgd, 1.0, &weights, &vector(&[1.0]), &weights.zeros_like().expect("memory")).is_err());
+        assert!(
+            sgd.virtual_step(VirtualStep::Sgd, 1.0, &weights, &vector(&[1.0]), &weights.zeros_like().expect("memory"))
+                .is_err()
+        );
     }
 
     #[test]

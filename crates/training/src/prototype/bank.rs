@@ -315,7 +315,10 @@ mod tests {
         let rows = bank.current_seen(&seen).expect("memory");
         bank.update(&matrix(&[0.0, 1.0], 2), &[0]).expect("sizes fit");
         assert_eq!((&values(before)[..2], values(rows)), (&[0.6, 0.8][..], vec![0.6, 0.8]));
-        assert!(bank.update(&matrix(&[0.0, 1.0], 2), &[3]).is_err() && bank.update(&matrix(&[0.0, 1.0], 2), &[0, 0]).is_err());
+        assert!(
+            bank.update(&matrix(&[0.0, 1.0], 2), &[3]).is_err()
+                && bank.update(&matrix(&[0.0, 1.0], 2), &[0, 0]).is_err()
+        );
     }
 
     #[test]

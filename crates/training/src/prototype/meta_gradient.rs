@@ -116,7 +116,9 @@ mod tests {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let mut gradient = vec![0.0; prototypes.len()];
         let [unit, unit_dot] = [&direction.unit, &direction.unit_dot].map(|rows| f64::values(rows).expect("f64"));
-        for ((unit, unit_dot), &target) in unit.chunks_exact(dim).zip(unit_dot.chunks_exact(dim)).zip(&direction.targets) {
+        for ((unit, unit_dot), &target) in
+            unit.chunks_exact(dim).zip(unit_dot.chunks_exact(dim)).zip(&direction.targets)
+        {
             let s: Vec<f64> = prototypes.chunks_exact(dim).map(|c| dot(unit, c) / direction.tau).collect();
             let s_dot: Vec<f64> = prototypes.chunks_exact(dim).map(|c| dot(unit_dot, c) / direction.tau).collect();
             let total: f64 = s.iter().map(|s| s.exp()).sum();

@@ -31,19 +31,14 @@ pub struct MetaLayers {
 }
 
 impl MetaNetwork {
-    /// For features of dimension `dim`. `hidden` 0 takes `dim` up to 128, else 512; `max_angle_deg` 180 or more is no bound.
+    /// For features of dimension `dim` through `hidden` numbers; `max_angle_deg` 180 or more is no bound.
     pub fn new(dim: usize, hidden: usize, residual: bool, max_angle_deg: f64) -> Self {
-        let hidden = match (hidden, dim) {
-            (0, dim) if dim <= 128 => dim,
-            (0, _) => 512,
-            (hidden, _) => hidden,
-        };
         Self { dim, hidden, residual, max_angle_deg: (max_angle_deg < 180.0).then_some(max_angle_deg) }
     }
 
     /// As the recipe says.
     pub fn from_recipe(recipe: &MetaNetworkRecipe, dim: usize) -> Self {
-        Self::new(dim, recipe.hidden, recipe.residual, recipe.max_angle_deg)
+        Self::new(dim, recipe.hidden_width(dim), recipe.residual, recipe.max_angle_deg)
     }
 
     /// d.
@@ -203,21 +198,15 @@ mod tests {
 
     #[test]
     fn a_fresh_residual_network_is_the_identity() {
-        let network = MetaNetwork::new(3, 0, true, 180.0);
+        let network = MetaNetwork::new(3, 3, true, 180.0);
         let theta = network.init(&mut stream(0, "meta", 0, 0), DType::F32).expect("memory");
         assert_eq!(theta.elem_count(), 3 * 9 + 3 * 3);
         let values = [0.6f32, 0.8, 0.0, 0.0, 0.0, 1.0];
         let prototypes = f32::constant(&values, &[2, 3]).expect("2·3");
         assert_eq!(f32::values(&network.apply(&theta, &prototypes).expect("fits")).expect("f32"), values);
-        let literal = MetaNetwork::new(3, 0, false, 180.0);
+        let literal = MetaNetwork::new(3, 3, false, 180.0);
         let theta = literal.init(&mut stream(0, "meta", 0, 0), DType::F32).expect("memory");
         assert_ne!(f32::values(&literal.apply(&theta, &prototypes).expect("fits")).expect("f32"), values);
-    }
-
-    #[test]
-    fn widths_follow_the_recipe() {
-        let hidden = |dim, hidden| MetaNetwork::new(dim, hidden, true, 180.0).layout()[0].1[0];
-        assert_eq!((hidden(64, 0), hidden(128, 0), hidden(2048, 0), hidden(64, 32)), (64, 128, 512, 32));
     }
 
     #[test]

@@ -103,8 +103,7 @@ pub struct Step {
 }
 
 /// Sees a part: the network, its tape, its features (n, d), and which images of the batch it holds.
-type Visit<'a> =
-    dyn FnMut(&mut TensorNetwork, &TensorTape, &Tensor, Range<usize>) -> Result<(), TrainingError> + 'a;
+type Visit<'a> = dyn FnMut(&mut TensorNetwork, &TensorTape, &Tensor, Range<usize>) -> Result<(), TrainingError> + 'a;
 
 impl Step {
     /// Ready for the first step.
@@ -234,7 +233,10 @@ impl Step {
     /// Bytes held now: weights, momentum, gradients, tapes, and the network's own buffers.
     pub fn bytes(&self) -> usize {
         let state = [&self.model.weights, &self.model.running, self.optimizer.buffer()].map(tensor_bytes);
-        state.iter().sum::<usize>() + self.pool.bytes(&self.model.weights) + self.tapes.bytes() + self.model.network.bytes()
+        state.iter().sum::<usize>()
+            + self.pool.bytes(&self.model.weights)
+            + self.tapes.bytes()
+            + self.model.network.bytes()
     }
 
     /// One walk with a loss; its gradient goes to `gradient` where given.

@@ -41,7 +41,6 @@ const KERNELS: [&str; 67] = [
     "cross_entropy",
     "flat_adam",
     "flat_axpy",
-    "flat_ema",
     "flat_narrow",
     "flat_sgd",
     "flat_virtual_step",

@@ -118,12 +118,7 @@ impl Mpcl {
     ///
     /// # Errors
     /// If sizes do not fit.
-    pub fn meta_loss(
-        &self,
-        step: &mut Step,
-        at: At<'_>,
-        meta: &ImageBatch,
-    ) -> Result<Tensor, RepresentationError> {
+    pub fn meta_loss(&self, step: &mut Step, at: At<'_>, meta: &ImageBatch) -> Result<Tensor, RepresentationError> {
         Ok(step.losses(at, meta, self.meta_norm(), &self.settings.meta_loss())?.total()?)
     }
 

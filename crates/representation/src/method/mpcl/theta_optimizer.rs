@@ -28,12 +28,7 @@ impl ThetaOptimizer {
         })
     }
 
-    pub(super) fn step(
-        &mut self,
-        rate: f64,
-        theta: &mut Tensor,
-        gradient: &Tensor,
-    ) -> Result<(), RepresentationError> {
+    pub(super) fn step(&mut self, rate: f64, theta: &mut Tensor, gradient: &Tensor) -> Result<(), RepresentationError> {
         TrainingError::check_size("meta gradient", gradient.elem_count(), theta.elem_count())?;
         match self {
             Self::Adam(adam) => adam.step(rate, theta, gradient)?,
