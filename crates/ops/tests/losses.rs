@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{error, gradient, hold_path, inner, normals, single, step, tangent, with_threads};
+use common::{error, gradient, hold_path, normals, single, with_threads};
 use longtail_ops::{CrossEntropySpec, SgdStep, axpy, cross_entropy, sgd_step};
 
 const N: usize = 5;
