@@ -152,6 +152,10 @@ impl<'a> Session<'a> {
         if let Some(why) = &verdicts.unknown {
             eprintln!("warning: the images could not be compared with those that the runs were made from: {why}");
         }
+        // What makes stages stale stands in the plan.
+        if let Some(note) = verdicts.note.as_ref().filter(|note| !verdicts.is_reason(note)) {
+            eprintln!("warning: {note}");
+        }
         self.take(&verdicts);
         Ok(ready)
     }
@@ -311,6 +315,7 @@ impl<'a> Session<'a> {
             self.execute.data.as_deref(),
             &[],
             false,
+            self.execute.accept_stale,
             false,
         )?;
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {

@@ -33,12 +33,13 @@ pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, devic
     Ok(words.0)
 }
 
-/// `datasets check --recipe FILE [--data DIR] [--images] [--json]`.
+/// `datasets check --recipe FILE [--data DIR] [--images] [--accept-stale] [--json]`.
 pub fn data_check(
     recipe: &Path,
     data: Option<&Path>,
     set: &[String],
     images: bool,
+    accept_stale: bool,
     json: bool,
 ) -> Result<Vec<OsString>> {
     let mut words = Words(vec!["check".into()]);
@@ -50,6 +51,7 @@ pub fn data_check(
         words.pair("--set", change);
     }
     words.flag("--images", images);
+    words.flag("--accept-stale", accept_stale);
     words.flag("--json", json);
     Ok(words.0)
 }

@@ -34,7 +34,7 @@ pub struct CompareArgs {
     threads: Option<usize>,
 }
 
-/// Prints `{"runs": [{"run", "images", "why"}]}`, where `images` is `same` or `other`; or `{"error", "hint"}` with code 2 where the
+/// Prints `{"note", "runs": [{"run", "images", "why"}]}`, where `images` is `same` or `other` and `note` is of a pack; or `{"error", "hint"}` with code 2 where the
 /// images cannot be looked at.
 pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
     init_threads(arguments.threads)?;
@@ -61,6 +61,6 @@ pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
         let images = if matches.reason().is_some() { "other" } else { "same" };
         runs.push(json!({"run": layout.run(), "images": images, "why": matches.reason()}));
     }
-    println!("{}", json!({"identity": now.identity(), "runs": runs}));
+    println!("{}", json!({"identity": now.identity(), "note": now.note(), "runs": runs}));
     Ok(ExitCode::SUCCESS)
 }
