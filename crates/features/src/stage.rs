@@ -55,13 +55,15 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
-        Begin::UpToDate => {
-            if !args.quiet {
-                eprintln!("features {variant}: up to date");
-            }
-            return Ok(ExitCode::SUCCESS);
+    let nothing_to_do = |words: &str| {
+        if !args.quiet {
+            eprintln!("features {variant}: {words}");
         }
+        Ok(ExitCode::SUCCESS)
+    };
+    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
+        Begin::UpToDate => return nothing_to_do("up to date"),
+        Begin::KeptStale => return nothing_to_do("kept as it is"),
         Begin::Run(stage) => stage,
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");

@@ -135,7 +135,7 @@ fn write(
         accept_device_change: true, // nothing here runs on a device
     };
     let stage = match StageRun::begin(out, &spec(recipe, collected, runs), options)? {
-        Begin::UpToDate => return Ok(()),
+        Begin::UpToDate | Begin::KeptStale => return Ok(()),
         Begin::Run(stage) => stage,
     };
     clear_figures(out, &files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?;

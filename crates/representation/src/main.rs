@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, StageState, WithHint, init_threads,
-    install_interrupt_handler, interrupted, progress, run_main, stage_specs, stage_state,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::identity::{Identified, load_accepting, with_bar};
 use longtail_datasets::{DatasetError, Split, load_identified};
@@ -82,7 +82,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         eprintln!("warning: {note}");
     }
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
-    let split = Split::of_run(&layout, &recipe.data, &source, args.force, &|done, _| {
+    let afresh = args.force && !args.keep_census;
+    let split = Split::of_run(&layout, &recipe.data, &source, afresh, &|done, _| {
         if done % 64 == 0 {
             bar.set_position(done);
         }
@@ -125,8 +126,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         return Err(Interrupted.into());
     }
     let (status, steps) = match with_hint(outcome, &format!("stage `representation` of `{}` stopped", args.variant))? {
-        // With --accept-stale a stale one is left alone, too.
-        Outcome::UpToDate if stage_state(&folder, &spec)? != StageState::UpToDate => ("kept as it is", None),
+        Outcome::KeptStale => ("kept as it is", None),
         Outcome::UpToDate => ("up to date", None),
         Outcome::Trained { steps } => ("trained", Some(steps)),
     };

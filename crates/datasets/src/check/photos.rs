@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longtail_artifact::interrupted;
 use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -145,7 +146,7 @@ pub fn check_photos(
     let hash_of =
         if pack.is_some() { "lists and pack" } else { "lists alone; a run compares the contents of images too" };
 
-    let absent = [absent(&source.train), absent(&source.test)];
+    let absent = [absent(&source.train)?, absent(&source.test)?];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
     let census = if images { Some(Census::of_source(&source, progress)?) } else { None };
     let mut bad: Vec<String> = Vec::new();
@@ -250,9 +251,11 @@ fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
 }
 
 /// Ascending positions of images that are not there to be read, and why.
-fn absent(set: &ImageSet) -> Vec<(u32, Absence)> {
-    let Some(files) = set.images.photos() else { return Vec::new() };
-    (0..files.len()).into_par_iter().filter_map(|index| Some((index as u32, files.absence(index)?))).collect()
+fn absent(set: &ImageSet) -> Result<Vec<(u32, Absence)>, DatasetError> {
+    let Some(files) = set.images.photos() else { return Ok(Vec::new()) };
+    let look = |index: usize| if interrupted() { None } else { Some((index as u32, files.absence(index)?)) };
+    let found = (0..files.len()).into_par_iter().filter_map(look).collect();
+    if interrupted() { Err(DatasetError::Interrupted) } else { Ok(found) }
 }
 
 /// How the lists differ from what is published.

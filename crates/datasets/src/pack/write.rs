@@ -1,10 +1,10 @@
 //! Writing a pack, image after image; after a kill from where it was.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use longtail_artifact::ArtifactError;
+use longtail_artifact::{ArtifactError, interrupted};
 
 use super::format::{Entry, Kind, Origin, PackKey, Version, array, foot, origins};
 use super::problem;
@@ -55,8 +55,13 @@ impl PackWriter {
         let mut found = vec![0; head.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
         file.read_exact(&mut found).map_err(|source| failed("read", source))?;
         if found == head {
-            (entries, origins) = good_records(&file, head.len() as u64, length, key.images, progress)
-                .map_err(|source| failed("read", source))?;
+            (entries, origins) =
+                good_records(&file, head.len() as u64, length, key.images, progress).map_err(|source| match source
+                    .kind()
+                {
+                    ErrorKind::Interrupted => DatasetError::Interrupted, // nothing was cut off
+                    _ => failed("read", source),
+                })?;
         } else if !head.starts_with(&found) {
             return Err(begun_otherwise(partial, file, key));
         }
@@ -174,6 +179,9 @@ fn good_records(
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let (mut entries, mut origins, mut end, mut bytes) = (Vec::new(), Vec::new(), start, Vec::new());
     while entries.len() < images && end + RECORD_BYTES as u64 <= length {
+        if interrupted() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let mut record = [0; RECORD_BYTES];
         reader.read_exact(&mut record)?;
         let (begin, origin) = record.split_at(RECORD_BYTES - size_of::<Origin>());
