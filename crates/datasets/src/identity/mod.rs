@@ -88,7 +88,20 @@ impl Identified {
     /// # Errors
     /// The file cannot be written.
     pub fn record(&self, layout: &RunLayout) -> Result<(), DatasetError> {
-        Ok(self.index.write(&layout.images())?)
+        self.index.write(&layout.images())?;
+        let other = layout.other_images();
+        if other.exists() {
+            std::fs::remove_file(&other).map_err(|cause| DatasetError::Read { path: other, cause })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the run's `other-images.json`: these are not the images of its split, and a stage that draws it again need not hash them.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn record_others(&self, layout: &RunLayout) -> Result<(), DatasetError> {
+        Ok(self.index.write(&layout.other_images())?)
     }
 
     /// How the images that a stage read changed while it did, in words; `None` if they did not, or went away since.
@@ -234,15 +247,17 @@ pub fn with_bar<T>(quiet: bool, work: impl FnOnce(Progress) -> T) -> T {
 /// An index of these very folders: of one of the runs, or of another seed beside it.
 fn known(layouts: &[RunLayout], folders: &[String]) -> Option<ImageIndex> {
     let fits = |path: PathBuf| ImageIndex::read(&path).filter(|index| index.folders() == folders);
-    if let Some(own) = layouts.iter().find_map(|layout| fits(layout.images())) {
+    // Where both are of these folders, the images are others: what is known of them is newer.
+    let of = |layout: &RunLayout| fits(layout.other_images()).or_else(|| fits(layout.images()));
+    if let Some(own) = layouts.iter().find_map(of) {
         return Some(own);
     }
     let mut beside: Vec<PathBuf> = Vec::new();
     for entry in layouts.first()?.run().parent().and_then(|folder| std::fs::read_dir(folder).ok())?.flatten() {
-        beside.push(RunLayout::new(entry.path()).images());
+        beside.push(entry.path());
     }
     beside.sort();
-    beside.into_iter().find_map(fits)
+    beside.into_iter().map(RunLayout::new).find_map(|layout| of(&layout))
 }
 
 type Known<'a> = &'a dyn Fn(&[String]) -> Option<ImageIndex>;
