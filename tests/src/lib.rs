@@ -5,6 +5,7 @@
 mod binaries;
 mod compare;
 mod corrupt;
+mod png;
 mod quoted;
 mod stages;
 mod tiny;
@@ -13,6 +14,7 @@ mod workspace;
 pub use binaries::{PREBUILT_VARIABLE, binary, xtask};
 pub use compare::{artifacts, assert_same_bits, snapshot};
 pub use corrupt::{Corruption, corrupt};
+pub use png::png;
 pub use quoted::{Quoted, Text, quoted_commands};
 pub use stages::{Kills, Outcome, Stage, finish, has_checkpoint, run_all, run_killed, stage_command};
 pub use tiny::{TinyRun, tiny_recipe};

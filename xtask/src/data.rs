@@ -16,7 +16,7 @@ pub fn check(root: &Path, arguments: &DataCheckArgs) -> Result<ExitCode> {
     let file = workspace::recipe_file(root, &arguments.name)?;
     workspace::read_recipe(&file, &arguments.set, None)?;
     let (data, set) = (arguments.data.as_deref(), &arguments.set);
-    let words = stage_command::data_check(&file, data, set, arguments.images, arguments.json)?;
+    let words = stage_command::data_check(&file, data, set, arguments.images, false, arguments.json)?;
     hand_over(root, arguments.setup, &words)
 }
 

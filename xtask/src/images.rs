@@ -18,6 +18,8 @@ pub struct Verdicts {
     by_seed: BTreeMap<u64, ImageMatch>,
     /// Why nothing could be compared, if so.
     pub unknown: Option<String>,
+    /// What a person should know of the pack that is read, where there is something.
+    pub note: Option<String>,
 }
 
 impl Verdicts {
@@ -28,6 +30,11 @@ impl Verdicts {
             (None, Some(verdict)) => verdict.clone(),
             (None, None) => ImageMatch::Same,
         }
+    }
+
+    /// Whether these words are why a seed's stages are stale.
+    pub fn is_reason(&self, words: &str) -> bool {
+        self.by_seed.values().any(|verdict| verdict.reason() == Some(words))
     }
 
     /// For images that nobody looked at.
@@ -78,7 +85,8 @@ pub fn compare(
         Some(why) => ImageMatch::Other(why.to_owned()),
         None => ImageMatch::Same,
     };
-    Ok(Verdicts { by_seed: seeds.into_iter().zip(runs.iter().map(verdict)).collect(), unknown: None })
+    let note = answer["note"].as_str().map(str::to_owned);
+    Ok(Verdicts { by_seed: seeds.into_iter().zip(runs.iter().map(verdict)).collect(), unknown: None, note })
 }
 
 #[cfg(test)]
@@ -88,7 +96,7 @@ mod tests {
     #[test]
     fn a_seed_without_a_split_has_nothing_to_differ_from() {
         let other = ImageMatch::Other("1 of 2 files differ".to_owned());
-        let asked = Verdicts { by_seed: BTreeMap::from([(3, other.clone())]), unknown: None };
+        let asked = Verdicts { by_seed: BTreeMap::from([(3, other.clone())]), ..Verdicts::default() };
         assert_eq!((asked.of(3), asked.of(4)), (other, ImageMatch::Same));
         assert_eq!(Verdicts::not_compared("gone").of(3), ImageMatch::NotCompared);
         let folder = tempfile::tempdir().expect("a temporary folder");

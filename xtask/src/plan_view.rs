@@ -5,9 +5,10 @@ use comfy_table::{Table, presets};
 use longtail_artifact::cli::disk;
 use serde_json::{Value, json};
 
+use crate::done::Done;
 use crate::estimate::HARDWARE;
 use crate::plan::{Intent, Job};
-use crate::session::{Done, Session};
+use crate::session::Session;
 use crate::{timings, workspace};
 
 /// One line of the plan.
@@ -100,7 +101,13 @@ fn text(session: &Session, entries: &[Entry]) -> String {
 fn totals(session: &Session, entries: &[Entry]) -> String {
     let running: Vec<&Entry> = entries.iter().filter(|entry| entry.runs()).collect();
     if running.is_empty() {
-        return "no stage has to run".to_owned();
+        let kept = entries.iter().filter(|entry| matches!(entry.intent, Intent::KeptStale(_))).count();
+        return match kept {
+            0 => "no stage has to run".to_owned(),
+            kept => {
+                format!("no stage runs; {kept} of {} {} stale", entries.len(), if kept == 1 { "is" } else { "are" })
+            }
+        };
     }
     let time = time_in_words(&running);
     let bytes: Option<u64> = running.iter().map(|entry| entry.bytes).sum();
@@ -159,7 +166,7 @@ pub fn finish(session: &Session, done: &[Done], code: u8) -> Result<()> {
     }
     let stages: Vec<Value> = done
         .iter()
-        .map(|job| json!({"seed": job.seed, "stage": job.label, "ran": job.ran, "secs": job.secs}))
+        .map(|job| json!({"seed": job.seed, "stage": job.label, "ran": job.ran, "kept_stale": job.kept_stale, "secs": job.secs}))
         .collect();
     let report: Value = match fs_err::read(session.report_dir().join("report.json")) {
         Ok(bytes) if session.reports() => serde_json::from_slice(&bytes)?,

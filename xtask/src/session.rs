@@ -12,6 +12,7 @@ use longtail_artifact::{Device, DeviceChoice, ImageMatch, StageState};
 use crate::binaries::{self, Binaries, Gpus};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
+use crate::done::{Done, what_ran};
 use crate::estimate::{self, Images};
 use crate::images::{self, Verdicts};
 use crate::plan::{self, Filter, Flags, Intent, Job, SeedRun};
@@ -20,7 +21,7 @@ use crate::run_lock::{self, RunLocks};
 use crate::setup::{self, Need};
 use crate::stage_command;
 use crate::timings::{self, Timings};
-use crate::{cuda, fetch, seeds, simd, workspace};
+use crate::{cuda, fetch, fits, seeds, simd, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -57,14 +58,6 @@ struct Ready {
     binaries: Binaries,
 }
 
-/// What came of one job.
-pub struct Done {
-    pub seed: u64,
-    pub label: String,
-    pub ran: bool,
-    pub secs: f64,
-}
-
 /// Does what was asked.
 ///
 /// # Errors
@@ -84,12 +77,16 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     session.refuse_locked(&entries)?;
     session.check_disk(&entries)?;
     if session.execute.dry_run {
+        if let Some(datasets) = binaries::built("datasets") {
+            session.check_fits(&datasets, &entries)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let Ready { mut locks, binaries } = match ready {
         Some(ready) => ready,
         None => session.prepare()?,
     };
+    session.check_fits(binaries.path("datasets")?, &entries)?;
     if !entries.iter().all(|entry| matches!(entry.intent, Intent::UpToDate | Intent::KeptStale(_))) {
         locks.for_work()?;
     }
@@ -151,6 +148,9 @@ impl<'a> Session<'a> {
         };
         if let Some(why) = &verdicts.unknown {
             eprintln!("warning: the images could not be compared with those that the runs were made from: {why}");
+        }
+        if let Some(note) = verdicts.note.as_ref().filter(|note| !verdicts.is_reason(note)) {
+            eprintln!("warning: {note}");
         }
         self.take(&verdicts);
         Ok(ready)
@@ -305,12 +305,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Before any work: what a stage would refuse once it starts.
+    fn check_fits(&self, datasets: &Path, entries: &[Entry]) -> Result<()> {
+        let recipe = (self.recipe.0.as_path(), self.recipe.1, self.runs[0].dir.as_path());
+        fits::check(self.root, datasets, recipe, self.execute.data.as_deref(), entries, self.execute.dry_run)
+    }
+
     fn check_data(&self, binaries: &Binaries) -> Result<()> {
         let arguments = stage_command::data_check(
             &self.runs[0].layout().recipe(),
             self.execute.data.as_deref(),
             &[],
             false,
+            self.execute.accept_stale,
             false,
         )?;
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
@@ -327,15 +334,17 @@ impl<'a> Session<'a> {
     fn work(&self, binaries: &Binaries, timings: &mut Timings) -> Result<Vec<Done>> {
         let mut done = Vec::new();
         for run in &self.runs {
-            let mut run = run.clone();
+            let (mut run, mut has_census) = (run.clone(), false);
             for job in &self.jobs {
                 let state = job.state(&run, &self.device)?;
                 let intent = plan::intent(state, self.flags(), false, false);
                 let started = Instant::now();
+                let kept_stale = matches!(intent, Intent::KeptStale(_));
                 let ran = match intent {
                     Intent::Run(_) => {
-                        self.start(binaries, timings, &run, job)?;
+                        self.start(binaries, timings, &run, job, has_census)?;
                         if job.stage == Stage::Representation {
+                            has_census = true;
                             run.images = ImageMatch::Same; // it has drawn the split from them
                         }
                         true
@@ -346,17 +355,25 @@ impl<'a> Session<'a> {
                     }
                     _ => false,
                 };
-                done.push(Done { seed: run.seed, label: job.label(), ran, secs: started.elapsed().as_secs_f64() });
+                let (seed, label, secs) = (run.seed, job.label(), started.elapsed().as_secs_f64());
+                done.push(Done { seed, label, ran, kept_stale, secs });
             }
         }
         Ok(done)
     }
 
-    fn start(&self, binaries: &Binaries, timings: &mut Timings, run: &SeedRun, job: &Job) -> Result<()> {
+    fn start(
+        &self,
+        binaries: &Binaries,
+        timings: &mut Timings,
+        run: &SeedRun,
+        job: &Job,
+        has_census: bool,
+    ) -> Result<()> {
         let (name, started) = (job.stage.name(), Instant::now());
         let resumes = job.has_checkpoint(run);
         eprintln!("[seed {}] {} …", run.seed, job.label());
-        let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device)?;
+        let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device, has_census)?;
         let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;
         if code != 0 {
             return Err(anyhow!(
@@ -377,17 +394,7 @@ impl<'a> Session<'a> {
     }
 
     fn say_what_ran(&self, done: &[Done]) {
-        let ran = done.iter().filter(|job| job.ran).count();
-        let name = &self.runs[0].recipe.recipe;
-        if done.is_empty() {
-            return;
-        }
-        let words = if ran == 0 {
-            format!("nothing to do: all {} stages of {name} are up to date", done.len())
-        } else {
-            let secs: f64 = done.iter().map(|job| job.secs).sum();
-            format!("{ran} of {} stages of {name} ran, in {}", done.len(), timings::human(secs))
-        };
+        let Some(words) = what_ran(&self.runs[0].recipe.recipe, done) else { return };
         if self.execute.json { eprintln!("{words}") } else { println!("{words}") }
     }
 

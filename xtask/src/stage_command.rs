@@ -11,8 +11,16 @@ use crate::workspace;
 
 /// `STAGE --recipe FILE --run DIR --variant NAME [--method NAME] …`.
 ///
-/// Paths inside the checkout are given relative to it (children run there), so that messages stay short.
-pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, device: &str) -> Result<Vec<OsString>> {
+/// Paths inside the checkout are given relative to it (children run there), so that messages stay short. `keep_census`: a stage
+/// before this one has taken it anew, for the whole run.
+pub fn stage(
+    root: &Path,
+    run: &SeedRun,
+    job: &Job,
+    execute: &ExecuteArgs,
+    device: &str,
+    keep_census: bool,
+) -> Result<Vec<OsString>> {
     let mut words = Words::default();
     words.pair("--recipe", relative(root, &run.layout().recipe()));
     words.pair("--run", relative(root, &run.dir));
@@ -28,17 +36,19 @@ pub fn stage(root: &Path, run: &SeedRun, job: &Job, execute: &ExecuteArgs, devic
         words.pair("--data", workspace::absolute(data)?);
     }
     words.flag("--force", execute.force);
+    words.flag("--keep-census", keep_census && execute.force);
     words.flag("--accept-stale", execute.accept_stale);
     words.flag("--accept-device-change", execute.accept_device_change);
     Ok(words.0)
 }
 
-/// `datasets check --recipe FILE [--data DIR] [--images] [--json]`.
+/// `datasets check --recipe FILE [--data DIR] [--images] [--accept-stale] [--json]`.
 pub fn data_check(
     recipe: &Path,
     data: Option<&Path>,
     set: &[String],
     images: bool,
+    accept_stale: bool,
     json: bool,
 ) -> Result<Vec<OsString>> {
     let mut words = Words(vec!["check".into()]);
@@ -50,7 +60,22 @@ pub fn data_check(
         words.pair("--set", change);
     }
     words.flag("--images", images);
+    words.flag("--accept-stale", accept_stale);
     words.flag("--json", json);
+    Ok(words.0)
+}
+
+/// `datasets fits --recipe FILE [--set PATH=VALUE…] --run DIR [--data DIR]`.
+pub fn data_fits(file: &Path, recipe: &RecipeArgs, run: &Path, data: Option<&Path>) -> Result<Vec<OsString>> {
+    let mut words = Words(vec!["fits".into()]);
+    words.pair("--recipe", file);
+    for change in &recipe.set {
+        words.pair("--set", change);
+    }
+    words.pair("--run", run);
+    if let Some(data) = data {
+        words.pair("--data", workspace::absolute(data)?);
+    }
     Ok(words.0)
 }
 

@@ -38,7 +38,7 @@ pub fn run(root: &Path, arguments: &StatusArgs) -> Result<ExitCode> {
     let state = report_state(&runs, &recipe_dir, &lines)?;
     lines.push(Line { seed: "all".to_owned(), stage: "report".to_owned(), state });
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&runs, &lines, images.unknown.as_deref()))?);
+        println!("{}", serde_json::to_string_pretty(&as_json(&runs, &lines, &images))?);
     } else {
         print(root, &recipe_dir, &lines);
         say_of_images(&runs, &lines, &images);
@@ -69,6 +69,9 @@ fn compare_images(
 fn say_of_images(runs: &[SeedRun], lines: &[Line], images: &Verdicts) {
     if let Some(why) = &images.unknown {
         println!("the images could not be compared with those that the runs were made from: {why}");
+    }
+    if let Some(note) = images.note.as_ref().filter(|note| !images.is_reason(note)) {
+        println!("{note}");
     }
     for run in runs {
         let Some(others) = run.images.reason() else { continue };
@@ -145,7 +148,7 @@ fn print(root: &Path, recipe_dir: &Path, lines: &[Line]) {
     println!("{}", table.trim_fmt());
 }
 
-fn as_json(runs: &[SeedRun], lines: &[Line], unknown: Option<&str>) -> Value {
+fn as_json(runs: &[SeedRun], lines: &[Line], compared: &Verdicts) -> Value {
     let stages: Vec<Value> = lines
         .iter()
         .map(|line| {
@@ -161,8 +164,8 @@ fn as_json(runs: &[SeedRun], lines: &[Line], unknown: Option<&str>) -> Value {
                 ImageMatch::NotCompared => "not compared",
                 ImageMatch::Other(_) => "other",
             };
-            json!({"seed": run.seed, "images": state, "why": run.images.reason().or(unknown)})
+            json!({"seed": run.seed, "images": state, "why": run.images.reason().or(compared.unknown.as_deref())})
         })
         .collect();
-    json!({"recipe": runs[0].recipe.recipe, "images": images, "stages": stages})
+    json!({"recipe": runs[0].recipe.recipe, "images": images, "note": compared.note, "stages": stages})
 }

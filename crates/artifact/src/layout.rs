@@ -34,6 +34,11 @@ impl RunLayout {
         self.run.join("images.json")
     }
 
+    /// The same of images that the split is not drawn from, found there instead: saves hashing them again once it is.
+    pub fn other_images(&self) -> PathBuf {
+        self.run.join("other-images.json")
+    }
+
     /// The folder of stage 1 for one variant.
     pub fn representation(&self, variant: &str) -> PathBuf {
         self.run.join("representation").join(variant)

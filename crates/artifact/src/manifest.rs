@@ -28,7 +28,10 @@ pub struct FileRecord {
 
 impl FileRecord {
     /// The record of a file whose hash is known.
-    pub(crate) fn of(path: &Path, blake3: FileHash) -> Result<Self, ArtifactError> {
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`], also where there is no such file.
+    pub fn of(path: &Path, blake3: FileHash) -> Result<Self, ArtifactError> {
         let metadata = fs::metadata(path).map_err(|source| ArtifactError::io("read", path, source))?;
         let modified = metadata.modified().map_err(|source| ArtifactError::io("read", path, source))?;
         let mtime_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);

@@ -34,6 +34,8 @@ pub struct BeginOptions {
 pub enum Begin {
     /// Nothing: the files are there.
     UpToDate,
+    /// Nothing either: the files are there and stale, and the user takes them as they are. stderr was told why.
+    KeptStale,
     /// Work, under the folder's lock.
     Run(StageRun),
 }
@@ -64,10 +66,8 @@ impl StageRun {
             Ok(lock) => lock,
             Err(error @ ArtifactError::Locked { .. }) => return Err(error),
             // On a disk that cannot be written, what is finished is finished all the same.
-            Err(_) if !options.force && !lock::is_taken(dir) && stands(dir, spec, options)? => {
-                return Ok(Begin::UpToDate);
-            }
-            Err(error) => return Err(error),
+            Err(error) if options.force || lock::is_taken(dir) => return Err(error),
+            Err(error) => return stands(dir, spec, options)?.ok_or(error),
         };
         // A damaged manifest makes the stage stale; it says nothing of whose folder this is.
         if let Ok(Some(manifest)) = Manifest::read(dir)
@@ -75,10 +75,11 @@ impl StageRun {
         {
             return Err(ArtifactError::OtherStage { path: dir.to_owned(), found: manifest.stage, wanted: spec.stage });
         }
-        if !options.force && stands(dir, spec, options)? {
+        let stands = if options.force { None } else { stands(dir, spec, options)? };
+        if let Some(stands) = stands {
             // Killed between the manifest and the removal of the checkpoints, if anything is there; a disk that cannot be written keeps it.
             let _ = atomic::sweep(dir).and_then(|()| remove_folder(&dir.join("checkpoints")));
-            return Ok(Begin::UpToDate);
+            return Ok(stands);
         }
         atomic::sweep(dir)?;
         let mut inputs = BTreeMap::new();
@@ -205,15 +206,15 @@ impl StageRun {
     }
 }
 
-/// Whether what is in the folder needs no work: it is up to date, or stale, whole and accepted.
-fn stands(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<bool, ArtifactError> {
+/// Why what is in the folder needs no work: it is up to date, or stale, whole and accepted. `None` if it does.
+fn stands(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<Option<Begin>, ArtifactError> {
     match finished_state(dir, spec)? {
-        StageState::UpToDate => Ok(true),
+        StageState::UpToDate => Ok(Some(Begin::UpToDate)),
         StageState::Stale { reasons } if options.accept_stale && has_all_outputs(dir)? => {
             eprintln!("warning: `{}` is kept although it is stale: {}", dir.display(), reasons.join("; "));
-            Ok(true)
+            Ok(Some(Begin::KeptStale))
         }
-        _ => Ok(false),
+        _ => Ok(None),
     }
 }
 
@@ -248,7 +249,7 @@ mod tests {
 
     fn run(stage: &Path, spec: &StageSpec, options: BeginOptions) -> Option<StageRun> {
         match StageRun::begin(stage, spec, options).expect("free") {
-            Begin::UpToDate => None,
+            Begin::UpToDate | Begin::KeptStale => None,
             Begin::Run(run) => Some(run),
         }
     }
@@ -277,7 +278,8 @@ mod tests {
         };
         assert_eq!(reasons, ["representation.epochs: 1 → 2"]);
         let accept = BeginOptions { accept_stale: true, ..BeginOptions::default() };
-        assert!(run(&stage, &spec(dir.path(), 2), accept).is_none());
+        let kept = StageRun::begin(&stage, &spec(dir.path(), 2), accept).expect("free");
+        assert!(matches!(kept, Begin::KeptStale), "it is not called up to date: {kept:?}");
         let force = BeginOptions { force: true, ..BeginOptions::default() };
         assert!(run(&stage, &spec(dir.path(), 1), force).is_some());
         // A re-run of the stage before that gives the same bytes leaves this one valid; other bytes do not.

@@ -141,7 +141,7 @@ fn stage(dir: &Path) -> StageSpec {
 fn begin(dir: &Path, spec: &StageSpec) -> StageRun {
     match StageRun::begin(&dir.join("stage"), spec, BeginOptions::default()).expect("free") {
         Begin::Run(run) => run,
-        Begin::UpToDate => panic!("it was not finished"),
+        Begin::UpToDate | Begin::KeptStale => panic!("it was not finished"),
     }
 }
 

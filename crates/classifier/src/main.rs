@@ -63,10 +63,13 @@ fn main() -> ExitCode {
         longtail_ops::check_simd()?;
         init_threads(threads)?;
         longtail_linalg::init();
-        install_interrupt_handler();
         match (args.tool, args.stage, args.method) {
             (Some(Tool::Generate(args)), _, _) => longtail_classifier::generate_rows(&args),
-            (None, Some(stage), Some(method)) => longtail_classifier::run(&stage, &method),
+            (None, Some(stage), Some(method)) => {
+                // Of the stage alone, which looks between batches; a tool has nothing to save, and ends at once.
+                install_interrupt_handler();
+                longtail_classifier::run(&stage, &method)
+            }
             (None, _, _) => unreachable!("clap asks for a recipe and a method where there is no subcommand"),
         }
     })

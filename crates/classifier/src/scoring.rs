@@ -86,12 +86,20 @@ impl ScoringHead {
         }
     }
 
-    /// Writes `head.safetensors`; `chosen` joins the metadata.
+    /// Writes `head.safetensors`; `chosen` joins the metadata, and `given` where there is something.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(&self, path: &Path, chosen: &Map<String, Value>) -> Result<FileHash, ClassifierError> {
+    pub fn save(
+        &self,
+        path: &Path,
+        chosen: &Map<String, Value>,
+        given: &Map<String, Value>,
+    ) -> Result<FileHash, ClassifierError> {
         let mut extra = json!({ "chosen": chosen });
+        if !given.is_empty() {
+            extra["given"] = json!(given);
+        }
         match self {
             Self::Trained { head, transform } => {
                 extra["features"] = transform_words(transform);

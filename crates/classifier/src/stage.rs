@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use longtail_artifact::{
     Begin, BeginOptions, Device, Gpus, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs,
-    StageRun, StageState, TensorData, WithHint, interrupted, progress, stage_specs, stage_state, write_tensors,
+    StageRun, TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_datasets::DatasetError;
 use longtail_datasets::identity::compare;
@@ -17,7 +17,7 @@ use crate::ClassifierError;
 use crate::device::SharedDevice;
 use crate::inputs::Inputs;
 use crate::journal::{Journal, Progress, SaveState};
-use crate::method::base::{Context, method};
+use crate::method::base::{Context, Fitted, method};
 
 /// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
@@ -73,16 +73,15 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let stage = match StageRun::begin(&folder, &spec, options)? {
-        Begin::UpToDate => {
-            if !args.quiet {
-                // With --accept-stale a stale one is left alone, too.
-                let is_current = stage_state(&folder, &spec)? == StageState::UpToDate;
-                let words = if is_current { "up to date" } else { "kept as it is" };
-                eprintln!("classifier {}+{method_name}: {words}", args.variant);
-            }
-            return Ok(ExitCode::SUCCESS);
+    let nothing_to_do = |words: &str| {
+        if !args.quiet {
+            eprintln!("classifier {}+{method_name}: {words}", args.variant);
         }
+        Ok(ExitCode::SUCCESS)
+    };
+    let stage = match StageRun::begin(&folder, &spec, options)? {
+        Begin::UpToDate => return nothing_to_do("up to date"),
+        Begin::KeptStale => return nothing_to_do("kept as it is"),
         Begin::Run(stage) => stage,
     };
     let inputs = Inputs::load(&layout, &args.variant, views)
@@ -104,7 +103,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let accuracy = evaluate(&predicted, &test.labels, &inputs.data.class_counts, recipe.data.shot_groups)?;
     let val = &inputs.data.val;
     let val_predicted = argmax_rows(&fitted.head.logits(&val.features)?, classes);
-    let head_hash = fitted.head.save(&folder.join("head.safetensors"), &fitted.chosen)?;
+    let head_hash = fitted.head.save(&folder.join("head.safetensors"), &fitted.chosen, &fitted.given)?;
     let tensors = [
         u32_tensor("class_counts", &inputs.data.class_counts),
         u32_tensor("labels", &test.labels),
@@ -117,7 +116,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         u32_tensor("val_labels", &val.labels),
         u32_tensor("val_predicted", &val_predicted),
     ];
-    let metadata = json!({
+    let mut metadata = json!({
         "classifier": classifier.name(),
         "chosen": fitted.chosen,
         "val_accuracy": fitted.val_accuracy,
@@ -127,9 +126,12 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
         },
         "test_accuracy": groups(&accuracy),
     });
+    if !fitted.given.is_empty() {
+        metadata["given"] = json!(fitted.given);
+    }
     let predictions_hash = write_tensors(&folder.join("predictions.safetensors"), &tensors, &metadata)?;
     journal.finish(&[("head.safetensors", head_hash), ("predictions.safetensors", predictions_hash)])?;
-    report(args, (method_name, classifier), &fitted.chosen, fitted.val_accuracy, &accuracy);
+    report(args, method_name, &fitted, &accuracy);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -156,9 +158,8 @@ fn groups(accuracy: &GroupAccuracy) -> Value {
 /// One line for a person, or one JSON object.
 fn report(
     args: &StageArgs,
-    (method_name, classifier): (&str, &ClassifierRecipe),
-    chosen: &Map<String, Value>,
-    val_accuracy: Option<f64>,
+    method_name: &str,
+    Fitted { chosen, given, val_accuracy, .. }: &Fitted,
     accuracy: &GroupAccuracy,
 ) {
     if args.json {
@@ -166,6 +167,7 @@ fn report(
             "variant": args.variant,
             "method": method_name,
             "chosen": chosen,
+            "given": given,
             "val_accuracy": val_accuracy,
             "test_accuracy": groups(accuracy),
         });
@@ -174,7 +176,7 @@ fn report(
         let percent = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{:.2}", 100.0 * value));
         let parts: Vec<String> =
             accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
-        let chosen = match chosen_on_validation(classifier, chosen) {
+        let chosen = match chosen_on_validation(chosen) {
             false => String::new(),
             true => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
         };
@@ -182,11 +184,9 @@ fn report(
     }
 }
 
-/// Whether what a method wrote down was chosen on validation data. The only τ of a recipe was given, and an adaptive α follows
-/// losses on the meta set.
-fn chosen_on_validation(classifier: &ClassifierRecipe, chosen: &Map<String, Value>) -> bool {
-    let given = matches!(classifier, ClassifierRecipe::TauNorm(recipe) if recipe.taus.len() == 1);
-    !chosen.is_empty() && !given && !chosen.contains_key("alpha_per_class")
+/// Whether what a method wrote down was chosen on validation data: an adaptive α follows losses on the meta set.
+fn chosen_on_validation(chosen: &Map<String, Value>) -> bool {
+    !chosen.is_empty() && !chosen.contains_key("alpha_per_class")
 }
 
 /// The journal of a real run: `metrics.jsonl`, a progress bar, and checkpoints in the stage's folder.

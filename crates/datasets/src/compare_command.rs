@@ -26,7 +26,7 @@ pub struct CompareArgs {
     /// The folder of one seed (may be repeated)
     #[arg(long, value_name = "DIR", required = true)]
     run: Vec<PathBuf>,
-    /// Note in the runs whose images they are what was found, so that it need not be hashed again
+    /// Note in the runs what was found, so that it need not be hashed again
     #[arg(long)]
     record: bool,
     /// Threads; all cores if left out
@@ -34,7 +34,7 @@ pub struct CompareArgs {
     threads: Option<usize>,
 }
 
-/// Prints `{"runs": [{"run", "images", "why"}]}`, where `images` is `same` or `other`; or `{"error", "hint"}` with code 2 where the
+/// Prints `{"note", "runs": [{"run", "images", "why"}]}`, where `images` is `same` or `other` and `note` is of a pack; or `{"error", "hint"}` with code 2 where the
 /// images cannot be looked at.
 pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
     init_threads(arguments.threads)?;
@@ -52,15 +52,17 @@ pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
     let mut runs: Vec<Value> = Vec::new();
     for layout in &layouts {
         let matches = now.matches(layout);
-        if arguments.record && matches == ImageMatch::Same && split_identity(layout).is_some() {
+        if arguments.record && split_identity(layout).is_some() {
+            let are_own = matches == ImageMatch::Same;
+            let recorded = if are_own { now.record(layout) } else { now.record_others(layout) };
             // Only a note for the next comparison: a read-only disk is no reason to fail.
-            if let Err(error) = now.record(layout) {
+            if let Err(error) = recorded {
                 eprintln!("note: what was found of the images could not be written down: {error}");
             }
         }
         let images = if matches.reason().is_some() { "other" } else { "same" };
         runs.push(json!({"run": layout.run(), "images": images, "why": matches.reason()}));
     }
-    println!("{}", json!({"identity": now.identity(), "runs": runs}));
+    println!("{}", json!({"identity": now.identity(), "note": now.note(), "runs": runs}));
     Ok(ExitCode::SUCCESS)
 }

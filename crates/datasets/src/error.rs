@@ -102,6 +102,14 @@ pub enum DatasetError {
         /// What to do.
         hint: String,
     },
+    /// A pack that was made from other photographs than are there now.
+    #[error("{words}")]
+    OtherPhotographs {
+        /// Which pack, and which photographs.
+        words: String,
+        /// What to do.
+        hint: String,
+    },
     /// The user asked to stop while all images were being decoded.
     #[error("interrupted")]
     Interrupted,
@@ -229,6 +237,7 @@ impl DatasetError {
             | Self::OtherLayout { hint, .. }
             | Self::Format { hint, .. }
             | Self::Pack { hint, .. }
+            | Self::OtherPhotographs { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
             Self::BadImage { .. } => Some(
                 "put a good copy in its place and run the same command again: checkpoints and finished stages are of other images then, \

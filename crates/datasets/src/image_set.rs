@@ -1,6 +1,7 @@
 //! Labelled images: pixels in memory or encoded files, and the names of the classes.
 
 use crate::error::FormatError;
+use crate::pack::Pack;
 use crate::photo_files::PhotoFiles;
 
 /// Height, width and channels of every image of a set; images lie as `(H, W, C)`.
@@ -171,6 +172,18 @@ pub struct DataSource {
     /// Where only part of the training images came along (see [`crate::read::cifar100_subset`]): their positions in `train`,
     /// ascending; the others have their labels and no pixels. `None`: all are there.
     pub kept: Option<Vec<u32>>,
+}
+
+impl DataSource {
+    /// The pack that photos are taken from, if they are.
+    pub fn pack(&self) -> Option<&Pack> {
+        self.train.images.photos().and_then(PhotoFiles::pack)
+    }
+
+    /// The files of both sets; none of a set of pixels.
+    pub fn photo_sets(&self) -> Vec<&PhotoFiles> {
+        [&self.train, &self.test].into_iter().filter_map(|set| set.images.photos()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
 mod compare_command;
+mod fits_command;
 mod pack_command;
 mod subset_command;
 mod synthesize_command;
@@ -19,7 +20,7 @@ use longtail_artifact::{Interrupted, install_interrupt_handler, progress};
 use longtail_datasets::DatasetError;
 use longtail_datasets::check::{check, check_photos};
 use longtail_datasets::read::{self, FileState};
-use longtail_recipe::{DataRecipe, Dataset};
+use longtail_recipe::{DataRecipe, Dataset, Recipe, SplitSizes};
 use serde_json::json;
 
 /// Looks at data sets on disk.
@@ -53,6 +54,11 @@ enum Command {
     #[command(after_help = "Example:
   datasets compare --recipe folder.yaml --run runs/folder/seed-0 --data ~/photos")]
     Compare(compare_command::CompareArgs),
+    /// Say in JSON which stages of a recipe's rows would refuse the split that it draws, or warn of it: a search on validation images
+    /// where there are none, a last batch of one image. No image is read.
+    #[command(after_help = "Example:
+  datasets fits --recipe folder.yaml --data ~/photos")]
+    Fits(fits_command::FitsArgs),
     /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
     #[command(after_help = "Examples:
   datasets synthesize imagenet-lt --out data/imagenet-lt-tree
@@ -99,6 +105,9 @@ struct CheckArgs {
     /// Photo sets: decode every image too, and list those that cannot be (minutes to hours).
     #[arg(long)]
     images: bool,
+    /// Take a pack that was made from other photographs than are there now as it is; they are named all the same.
+    #[arg(long)]
+    accept_stale: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -112,6 +121,7 @@ fn main() -> ExitCode {
         match command {
             Command::Check(arguments) => run(&arguments),
             Command::Compare(arguments) => compare_command::run(&arguments),
+            Command::Fits(arguments) => fits_command::run(&arguments),
             Command::Synthesize(arguments) => synthesize_command::run(&arguments),
             Command::Pack(arguments) => pack_command::run(&arguments),
             Command::Subset(arguments) => subset_command::run(&arguments),
@@ -122,20 +132,19 @@ fn main() -> ExitCode {
 
 fn run(arguments: &CheckArgs) -> Result<ExitCode> {
     let (name, file) = (arguments.name.as_deref(), arguments.recipe.as_deref());
-    let (dataset, mut recipe) = target::target(name, file, &arguments.set)?;
-    if recipe.is_none() && !arguments.set.is_empty() {
-        recipe = Some(target::data_recipe(name, file, &arguments.set)?);
-    }
+    let (dataset, recipe) = target::target(name, file, &arguments.set)?;
+    let data = match &recipe {
+        Some(recipe) => Some(recipe.data.clone()),
+        None if arguments.set.is_empty() => None,
+        None => Some(target::data_recipe(name, file, &arguments.set)?),
+    };
     if dataset.is_photo_set() {
-        return run_photos(arguments, dataset, recipe.as_ref());
+        return run_photos(arguments, dataset, data.as_ref(), recipe.as_ref());
     }
-    match check(dataset, arguments.data.as_deref(), recipe.as_ref()) {
+    match check(dataset, arguments.data.as_deref(), data.as_ref()) {
         Ok(report) => {
-            if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
+            let sizes = report.split.as_ref().map(|split| (split.train, split.meta, split.val));
+            say(arguments, &report, recipe.as_ref(), sizes)?;
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Err(error) => {
@@ -146,10 +155,42 @@ fn run(arguments: &CheckArgs) -> Result<ExitCode> {
     }
 }
 
-fn run_photos(arguments: &CheckArgs, dataset: Dataset, recipe: Option<&DataRecipe>) -> Result<ExitCode> {
+/// The report, and what of the recipe does not fit its split of (train, meta, validation) images: that says nothing against the data.
+fn say<T: std::fmt::Display + serde::Serialize>(
+    arguments: &CheckArgs,
+    report: &T,
+    recipe: Option<&Recipe>,
+    sizes: Option<(usize, usize, usize)>,
+) -> Result<()> {
+    let misfits = match (recipe, sizes) {
+        (Some(recipe), Some((train, meta, val))) => {
+            fits_command::misfits_of_rows(recipe, SplitSizes { train, meta, val })
+        }
+        _ => Vec::new(),
+    };
+    if arguments.json {
+        let mut object = serde_json::to_value(report)?;
+        object["misfits"] = serde_json::to_value(&misfits)?;
+        println!("{}", serde_json::to_string_pretty(&object)?);
+        return Ok(());
+    }
+    print!("{report}");
+    for misfit in &misfits {
+        let what = if misfit.refused { "will be refused" } else { "warning" };
+        println!("{what}: {}", fits_command::words(misfit));
+    }
+    Ok(())
+}
+
+fn run_photos(
+    arguments: &CheckArgs,
+    dataset: Dataset,
+    data: Option<&DataRecipe>,
+    recipe: Option<&Recipe>,
+) -> Result<ExitCode> {
     install_interrupt_handler();
     let bar = progress(0, "decoding every image once", arguments.json || !arguments.images);
-    let report = check_photos(dataset, arguments.data.as_deref(), recipe, arguments.images, &|done, all| {
+    let report = check_photos(dataset, arguments.data.as_deref(), data, arguments.images, &|done, all| {
         if done % 64 == 1 {
             bar.set_length(all);
             bar.set_position(done);
@@ -158,12 +199,10 @@ fn run_photos(arguments: &CheckArgs, dataset: Dataset, recipe: Option<&DataRecip
     bar.finish_and_clear();
     match report {
         Ok(report) => {
-            if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
-            Ok(match (report.ok, report.usable) {
+            let sizes = report.split.as_ref().map(|split| (split.train, split.meta, split.val));
+            say(arguments, &report, recipe, sizes)?;
+            let usable = report.usable || arguments.accept_stale && report.images_are_usable;
+            Ok(match (report.ok, usable) {
                 (true, _) => ExitCode::SUCCESS,
                 (false, true) => ExitCode::from(1),
                 (false, false) => ExitCode::from(2),

@@ -9,7 +9,8 @@ use longtail_artifact::cli::{WithHint, disk};
 use longtail_artifact::{
     Interrupted, OutputFile, OutputKind, check_outputs, init_threads, install_interrupt_handler, progress,
 };
-use longtail_datasets::pack::{self, Kind, Making, Pack, PackKey, Shrinker};
+use longtail_datasets::identity::with_bar;
+use longtail_datasets::pack::{self, Kind, MadeFrom, Making, Pack, PackKey, Shrinker};
 use longtail_datasets::read::photos;
 use longtail_datasets::{DataSource, DatasetError};
 use longtail_recipe::{OnBadImage, PhotoRecipe};
@@ -74,6 +75,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     let words = !arguments.quiet && !arguments.json;
     let (pack, was_there) = match pack::find(&file, &key).map_err(DatasetError::explained)? {
         Some(pack) => {
+            still_of(&source, &pack, !words)?;
             let bad = pack.entries().filter(|entry| entry.kind == Kind::Bad).count();
             if bad > 0 && photo.on_bad_image == OnBadImage::Fail {
                 let file = pack.path().display();
@@ -89,6 +91,27 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     };
     say(arguments, &source, &pack, was_there)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a pack that is not known to be of these photographs.
+fn still_of(source: &DataSource, pack: &Pack, quiet: bool) -> Result<()> {
+    let looked = with_bar(quiet, |progress| pack::look(source, pack, progress));
+    let made_from = match looked {
+        Err(DatasetError::Interrupted) => return Err(Interrupted.into()),
+        looked => looked.map_err(DatasetError::explained)?,
+    };
+    match made_from {
+        MadeFrom::Others(_) => Err(pack::of_other_photographs(pack, &made_from).explained()),
+        MadeFrom::Unknown(words) => Err(anyhow::anyhow!("{words}")).hint(&format!(
+            "delete `{}` and run this command again; as it is, it can be read, with a warning",
+            pack.path().display()
+        )),
+        MadeFrom::NotAllThere(words) => {
+            eprintln!("note: {words}");
+            Ok(())
+        }
+        MadeFrom::These => Ok(()),
+    }
 }
 
 fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::path::Path, words: bool) -> Result<Pack> {
@@ -122,6 +145,9 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
     let mut begun = false;
     let made = pack::make(source, key, file, photo.on_bad_image, &encode, &mut |making| match making {
         Making::Checking(done, all) => bar.set_message(format!("checking what is there: {}%", done * 100 / all.max(1))),
+        Making::Comparing(done, all) => {
+            bar.set_message(format!("comparing the photographs of what is there: {}%", done * 100 / all.max(1)));
+        }
         Making::Writing(images, bytes) => {
             bar.set_position(images as u64);
             bar.set_message(disk::human(bytes));

@@ -5,16 +5,16 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longtail_artifact::cli::{WithHint, overrides};
 use longtail_datasets::check::default_recipe;
-use longtail_recipe::{DataRecipe, Dataset};
+use longtail_recipe::{DataRecipe, Dataset, Recipe};
 
-/// The data set, and the recipe's data part if a recipe is meant.
+/// The data set, and the recipe if one is meant.
 ///
 /// # Errors
 /// Neither of them is known, or the recipe has a mistake.
-pub fn target(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Result<(Dataset, Option<DataRecipe>)> {
-    let from_file = |path: &Path| -> Result<(Dataset, Option<DataRecipe>)> {
+pub fn target(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Result<(Dataset, Option<Recipe>)> {
+    let from_file = |path: &Path| -> Result<(Dataset, Option<Recipe>)> {
         let recipe = longtail_recipe::read(path, &overrides(set)?)?;
-        Ok((recipe.data.dataset, Some(recipe.data)))
+        Ok((recipe.data.dataset, Some(recipe)))
     };
     if let Some(path) = recipe {
         return from_file(path);
@@ -46,7 +46,7 @@ pub fn target(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Resu
 /// As [`target`].
 pub fn data_recipe(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Result<DataRecipe> {
     match target(name, recipe, set)? {
-        (_, Some(data)) => Ok(data),
+        (_, Some(recipe)) => Ok(recipe.data),
         (dataset, None) => Ok(default_recipe(dataset, &overrides(set)?)?),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use longtail_artifact::{
     Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
 };
-use longtail_datasets::identity::{compare, with_bar};
+use longtail_datasets::identity::{compare, load_accepting, with_bar};
 use longtail_datasets::{
     DataSource, DatasetError, EvalLoader, Identified, ImageSet, Split, Transform, load_identified,
 };
@@ -55,13 +55,15 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
         accept_stale: args.accept_stale,
         accept_device_change: args.accept_device_change,
     };
-    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
-        Begin::UpToDate => {
-            if !args.quiet {
-                eprintln!("features {variant}: up to date");
-            }
-            return Ok(ExitCode::SUCCESS);
+    let nothing_to_do = |words: &str| {
+        if !args.quiet {
+            eprintln!("features {variant}: {words}");
         }
+        Ok(ExitCode::SUCCESS)
+    };
+    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
+        Begin::UpToDate => return nothing_to_do("up to date"),
+        Begin::KeptStale => return nothing_to_do("kept as it is"),
         Begin::Run(stage) => stage,
     };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
@@ -113,9 +115,14 @@ fn draw_split(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::
 }
 
 fn load_images(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<(DataSource, Identified)> {
-    with_bar(args.quiet, |progress| load_identified(&recipe.data, args.data.as_deref(), layout, progress))
+    let load = if args.accept_stale { load_accepting } else { load_identified };
+    let loaded = with_bar(args.quiet, |progress| load(&recipe.data, args.data.as_deref(), layout, progress))
         .map_err(unreadable)
-        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))
+        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
+    if let Some(note) = loaded.1.note().filter(|_| !args.quiet) {
+        eprintln!("warning: {note}");
+    }
+    Ok(loaded)
 }
 
 /// With its hint, or as an interruption.

@@ -19,6 +19,7 @@ mod classifier;
 mod defaults;
 mod error;
 mod explain;
+mod fit;
 mod locate;
 mod merge;
 mod method;
@@ -36,6 +37,7 @@ mod without_value;
 
 pub use classifier::*;
 pub use error::{Place, RecipeError};
+pub use fit::{Misfit, SingleImage, SplitSizes};
 pub use method::*;
 pub use read::{read, read_str};
 pub use resolved::*;

@@ -11,6 +11,10 @@ use crate::resolved::*;
 /// 2: JPEGs of several scans, progressive ones and CMYK as libjpeg decodes them; damaged PNGs are refused.
 const PHOTO_PIXELS: u32 = 2;
 
+/// Raised by hand when a method writes down otherwise what its recipe gave it instead of letting it choose.
+/// 2: a τ that was given is not listed as chosen.
+const GIVEN_VALUES: u32 = 2;
+
 impl Recipe {
     /// The recipe as YAML, every default written out; [`crate::read`] makes the same recipe of it.
     pub fn to_yaml(&self) -> String {
@@ -99,11 +103,15 @@ impl Recipe {
         for key in classifier.without_effect() {
             remove(&mut settings[classifier.name()], key);
         }
-        Ok(json!({
+        let mut part = json!({
             "seed": self.seed,
             "data": {"shot_groups": value_of(&self.data.shot_groups)},
             "classifier": settings,
-        }))
+        });
+        if matches!(classifier, ClassifierRecipe::TauNorm(recipe) if recipe.taus.len() == 1) {
+            part["given_values"] = json!(GIVEN_VALUES);
+        }
+        Ok(part)
     }
 
     /// What the report depends on beside its inputs: name, description, what it says of the data, and rows.

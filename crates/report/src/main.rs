@@ -4,6 +4,8 @@
 #[macro_use]
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
+mod own;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -84,7 +86,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         (None, None, None) => PathBuf::from("report"),
     };
     refuse_folder(&recipe, &arguments.recipe, &out)?;
-    write(&recipe, &collected, &runs, &summary, &out, arguments)
+    let files = render(&summary)?;
+    own::refuse_others_files(&out, &files)?;
+    write(&recipe, &collected, &runs, files, &out, arguments)
         .with_context(|| format!("cannot write the report into `{}`", out.display()))?;
     if arguments.json {
         println!("{}", report_json(&summary));
@@ -94,7 +98,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if summary.any_outside() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// A report replaces its own files and no others: not the recipe that it reads, nothing in a run, no other recipe's report.
+/// A report replaces its own files (see [`own`]) and no others: not the recipe that it reads, nothing in a run, no other recipe's
+/// report.
 fn refuse_folder(recipe: &Recipe, recipe_file: &Path, out: &Path) -> Result<()> {
     let (there, hint) = (out.display(), "give --out a folder of its own");
     let pages = ["report.md", "report.html", "report.json"];
@@ -122,11 +127,10 @@ fn write(
     recipe: &Recipe,
     collected: &Collected,
     runs: &[SeedRun],
-    summary: &Summary,
+    files: Vec<File>,
     out: &Path,
     arguments: &Arguments,
 ) -> Result<()> {
-    let files = render(summary)?;
     let is_as_before =
         |file: &File| fs_err::read(out.join(&file.name)).is_ok_and(|bytes| bytes == file.text.as_bytes());
     let options = BeginOptions {
@@ -135,9 +139,10 @@ fn write(
         accept_device_change: true, // nothing here runs on a device
     };
     let stage = match StageRun::begin(out, &spec(recipe, collected, runs), options)? {
-        Begin::UpToDate => return Ok(()),
+        Begin::UpToDate | Begin::KeptStale => return Ok(()),
         Begin::Run(stage) => stage,
     };
+    own::note(&stage, &files)?;
     clear_figures(out, &files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?;
     let mut outputs: Vec<(String, FileHash)> = Vec::with_capacity(files.len());
     for file in files {

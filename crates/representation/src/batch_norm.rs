@@ -1,14 +1,12 @@
 //! Batches that batch norm cannot learn from: one value a channel has no variance, and the network would be trained on zeros.
 
 use longtail_backbone::TensorNetwork;
-use longtail_recipe::{MetaBn, RepresentationMethod, RepresentationRecipe};
-use longtail_training::step::MicroBatch;
+use longtail_recipe::{RepresentationRecipe, SingleImage};
 
 use crate::RepresentationError;
-use crate::batch_sizes::meta_batch;
 
-/// Looks at every size of batch, and of part of a batch (`micro_batch`), that training on `images` images will see. A warning where
-/// one is a single image of several pixels: its statistics are those of that image alone.
+/// Looks at every size of batch that training on `images` images will see. A warning where one is a single image of several pixels:
+/// its statistics are those of that image alone.
 ///
 /// # Errors
 /// [`RepresentationError::OneValue`] where one would give batch norm a single value a channel.
@@ -17,22 +15,7 @@ pub(crate) fn check(
     images: usize,
     network: &TensorNetwork,
 ) -> Result<Option<String>, RepresentationError> {
-    let micro = MicroBatch::new(recipe.micro_batch, recipe.batch_size);
-    let is_single = |n: usize| micro.parts(n).iter().any(|part| part.len() == 1);
-    let (batch_size, last) = (recipe.batch_size, images % recipe.batch_size);
-    let uses_meta_statistics = match &recipe.method {
-        RepresentationMethod::Mpcl(mpcl) => mpcl.meta_bn == MetaBn::Batch,
-        _ => false,
-    };
-    let (which, hint) = if is_single(last) && !recipe.drop_last {
-        let which = format!("the last batch of an epoch ({images} training images in batches of {batch_size})");
-        (which, last_batch_hint(images, batch_size))
-    } else if is_single(meta_batch(recipe)) && uses_meta_statistics {
-        let hint = "take 2 or more: --set representation_defaults.method.mpcl.meta_batch=N, or 0 for batch_size";
-        ("a meta batch (`meta_batch: 1`)".to_owned(), hint.to_owned())
-    } else {
-        return Ok(None);
-    };
+    let Some(SingleImage { which, hint }) = recipe.single_image_batch(images) else { return Ok(None) };
     if network.fewest_norm_pixels() > 1 {
         return Ok(Some(format!(
             "{which} is a single image, so batch norm takes its statistics from that image alone: {hint}"
@@ -42,27 +25,10 @@ pub(crate) fn check(
     Err(RepresentationError::OneValue { which, network, side, hint })
 }
 
-/// The nearest size that leaves no single image over.
-fn last_batch_hint(images: usize, batch_size: usize) -> String {
-    if images == 1 {
-        return "train on two images or more".to_owned();
-    }
-    let fits = |size: &usize| images % size != 1;
-    let larger = (batch_size + 1..=images).find(fits);
-    let smaller = (2..batch_size).rev().find(fits);
-    let nearest = match (larger, smaller) {
-        (Some(larger), Some(smaller)) if batch_size - smaller < larger - batch_size => smaller,
-        (larger, smaller) => larger.or(smaller).unwrap_or(images),
-    };
-    let dropped =
-        if images > batch_size { ", or leave that image out of each epoch with `drop_last: true`" } else { "" };
-    format!("--set representation_defaults.batch_size={nearest} leaves none over{dropped}")
-}
-
 #[cfg(test)]
 mod tests {
     use longtail_backbone::{Architecture, ImageShape};
-    use longtail_recipe::read_str;
+    use longtail_recipe::{Backbone, read_str};
 
     use super::*;
 
@@ -117,13 +83,22 @@ mod tests {
         assert_eq!(checked("resnet32", ("ce: {}", ""), 40).expect("eight are left over"), None);
     }
 
+    /// The plan knows how small a network makes an image without building it.
     #[test]
-    fn the_size_that_is_named_leaves_none_over() {
-        for images in 2..200 {
-            for batch_size in 2..70 {
-                let hint = last_batch_hint(images, batch_size);
-                let size = hint.split(['=', ' ']).nth(2).and_then(|size| size.parse::<usize>().ok()).expect("a number");
-                assert!(size >= 2 && images % size != 1, "{images} in {batch_size}: {hint}");
+    fn a_recipes_backbone_leaves_as_many_pixels_as_the_network() {
+        for (backbone, sides) in [
+            (Backbone::CifarResnet(8), &[28, 32, 33, 64][..]),
+            (Backbone::CifarResnetTwoHeaded(14), &[32, 45]),
+            (Backbone::Resnet50, &[32, 33, 64, 65]),
+            (Backbone::Resnext50, &[32, 96]),
+        ] {
+            for &side in sides {
+                let image = ImageShape { height: side, width: side, channels: 3 };
+                let network = TensorNetwork::new(&crate::architecture(backbone), image, candle_core::DType::F32).expect("builds");
+                assert_eq!(network.fewest_norm_pixels(), backbone.fewest_pixels(side), "{backbone:?} of {side}");
+                let parts =
+                    (2..70).flat_map(|n| (0..9).map(move |most| longtail_training::step::MicroBatch::new(most, 64).parts(n)));
+                assert!(parts.flatten().all(|part| part.len() > 1), "a part of one image");
             }
         }
     }

@@ -11,10 +11,10 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, StageState, WithHint, init_threads,
-    install_interrupt_handler, interrupted, progress, run_main, stage_specs, stage_state,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
-use longtail_datasets::identity::{Identified, with_bar};
+use longtail_datasets::identity::{Identified, load_accepting, with_bar};
 use longtail_datasets::{DatasetError, Split, load_identified};
 use longtail_recipe::DataRecipe;
 use longtail_representation::RepresentationError;
@@ -68,17 +68,22 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let device = place.to_string();
     let layout = RunLayout::new(&args.run);
     let data = args.data.as_deref();
-    let loaded = with_bar(args.quiet, |progress| load_identified(&recipe.data, data, &layout, progress));
+    let load = if args.accept_stale { load_accepting } else { load_identified };
+    let loaded = with_bar(args.quiet, |progress| load(&recipe.data, data, &layout, progress));
     if matches!(loaded, Err(DatasetError::Interrupted)) {
         return Err(Interrupted.into());
     }
     let (source, images) = with_hint(loaded.map_err(Into::into), &what)?;
     let before = images.matches(&layout);
-    if let Some(others) = before.reason().filter(|_| !args.quiet) {
+    if let Some(others) = before.reason().filter(|_| !args.quiet && images.are_others(&layout)) {
         eprintln!("{others}; the split is drawn again");
     }
+    if let Some(note) = images.note().filter(|_| !args.quiet) {
+        eprintln!("warning: {note}");
+    }
     let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
-    let split = Split::of_run(&layout, &recipe.data, &source, args.force, &|done, _| {
+    let afresh = args.force && !args.keep_census;
+    let split = Split::of_run(&layout, &recipe.data, &source, afresh, &|done, _| {
         if done % 64 == 0 {
             bar.set_position(done);
         }
@@ -121,8 +126,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         return Err(Interrupted.into());
     }
     let (status, steps) = match with_hint(outcome, &format!("stage `representation` of `{}` stopped", args.variant))? {
-        // With --accept-stale a stale one is left alone, too.
-        Outcome::UpToDate if stage_state(&folder, &spec)? != StageState::UpToDate => ("kept as it is", None),
+        Outcome::KeptStale => ("kept as it is", None),
         Outcome::UpToDate => ("up to date", None),
         Outcome::Trained { steps } => ("trained", Some(steps)),
     };

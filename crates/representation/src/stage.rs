@@ -21,6 +21,8 @@ use crate::{RepresentationError, StageData, architecture, batch_norm, outputs};
 pub enum Outcome {
     /// The files are there and of this recipe.
     UpToDate,
+    /// The files are there, of another recipe or other inputs, and the user takes them as they are.
+    KeptStale,
     /// Trained (or resumed), and the files written.
     Trained {
         /// Steps in all.
@@ -117,6 +119,7 @@ pub fn run(
 ) -> Result<Outcome, RepresentationError> {
     let mut stage = match StageRun::begin(folder, spec, options)? {
         Begin::UpToDate => return Ok(Outcome::UpToDate),
+        Begin::KeptStale => return Ok(Outcome::KeptStale),
         Begin::Run(stage) => stage,
     };
     let mut training = assemble(recipe, variant, source, split, open)?;

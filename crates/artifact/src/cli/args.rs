@@ -36,6 +36,9 @@ pub struct StageArgs {
     /// Make the files again even if they are up to date
     #[arg(long)]
     pub force: bool,
+    /// With --force: do not decode every photograph once more to find bad ones; `cargo xtask` has that done once a run
+    #[arg(long)]
+    pub keep_census: bool,
     /// Use finished files as they are, even if they were made for another recipe
     #[arg(long)]
     pub accept_stale: bool,

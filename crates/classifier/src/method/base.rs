@@ -30,15 +30,17 @@ pub struct Context<'a> {
 pub struct Fitted {
     /// The classifier.
     pub head: ScoringHead,
-    /// Hyper-parameters that the method took, by name: chosen on validation data, adapted to the meta set, or the only τ there is.
+    /// Hyper-parameters that the method found, by name: chosen on validation data, or adapted to the meta set.
     pub chosen: Map<String, Value>,
+    /// Those that it would have chosen, had the recipe given several.
+    pub given: Map<String, Value>,
     /// Top-1 accuracy on validation data, a fraction; none without validation data.
     pub val_accuracy: Option<f64>,
 }
 
 impl Fitted {
     pub(super) fn new(head: ScoringHead, chosen: Map<String, Value>, val_accuracy: Option<f64>) -> Self {
-        Self { head, chosen, val_accuracy }
+        Self { head, chosen, given: Map::new(), val_accuracy }
     }
 }
 

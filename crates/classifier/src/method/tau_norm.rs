@@ -61,9 +61,11 @@ impl Method for TauNorm<'_> {
         let Some((tau, accuracy, head)) = best else {
             return Err(ClassifierError::Recipe("`tau_norm.taus` is empty".to_owned()));
         };
-        let mut chosen = Map::new();
-        chosen.insert("tau".to_owned(), json!(tau));
-        Ok(Fitted::new(head, chosen, accuracy))
+        let taken = Map::from_iter([("tau".to_owned(), json!(tau))]);
+        Ok(match self.recipe.taus.len() {
+            1 => Fitted { given: taken, ..Fitted::new(head, Map::new(), accuracy) },
+            _ => Fitted::new(head, taken, accuracy),
+        })
     }
 }
 

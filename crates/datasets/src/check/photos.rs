@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longtail_artifact::interrupted;
 use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -10,8 +11,10 @@ use super::published::Published;
 use crate::census::Census;
 use crate::counts::{group_of, group_sizes};
 use crate::error::DatasetError;
+use crate::identity::with_bar;
 use crate::image_set::{DataSource, ImageSet};
-use crate::photo_files::{Absence, PhotoFiles};
+use crate::pack::{self, MadeFrom};
+use crate::photo_files::Absence;
 use crate::read::photos::{self, PhotoSource};
 use crate::split::Split;
 
@@ -28,8 +31,13 @@ pub struct PhotoReport {
     pub ok: bool,
     /// Images that are missing or bad.
     pub unreadable: usize,
-    /// Whether training could run on it: no image is missing or bad, or the recipe skips those.
+    /// Whether training could run on it: no image is missing or bad, or the recipe skips those; a pack is of these photographs.
     pub usable: bool,
+    /// The same whatever the pack was made from.
+    #[serde(skip)]
+    pub images_are_usable: bool,
+    /// Whether the pack that is read was made from other photographs than are there now.
+    pub pack_is_of_others: bool,
     /// The data set's name as people write it.
     pub dataset: &'static str,
     /// Which archives hold its images.
@@ -123,14 +131,22 @@ pub fn check_photos(
     let (layout, mut notes) = (listed.layout.clone(), listed.notes.clone());
     let mut lists = list_reports(&listed);
     let source = listed.into_data(photo)?;
-    let pack = source.train.images.photos().and_then(PhotoFiles::pack);
+    let (pack, mut pack_is_of_others) = (source.pack(), false);
     if let Some(pack) = pack {
         notes.push(format!("images are read from the pack {}: {}", pack.path().display(), pack.key()));
+        let made_from = with_bar(false, |progress| pack::look(&source, pack, progress))?;
+        match made_from {
+            MadeFrom::Others(words) => {
+                pack_is_of_others = true;
+                problems.push(words);
+            }
+            other => notes.extend(other.note().map(str::to_owned)),
+        }
     }
     let hash_of =
         if pack.is_some() { "lists and pack" } else { "lists alone; a run compares the contents of images too" };
 
-    let absent = [absent(&source.train), absent(&source.test)];
+    let absent = [absent(&source.train)?, absent(&source.test)?];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
     let census = if images { Some(Census::of_source(&source, progress)?) } else { None };
     let mut bad: Vec<String> = Vec::new();
@@ -172,10 +188,13 @@ pub fn check_photos(
         Some(recipe) => Some(split_report(recipe, &source)?),
         None => None,
     };
+    let images_are_usable = lost + broken == 0 || photo.on_bad_image == OnBadImage::Skip;
     Ok(PhotoReport {
         ok: problems.is_empty(),
         unreadable: lost + broken,
-        usable: lost + broken == 0 || photo.on_bad_image == OnBadImage::Skip,
+        usable: !pack_is_of_others && images_are_usable,
+        images_are_usable,
+        pack_is_of_others,
         dataset: crate::read::title(dataset),
         archive: archive(dataset),
         layout,
@@ -232,9 +251,11 @@ fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
 }
 
 /// Ascending positions of images that are not there to be read, and why.
-fn absent(set: &ImageSet) -> Vec<(u32, Absence)> {
-    let Some(files) = set.images.photos() else { return Vec::new() };
-    (0..files.len()).into_par_iter().filter_map(|index| Some((index as u32, files.absence(index)?))).collect()
+fn absent(set: &ImageSet) -> Result<Vec<(u32, Absence)>, DatasetError> {
+    let Some(files) = set.images.photos() else { return Ok(Vec::new()) };
+    let look = |index: usize| if interrupted() { None } else { Some((index as u32, files.absence(index)?)) };
+    let found = (0..files.len()).into_par_iter().filter_map(look).collect();
+    if interrupted() { Err(DatasetError::Interrupted) } else { Ok(found) }
 }
 
 /// How the lists differ from what is published.
@@ -328,6 +349,9 @@ impl std::fmt::Display for PhotoReport {
         }
         let verdict = match (self.ok, self.usable, self.unreadable > 0, self.as_published) {
             (true, ..) => "ok",
+            _ if self.pack_is_of_others => {
+                "not usable as it is: delete the pack and make it again (cargo xtask data pack), or put its photographs back"
+            }
             (_, false, ..) => {
                 "not usable as it is: put good copies of these images in place, or set data.on_bad_image=skip"
             }

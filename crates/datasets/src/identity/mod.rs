@@ -3,7 +3,8 @@
 //! The identity of pixels in memory is the hash of their files' bytes, of a pack the pack's own hash, of photos a hash over
 //! (path, label) of every line and the contents of every file. It is what [`DataSource::hash`] holds after [`load_identified`],
 //! what a split names, and through the split what every stage's key depends on. Photos are hashed once a run: after that the
-//! rule of manifests holds, by which a file of unchanged length and time is believed to be what it was (see [`ImageIndex`]).
+//! rule of manifests holds, by which a file of unchanged length and time is believed to be what it was (see [`ImageIndex`]). The
+//! photographs behind a pack are looked at too: a pack that was made from others is not read in their place ([`MadeFrom`]).
 
 mod index;
 mod photos;
@@ -14,9 +15,11 @@ use longtail_artifact::{FileRecord, ImageMatch, RunLayout, progress, split_ident
 use longtail_recipe::DataRecipe;
 
 pub use index::{ImageIndex, IndexPart};
+pub(crate) use photos::{hash_photos, of_pack, photo_index};
 
 use crate::error::DatasetError;
 use crate::image_set::DataSource;
+use crate::pack::{self, MadeFrom};
 use crate::read::{self, find, load};
 
 /// Hears of files hashed and files to hash, from any thread.
@@ -28,6 +31,8 @@ pub struct Identified {
     index: ImageIndex,
     /// What a split of before contents counted was named by; for pixels and packs the identity itself.
     lists: String,
+    /// Where a pack is read: how the photographs stand to it.
+    made_from: MadeFrom,
     /// Files that are opened batch by batch: they can change under a stage. (Pixels are in memory, and a pack compares each image.)
     read_on_the_way: bool,
 }
@@ -38,13 +43,27 @@ impl Identified {
         &self.index.identity
     }
 
-    /// How these images stand to those that the run's split was drawn from.
+    /// How these images stand to those that the run's split was drawn from. Those of a pack whose photographs are others now are
+    /// others, though the pack is not.
     pub fn matches(&self, layout: &RunLayout) -> ImageMatch {
-        match split_identity(layout) {
-            None => ImageMatch::Same,
-            Some(of_split) if of_split == self.index.identity => ImageMatch::Same,
-            Some(of_split) => ImageMatch::Other(self.difference(layout, &of_split)),
+        match (split_identity(layout), &self.made_from) {
+            (None, _) => ImageMatch::Same,
+            (Some(of_split), MadeFrom::Others(words)) if of_split == self.index.identity => {
+                ImageMatch::Other(words.clone())
+            }
+            (Some(of_split), _) if of_split == self.index.identity => ImageMatch::Same,
+            (Some(of_split), _) => ImageMatch::Other(self.difference(layout, &of_split)),
         }
+    }
+
+    /// Whether these are not the images that the run's split was drawn from, so that it is to be drawn again.
+    pub fn are_others(&self, layout: &RunLayout) -> bool {
+        split_identity(layout).is_some_and(|of_split| of_split != self.index.identity)
+    }
+
+    /// What a person should know of the pack that is read, where there is something.
+    pub fn note(&self) -> Option<&str> {
+        self.made_from.note()
     }
 
     fn difference(&self, layout: &RunLayout, of_split: &str) -> String {
@@ -53,7 +72,9 @@ impl Identified {
                     photographs: whether they are those of before cannot be told"
                 .to_owned();
         }
-        let before = ImageIndex::read(&layout.images()).filter(|index| index.identity == of_split);
+        let is_of_split =
+            |index: &ImageIndex| index.identity == of_split && index.parts.len() == self.index.parts.len();
+        let before = ImageIndex::read(&layout.images()).filter(is_of_split);
         let what = match before {
             Some(before) => self.index.difference(&before),
             None => self.index.parts.first().map_or("", |part| part.folder.as_str()).to_owned(),
@@ -67,7 +88,20 @@ impl Identified {
     /// # Errors
     /// The file cannot be written.
     pub fn record(&self, layout: &RunLayout) -> Result<(), DatasetError> {
-        Ok(self.index.write(&layout.images())?)
+        self.index.write(&layout.images())?;
+        let other = layout.other_images();
+        if other.exists() {
+            std::fs::remove_file(&other).map_err(|cause| DatasetError::Read { path: other, cause })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the run's `other-images.json`: these are not the images of its split, and a stage that draws it again need not hash them.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn record_others(&self, layout: &RunLayout) -> Result<(), DatasetError> {
+        Ok(self.index.write(&layout.other_images())?)
     }
 
     /// How the images that a stage read changed while it did, in words; `None` if they did not, or went away since.
@@ -96,8 +130,25 @@ impl Identified {
 /// files are unchanged.
 ///
 /// # Errors
-/// As [`crate::load_for`]; [`DatasetError::Interrupted`].
+/// As [`crate::load_for`]; a pack that was made from other photographs; [`DatasetError::Interrupted`].
 pub fn load_identified(
+    data: &DataRecipe,
+    dir: Option<&Path>,
+    layout: &RunLayout,
+    progress: Progress,
+) -> Result<(DataSource, Identified), DatasetError> {
+    let (source, identified) = load_accepting(data, dir, layout, progress)?;
+    if let (MadeFrom::Others(_), Some(pack)) = (&identified.made_from, source.pack()) {
+        return Err(pack::of_other_photographs(pack, &identified.made_from));
+    }
+    Ok((source, identified))
+}
+
+/// [`load_identified`] for who takes what was made from other things as it is (`--accept-stale`): a pack of other photographs too.
+///
+/// # Errors
+/// As there, but for that.
+pub fn load_accepting(
     data: &DataRecipe,
     dir: Option<&Path>,
     layout: &RunLayout,
@@ -196,15 +247,17 @@ pub fn with_bar<T>(quiet: bool, work: impl FnOnce(Progress) -> T) -> T {
 /// An index of these very folders: of one of the runs, or of another seed beside it.
 fn known(layouts: &[RunLayout], folders: &[String]) -> Option<ImageIndex> {
     let fits = |path: PathBuf| ImageIndex::read(&path).filter(|index| index.folders() == folders);
-    if let Some(own) = layouts.iter().find_map(|layout| fits(layout.images())) {
+    // Where both are of these folders, the images are others: what is known of them is newer.
+    let of = |layout: &RunLayout| fits(layout.other_images()).or_else(|| fits(layout.images()));
+    if let Some(own) = layouts.iter().find_map(of) {
         return Some(own);
     }
     let mut beside: Vec<PathBuf> = Vec::new();
     for entry in layouts.first()?.run().parent().and_then(|folder| std::fs::read_dir(folder).ok())?.flatten() {
-        beside.push(RunLayout::new(entry.path()).images());
+        beside.push(entry.path());
     }
     beside.sort();
-    beside.into_iter().find_map(fits)
+    beside.into_iter().map(RunLayout::new).find_map(|layout| of(&layout))
 }
 
 type Known<'a> = &'a dyn Fn(&[String]) -> Option<ImageIndex>;
@@ -251,7 +304,7 @@ fn stored_files(data: &DataRecipe, folder: &Path, known: Known) -> (IndexPart, O
 
 fn of_stored(identity: String, dir: Option<&Path>, part: IndexPart) -> Identified {
     let index = ImageIndex { identity: identity.clone(), data: dir.map(absolute), parts: vec![part] };
-    Identified { index, lists: identity, read_on_the_way: false }
+    Identified { index, lists: identity, made_from: MadeFrom::These, read_on_the_way: false }
 }
 
 /// The folder's one name on this machine.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::{Identified, ImageIndex, IndexPart, Known, Progress, absolute};
 use crate::error::DatasetError;
 use crate::image_set::DataSource;
+use crate::pack::{self, MadeFrom, Pack};
 use crate::photo_files::PhotoFiles;
 use crate::read;
 use crate::read::photos::{self, fetch};
@@ -29,14 +30,14 @@ pub fn identify(
     let lists = listed.hash.clone();
     let mut source = listed.into_data(photo)?;
     let data = dir.map(absolute);
-    if let Some(pack) = source.train.images.photos().and_then(PhotoFiles::pack) {
-        let parts = vec![IndexPart { folder: absolute(pack.path()), files: Default::default() }];
-        let identity = source.hash.clone();
-        let index = ImageIndex { identity: identity.clone(), data, parts };
-        return Ok((source, Identified { index, lists: identity, read_on_the_way: false }));
+    let sets = source.photo_sets();
+    if let Some(pack) = source.pack() {
+        let (made_from, mut index) = of_pack(pack, &sets, known, progress)?;
+        index.identity.clone_from(&source.hash);
+        index.data = data;
+        let lists = source.hash.clone();
+        return Ok((source, Identified { index, lists, made_from, read_on_the_way: false }));
     }
-    let sets: Vec<&PhotoFiles> =
-        [&source.train, &source.test].into_iter().filter_map(|set| set.images.photos()).collect();
     let folders: Vec<String> = sets.iter().map(|files| absolute(files.root())).collect();
     let records = records(&sets, known(&folders).as_ref(), progress)?;
     if let (true, Some(files)) = (records.iter().flatten().all(Option::is_none), sets.first()) {
@@ -48,13 +49,53 @@ pub fn identify(
         });
     }
     let identity = identity(&lists, &records);
-    let part = |(folder, (files, records)): (String, (&&PhotoFiles, Vec<Option<FileRecord>>))| {
-        let of = |(index, record): (usize, Option<FileRecord>)| Some((files.relative(index).to_owned(), record?));
-        IndexPart { folder, files: records.into_iter().enumerate().filter_map(of).collect() }
+    let index = ImageIndex { identity: identity.clone(), data, ..photo_index(&sets, records) };
+    source.hash = identity;
+    Ok((source, Identified { index, lists, made_from: MadeFrom::These, read_on_the_way: true }))
+}
+
+/// What the photographs are that `pack` stands for, and whether it was made from these. Nothing is hashed for a pack that does not say.
+pub fn of_pack(
+    pack: &Pack,
+    sets: &[&PhotoFiles],
+    known: Known,
+    progress: Progress,
+) -> Result<(MadeFrom, ImageIndex), DatasetError> {
+    let (made_from, mut index) = if pack.has_origins() {
+        let folders: Vec<String> = sets.iter().map(|files| absolute(files.root())).collect();
+        let is_of_these =
+            |index: &ImageIndex| index.parts.len() >= folders.len() && index.folders().starts_with(&folders);
+        let beside = ImageIndex::read(&pack::index_file(pack.path())).filter(is_of_these);
+        let own = [folders.clone(), vec![absolute(pack.path())]].concat();
+        let records = records(sets, beside.or_else(|| known(&own)).as_ref(), progress)?;
+        (MadeFrom::compare(pack, sets, &records), photo_index(sets, records))
+    } else {
+        (MadeFrom::unknown(pack), photo_index(&[], Vec::new()))
     };
-    let parts = folders.into_iter().zip(sets.iter().zip(records)).map(part).collect();
-    source.hash.clone_from(&identity);
-    Ok((source, Identified { index: ImageIndex { identity, data, parts }, lists, read_on_the_way: true }))
+    // The pack behind its photographs: of a difference, theirs says more.
+    let record = FileRecord { bytes: pack.bytes(), blake3: pack.identity().to_owned(), mtime_ns: 0 };
+    let name = pack.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    index.parts.push(IndexPart { folder: absolute(pack.path()), files: [(name, record)].into() });
+    Ok((made_from, index))
+}
+
+/// An index of these records, one for each file of `sets`, without an identity.
+pub fn photo_index(sets: &[&PhotoFiles], records: Vec<Vec<Option<FileRecord>>>) -> ImageIndex {
+    let part = |(files, records): (&&PhotoFiles, Vec<Option<FileRecord>>)| {
+        let of = |(index, record): (usize, Option<FileRecord>)| Some((files.relative(index).to_owned(), record?));
+        IndexPart { folder: absolute(files.root()), files: records.into_iter().enumerate().filter_map(of).collect() }
+    };
+    ImageIndex { identity: String::new(), data: None, parts: sets.iter().zip(records).map(part).collect() }
+}
+
+/// A record of each of `count` files, hashed on all threads; none of one that cannot be read.
+pub fn hash_photos(
+    count: usize,
+    path: &(dyn Fn(usize) -> Option<std::path::PathBuf> + Sync),
+) -> Result<Vec<Option<FileRecord>>, DatasetError> {
+    let one = |index: usize| if interrupted() { None } else { FileRecord::read(&path(index)?).ok() };
+    let records = (0..count).into_par_iter().map(one).collect();
+    if interrupted() { Err(DatasetError::Interrupted) } else { Ok(records) }
 }
 
 /// For runs of a version that did not look into photographs, which are stale whatever these hold: nothing need be hashed to say so.
@@ -67,7 +108,7 @@ pub fn of_lists_alone(data: &DataRecipe, dir: Option<&Path>, layouts: &[RunLayou
     splits.iter().all(|split| *split == lists).then(|| {
         // No split can name this.
         let index = ImageIndex { identity: format!("lists {lists}"), data: None, parts: Vec::new() };
-        Identified { index, lists, read_on_the_way: false }
+        Identified { index, lists, made_from: MadeFrom::These, read_on_the_way: false }
     })
 }
 
@@ -105,21 +146,14 @@ fn records(
             (0..records.len()).filter(|&index| records[index].is_none()).map(move |index| (set, index))
         })
         .collect();
-    let done = AtomicU64::new(0);
-    let hashed: Vec<Option<FileRecord>> = to_hash
-        .par_iter()
-        .map(|&(set, index)| {
-            if interrupted() {
-                return None;
-            }
-            let record = FileRecord::read(&sets[set].path(index)).ok();
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, to_hash.len() as u64);
-            record
-        })
-        .collect();
-    if interrupted() {
-        return Err(DatasetError::Interrupted);
-    }
+    let (done, all_to_hash) = (AtomicU64::new(0), to_hash.len() as u64);
+    let path = |at: usize| {
+        let (set, index) = to_hash[at];
+        // Said as it begins: what a person waits for is on its way.
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, all_to_hash);
+        Some(sets[set].path(index))
+    };
+    let hashed = hash_photos(to_hash.len(), &path)?;
     for ((set, index), record) in to_hash.into_iter().zip(hashed) {
         all[set][index] = record;
     }

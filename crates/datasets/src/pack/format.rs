@@ -3,24 +3,34 @@
 //! | part | bytes |
 //! |---|---|
 //! | head | [`MAGIC`]; length of the key, u32; the key as JSON |
-//! | a record for each image, in the order of the lists | length, u32; kind, u32; hash, 16; the image, or why there is none |
+//! | a record for each image, in the order of the lists | length, u32; kind, u32; hash, 16; origin, 32; the image, or why there is none |
 //! | an entry for each image | where its bytes begin, u64; length, u32; kind, u32; hash, 16 |
-//! | foot | where the entries begin, u64; number of entries, u64; BLAKE3 of head and entries, 32; [`END`] |
+//! | an origin for each image, and BLAKE3 of them | 32 each |
+//! | foot | where the entries begin, u64; number of entries, u64; identity, 32; [`END`] |
 //!
 //! Numbers are little-endian. A hash is the first half of BLAKE3 over length, kind and bytes, so that a record that was torn
 //! by a kill or by a full disk is known for what it is without any other file; entries and foot make the file random-access.
+//!
+//! An origin is BLAKE3 of the file that the image was made from, or zeros where there was none to read. Version 1 had none, here
+//! and in records; such packs are read, and nobody can tell what they were made from. The identity is BLAKE3 of key and entries
+//! as version 1 wrote them: it is of the images that come out, so a pack that is made again from the same photographs, by a later
+//! version or after a comment in a photograph was changed, leaves what was trained on it as it is.
 
 use serde::{Deserialize, Serialize};
 
 /// What is said of a file of another kind.
 pub const NO_PACK: &str = "it does not begin as a pack does";
 
-/// Begins every pack; its last byte is the format's version.
-pub const MAGIC: [u8; 8] = *b"LTPACK\0\x01";
+/// Begins every pack that is written; its last byte is the format's version.
+pub const MAGIC: [u8; 8] = *b"LTPACK\0\x02";
+/// Begins packs of before origins were noted, and what every identity is made over.
+const FIRST_MAGIC: [u8; 8] = *b"LTPACK\0\x01";
 /// Ends every finished pack.
 pub const END: [u8; 8] = *b"LTPACKED";
-/// Before the bytes of each record.
-pub const RECORD_BYTES: usize = 24;
+/// Before the bytes of each record of version 1; of later ones an origin follows.
+const RECORD_BYTES: usize = 24;
+/// Of one origin.
+pub const ORIGIN_BYTES: usize = 32;
 /// Of one entry.
 pub const ENTRY_BYTES: usize = 32;
 /// Of the foot.
@@ -29,6 +39,36 @@ pub const FOOT_BYTES: usize = 56;
 const LONGEST_KEY: usize = 1 << 16;
 /// Raised when the same key begins to give other bytes.
 const MAKER: u32 = 1;
+
+/// What an image was made from: BLAKE3 of that file, zeros where there was none to read.
+pub type Origin = [u8; ORIGIN_BYTES];
+
+/// What differs between the versions that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Says nothing of what images were made from.
+    First,
+    /// Has origins.
+    WithOrigins,
+}
+
+impl Version {
+    /// Before the bytes of each record.
+    pub const fn record_bytes(self) -> usize {
+        match self {
+            Self::First => RECORD_BYTES,
+            Self::WithOrigins => RECORD_BYTES + ORIGIN_BYTES,
+        }
+    }
+
+    /// Between the entries and the foot of a pack of `images`.
+    pub fn origins_bytes(self, images: usize) -> usize {
+        match self {
+            Self::First => 0,
+            Self::WithOrigins => images.saturating_add(1).saturating_mul(ORIGIN_BYTES),
+        }
+    }
+}
 
 /// What decides every byte of a pack, beside the images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,30 +95,47 @@ impl PackKey {
 
     /// The bytes that a file with this key begins with.
     pub fn head(&self) -> Vec<u8> {
+        self.head_after(MAGIC)
+    }
+
+    /// The identity of a pack with this key and these entries: BLAKE3 of both as version 1 would have written them.
+    pub fn identity(&self, version: Version, entries: impl Iterator<Item = Entry>) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.head_after(FIRST_MAGIC));
+        let more_before = (version.record_bytes() - RECORD_BYTES) as u64;
+        for (index, entry) in (1..).zip(entries) {
+            let offset = entry.offset.wrapping_sub(more_before * index);
+            hasher.update(&Entry { offset, ..entry }.bytes());
+        }
+        hasher.finalize()
+    }
+
+    fn head_after(&self, magic: [u8; 8]) -> Vec<u8> {
         let json = serde_json::to_vec(self).expect("numbers and strings are JSON");
-        let mut head = MAGIC.to_vec();
+        let mut head = magic.to_vec();
         head.extend_from_slice(&(json.len() as u32).to_le_bytes());
         head.extend(json);
         head
     }
 
-    /// Reads the head of a file: the key, and the length of the head. `Err` says what is wrong.
-    pub fn of_head(bytes: &[u8]) -> Result<(Self, usize), String> {
+    /// Reads the head of a file: the key, the length of the head, and the version. `Err` says what is wrong.
+    pub fn of_head(bytes: &[u8]) -> Result<(Self, usize, Version), String> {
         let start = MAGIC.len() + 4;
-        match bytes.get(..start) {
-            Some(start) if start[..7] == MAGIC[..7] && start[7] != MAGIC[7] => {
-                return Err(format!("it is a pack of version {}, this build knows version {}", start[7], MAGIC[7]));
+        let version = match bytes.get(..start) {
+            Some(start) if start[..8] == MAGIC => Version::WithOrigins,
+            Some(start) if start[..8] == FIRST_MAGIC => Version::First,
+            Some(start) if start[..7] == MAGIC[..7] => {
+                return Err(format!("it is a pack of version {}, this build knows 1 and {}", start[7], MAGIC[7]));
             }
-            Some(start) if start[..8] == MAGIC => {}
             _ => return Err(NO_PACK.to_owned()),
-        }
+        };
         let length = u32::from_le_bytes(array(&bytes[8..start])) as usize;
         if length > LONGEST_KEY {
             return Err(format!("its key is said to have {length} bytes"));
         }
         let json = bytes.get(start..start + length).ok_or("it ends inside its key")?;
         let key = serde_json::from_slice(json).map_err(|error| format!("its key cannot be read: {error}"))?;
-        Ok((key, start + length))
+        Ok((key, start + length, version))
     }
 }
 
@@ -133,13 +190,13 @@ impl Entry {
         Self { offset, length, kind, hash: hash(length, kind, bytes) }
     }
 
-    /// Of the 24 bytes that stand before a record's bytes; `None` where they are none. `offset`: after them.
+    /// Of the 24 bytes that a record begins with; `None` where they are none. `offset`: of the record's own bytes.
     pub fn of_record(record: &[u8; RECORD_BYTES], offset: u64) -> Option<Self> {
         let kind = Kind::of(u32::from_le_bytes(array(&record[4..8])))?;
         Some(Self { offset, length: u32::from_le_bytes(array(&record[..4])), kind, hash: array(&record[8..]) })
     }
 
-    /// The 24 bytes before a record's bytes.
+    /// The 24 bytes that a record begins with.
     pub fn record(&self) -> [u8; RECORD_BYTES] {
         let mut record = [0; RECORD_BYTES];
         record[..4].copy_from_slice(&self.length.to_le_bytes());
@@ -181,7 +238,15 @@ fn hash(length: u32, kind: Kind, bytes: &[u8]) -> [u8; 16] {
     array(&hasher.finalize().as_bytes()[..16])
 }
 
-/// The foot of a file whose entries begin at `entries_at`. `identity`: BLAKE3 of head and entries.
+/// What stands between entries and foot.
+pub fn origins(origins: &[Origin]) -> Vec<u8> {
+    let mut bytes = origins.concat();
+    let hash = *blake3::hash(&bytes).as_bytes();
+    bytes.extend(hash);
+    bytes
+}
+
+/// The foot of a file whose entries begin at `entries_at`. `identity`: see [`PackKey::identity`].
 pub fn foot(entries_at: u64, images: usize, identity: &blake3::Hash) -> [u8; FOOT_BYTES] {
     let mut foot = [0; FOOT_BYTES];
     foot[..8].copy_from_slice(&entries_at.to_le_bytes());
@@ -207,12 +272,14 @@ mod tests {
         let head = key.head();
         let mut more = head.clone();
         more.extend([1, 2, 3]);
-        assert_eq!(PackKey::of_head(&more), Ok((key.clone(), head.len())));
+        assert_eq!(PackKey::of_head(&more), Ok((key.clone(), head.len(), Version::WithOrigins)));
+        more[7] = 1;
+        assert_eq!(PackKey::of_head(&more), Ok((key.clone(), head.len(), Version::First)));
         let other = PackKey { maker: 9, ..key.clone() };
         assert!(other.to_string().contains("way 9") && !key.to_string().contains("way"));
         for (bytes, expected) in [
             (&b"PK"[..], "does not begin"),
-            (&b"LTPACK\0\x07\0\0\0\0"[..], "version 7, this build knows version 1"),
+            (&b"LTPACK\0\x07\0\0\0\0"[..], "version 7, this build knows 1 and 2"),
             (&b"LTPACK\0\x01\xff\xff\xff\xff"[..], "4294967295 bytes"),
             (&head[..head.len() - 1], "ends inside its key"),
             (&b"LTPACK\0\x01\x02\0\0\0{}"[..], "missing field `dataset`"),

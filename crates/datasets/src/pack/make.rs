@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use longtail_artifact::interrupted;
+use longtail_artifact::{FileHash, FileRecord, interrupted};
 use longtail_recipe::OnBadImage;
 use rayon::prelude::*;
 
+use super::origin::{self, origin_of};
 use super::place::{another, of_other_lists};
 use super::read::is_missing;
 use super::{Kind, Pack, PackKey, PackWriter, partial, problem};
 use crate::error::DatasetError;
+use crate::identity::hash_photos;
 use crate::image_set::DataSource;
 use crate::photo_files::PhotoFiles;
 
@@ -34,6 +36,8 @@ pub struct Estimate {
 pub enum Making {
     /// Bytes that an earlier start wrote and that are good, and all such bytes.
     Checking(u64, u64),
+    /// Photographs that those were made from and that were looked at again, and all such photographs.
+    Comparing(u64, u64),
     /// Images that are there, at the first call those of an earlier start; and bytes of the file.
     Writing(usize, u64),
 }
@@ -84,8 +88,9 @@ pub fn estimate(source: &DataSource, file: &Path, encode: Encode) -> Estimate {
     Estimate { bytes: mean * images as u64, written, samples: sizes.len() }
 }
 
-/// Writes the pack of `source` to `file`, or goes on with one that was begun there. The bytes depend on key, images and
-/// `encode` alone.
+/// Writes the pack of `source` to `file`, or goes on with one that was begun there, as far as the photographs are still those that
+/// it was begun with. The bytes depend on key, images and `encode` alone. What the photographs are is noted beside it, so that
+/// they need not be hashed again as long as they stay as they are.
 ///
 /// # Errors
 /// A bad image, unless `on_bad` skips them: of several the first in the lists' order, by path and line. A file that cannot be
@@ -99,6 +104,10 @@ pub fn make(
     progress: &mut dyn FnMut(Making),
 ) -> Result<Pack, DatasetError> {
     let mut writer = PackWriter::open(file, key, &mut |done, all| progress(Making::Checking(done, all)))?;
+    let mut records = Vec::new();
+    if writer.written() > 0 {
+        records = still_there(source, &mut writer, progress)?;
+    }
     progress(Making::Writing(writer.written(), writer.bytes()));
     let at_once = IMAGES_PER_THREAD * rayon::current_num_threads();
     while writer.written() < key.images {
@@ -107,13 +116,16 @@ pub fn make(
             return Err(DatasetError::Interrupted);
         }
         let first = writer.written();
-        let made: Vec<Result<(Kind, Vec<u8>), DatasetError>> = (first..(first + at_once).min(key.images))
+        let made: Vec<Result<Made, DatasetError>> = (first..(first + at_once).min(key.images))
             .into_par_iter()
-            .map(|index| record(source, index, on_bad, encode))
+            .map(|index| image(source, index, on_bad, encode))
             .collect();
-        for record in made {
-            match record {
-                Ok((kind, bytes)) => writer.push(kind, &bytes)?,
+        for made in made {
+            match made {
+                Ok(Made { kind, bytes, record }) => {
+                    writer.push(kind, &bytes, origin_of(record.as_ref()))?;
+                    records.push(record);
+                }
                 Err(error) => {
                     writer.flush()?;
                     return Err(error);
@@ -124,28 +136,67 @@ pub fn make(
         progress(Making::Writing(writer.written(), writer.bytes()));
     }
     writer.finish()?;
+    origin::note(source, file, records);
     Pack::open(file)
 }
 
-fn record(
+/// Records of the photographs that the images in `writer` were made from; from the first that is another one now, images are cut off.
+fn still_there(
     source: &DataSource,
-    index: usize,
-    on_bad: OnBadImage,
-    encode: Encode,
-) -> Result<(Kind, Vec<u8>), DatasetError> {
+    writer: &mut PackWriter,
+    progress: &mut dyn FnMut(Making),
+) -> Result<Vec<Option<FileRecord>>, DatasetError> {
+    let there = writer.written();
+    let mut records = Vec::with_capacity(there);
+    while records.len() < there {
+        progress(Making::Comparing(records.len() as u64, there as u64));
+        let next = records.len()..there.min(records.len() + IMAGES_PER_THREAD * rayon::current_num_threads());
+        records.extend(hash_photos(next.len(), &|at| {
+            image_of(source, next.start + at).map(|(files, at)| files.path(at))
+        })?);
+    }
+    let is_same = |(origin, record): &(&_, &Option<FileRecord>)| **origin == origin_of(record.as_ref());
+    let same = writer.origins().iter().zip(&records).take_while(is_same).count();
+    writer.keep(same)?;
+    records.truncate(same);
+    Ok(records)
+}
+
+/// One image, and what it was made from.
+struct Made {
+    kind: Kind,
+    bytes: Vec<u8>,
+    record: Option<FileRecord>,
+}
+
+fn image(source: &DataSource, index: usize, on_bad: OnBadImage, encode: Encode) -> Result<Made, DatasetError> {
     let (files, index) = image_of(source, index).ok_or_else(|| DatasetError::Config {
         what: "data pack",
         problem: "these images are no photos in files".to_owned(),
     })?;
+    let path = files.path(index);
+    let before = FileRecord::of(&path, FileHash::new()).ok();
     let mut bytes = Vec::new();
-    let made = files.read(index, &mut bytes).and_then(|()| {
+    let read = files.read(index, &mut bytes);
+    let record = match &read {
+        Ok(()) => {
+            let blake3 = blake3::hash(&bytes).to_hex().to_string();
+            // Of a file that is written to meanwhile the bytes are known, and its time is not to be believed.
+            let quiet =
+                before.filter(|before| FileRecord::of(&path, FileHash::new()).is_ok_and(|after| after == *before));
+            let still = quiet.unwrap_or(FileRecord { bytes: bytes.len() as u64, blake3: FileHash::new(), mtime_ns: 0 });
+            Some(FileRecord { blake3, ..still })
+        }
+        Err(_) => FileRecord::read(&path).ok(),
+    };
+    let made = read.and_then(|()| {
         let small = encode(&bytes).map_err(|problem| files.bad(index, &problem))?;
         Ok(small.unwrap_or(bytes))
     });
     match made {
-        Ok(bytes) => Ok((Kind::Image, bytes)),
+        Ok(bytes) => Ok(Made { kind: Kind::Image, bytes, record }),
         Err(DatasetError::BadImage { problem, .. }) if on_bad == OnBadImage::Skip => {
-            Ok((Kind::Bad, problem.into_bytes()))
+            Ok(Made { kind: Kind::Bad, bytes: problem.into_bytes(), record })
         }
         Err(error) => Err(error),
     }

@@ -10,11 +10,12 @@
 //! - training crops are cut from the smaller picture: a crop of a tenth of a 500×375 photo has 137×137 pixels in the file and
 //!   93×93 in a pack of short side 256, so it is blurred more when it is enlarged to 224. `--short` trades this for size.
 //!
-//! The pack's identity, a hash of all its bytes, is part of the data set's ([`crate::DataSource::hash`]), and through the split
-//! of every stage's key.
+//! The pack's identity, a hash of all its images, is part of the data set's ([`crate::DataSource::hash`]), and through the split
+//! of every stage's key. It also notes what the photographs were ([`MadeFrom`]): where they are there and others now, it is not read.
 
 mod format;
 mod make;
+mod origin;
 mod place;
 mod read;
 mod shrink;
@@ -23,9 +24,10 @@ mod write;
 
 use std::path::Path;
 
-pub use format::{Entry, Kind, PackKey};
+pub use format::{Entry, Kind, Origin, PackKey};
 pub use make::{Estimate, Making, estimate, find, make};
-pub use place::{PACK_VARIABLE, PackPart, attach, pack_file};
+pub use origin::{MadeFrom, index_file, look};
+pub use place::{PACK_VARIABLE, PackPart, attach, of_other_photographs, pack_file};
 pub use read::{Pack, Packed};
 pub use shrink::Shrinker;
 pub use small::small_jpeg;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use longtail_recipe::PhotoRecipe;
 
 use super::read::is_missing;
-use super::{Pack, problem};
+use super::{MadeFrom, Pack, problem};
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, Images};
 use crate::read::photos::PhotoSource;
@@ -66,6 +66,16 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
         }
     }
     Ok(())
+}
+
+/// A pack whose photographs are others now, for who wanted to read it or to make it again.
+pub fn of_other_photographs(pack: &Pack, made_from: &MadeFrom) -> DatasetError {
+    let words = made_from.note().unwrap_or_default().to_owned();
+    let hint = format!(
+        "delete `{}` and make it again (`cargo xtask data pack`), or put those photographs back; `--accept-stale` takes the pack as it is",
+        pack.path().display()
+    );
+    DatasetError::OtherPhotographs { words, hint }
 }
 
 /// Names both.

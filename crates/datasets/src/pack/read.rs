@@ -4,7 +4,9 @@ use std::path::Path;
 
 use longtail_artifact::{ArtifactError, MappedFile};
 
-use super::format::{END, ENTRY_BYTES, Entry, FOOT_BYTES, Kind, NO_PACK, PackKey, RECORD_BYTES, array};
+use super::format::{
+    END, ENTRY_BYTES, Entry, FOOT_BYTES, Kind, NO_PACK, ORIGIN_BYTES, Origin, PackKey, Version, array,
+};
 use super::problem;
 use crate::error::DatasetError;
 
@@ -16,7 +18,14 @@ use crate::error::DatasetError;
 #[derive(Debug)]
 pub struct Pack {
     file: MappedFile,
+    sound: Sound,
+}
+
+/// What opening a pack has found sound.
+#[derive(Debug)]
+struct Sound {
     key: PackKey,
+    version: Version,
     entries_at: usize,
     identity: String,
 }
@@ -37,9 +46,8 @@ impl Pack {
     /// [`ArtifactError::Missing`] inside of [`DatasetError::Artifact`]; a file that is no pack or is damaged.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
         let file = MappedFile::open(path)?;
-        let checked = check(file.bytes());
-        let (key, entries_at, identity) = checked.map_err(|what| damaged(path, &what))?;
-        Ok(Self { file, key, entries_at, identity })
+        let sound = check(file.bytes()).map_err(|what| damaged(path, &what))?;
+        Ok(Self { file, sound })
     }
 
     /// Where it lies.
@@ -49,17 +57,17 @@ impl Pack {
 
     /// What it was made from, and how.
     pub fn key(&self) -> &PackKey {
-        &self.key
+        &self.sound.key
     }
 
-    /// BLAKE3 over key and entries, which hold a hash of every image: the identity of all its bytes.
+    /// BLAKE3 over key and entries, which hold a hash of every image: the identity of all images.
     pub fn identity(&self) -> &str {
-        &self.identity
+        &self.sound.identity
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.key.images
+        self.sound.key.images
     }
 
     /// Whether there is none.
@@ -78,13 +86,31 @@ impl Pack {
     /// If there are not so many images.
     pub fn entry(&self, index: usize) -> Entry {
         assert!(index < self.len(), "image {index} of {}", self.len());
-        let at = self.entries_at + index * ENTRY_BYTES;
+        let at = self.sound.entries_at + index * ENTRY_BYTES;
         Entry::of_bytes(&self.file.bytes()[at..at + ENTRY_BYTES]).expect("checked when the pack was opened")
     }
 
     /// All entries, in the order of the lists.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         (0..self.len()).map(|index| self.entry(index))
+    }
+
+    /// What image `index` was made from; `None` of packs of before that was noted.
+    ///
+    /// # Panics
+    /// If there are not so many images.
+    pub fn origin(&self, index: usize) -> Option<Origin> {
+        assert!(index < self.len(), "image {index} of {}", self.len());
+        if self.sound.version == Version::First {
+            return None;
+        }
+        let at = self.sound.entries_at + self.len() * ENTRY_BYTES + index * ORIGIN_BYTES;
+        Some(array(&self.file.bytes()[at..at + ORIGIN_BYTES]))
+    }
+
+    /// Whether what its images were made from is noted.
+    pub fn has_origins(&self) -> bool {
+        self.sound.version == Version::WithOrigins
     }
 
     /// Image `index`, compared with its hash.
@@ -108,18 +134,17 @@ impl Pack {
     }
 }
 
-/// Packs are the same if all their bytes are.
+/// Packs are the same if all their images are.
 impl PartialEq for Pack {
     fn eq(&self, other: &Self) -> bool {
-        self.identity == other.identity
+        self.identity() == other.identity()
     }
 }
 
 impl Eq for Pack {}
 
-/// The key, where the entries begin, and the identity.
-fn check(bytes: &[u8]) -> Result<(PackKey, usize, String), String> {
-    let (key, head) = PackKey::of_head(bytes)?;
+fn check(bytes: &[u8]) -> Result<Sound, String> {
+    let (key, head, version) = PackKey::of_head(bytes)?;
     let foot_at = bytes.len().saturating_sub(FOOT_BYTES);
     let foot = &bytes[foot_at.max(head.min(bytes.len()))..];
     if foot.len() < FOOT_BYTES || foot[48..] != END {
@@ -127,26 +152,39 @@ fn check(bytes: &[u8]) -> Result<(PackKey, usize, String), String> {
     }
     let entries_at = u64::from_le_bytes(array(&foot[..8]));
     let images = u64::from_le_bytes(array(&foot[8..16]));
+    let after = foot_at.checked_sub(version.origins_bytes(key.images)).filter(|after| *after >= head);
     let sized = images.checked_mul(ENTRY_BYTES as u64).and_then(|bytes| bytes.checked_add(entries_at));
-    if images != key.images as u64 || sized != Some(foot_at as u64) || entries_at < head as u64 {
+    let Some(after) = after.filter(|after| sized == Some(*after as u64)) else {
+        return Err(format!("it speaks of {images} images in {} bytes", bytes.len()));
+    };
+    if images != key.images as u64 || entries_at < head as u64 {
         return Err(format!("it speaks of {images} images in {} bytes", bytes.len()));
     }
     let entries_at = entries_at as usize;
-    let entries = &bytes[entries_at..foot_at];
-    let identity = blake3::Hasher::new().update(&bytes[..head]).update(entries).finalize();
+    let entries = bytes[entries_at..after].chunks_exact(ENTRY_BYTES).map(Entry::of_bytes);
+    let entries: Option<Vec<Entry>> = entries.collect();
+    let entries = entries.ok_or("its entries do not have the hash that they had")?; // a kind that there is not
+    let identity = key.identity(version, entries.iter().copied());
     if identity.as_bytes()[..] != foot[16..48] {
         return Err("its entries do not have the hash that they had".to_owned());
     }
+    if version == Version::WithOrigins {
+        let (origins, hash) = bytes[after..foot_at].split_at(key.images * ORIGIN_BYTES);
+        if blake3::hash(origins).as_bytes()[..] != *hash {
+            return Err("what it was made from does not have the hash that it had".to_owned());
+        }
+    }
     let mut end = head as u64;
-    for (index, bytes) in entries.chunks_exact(ENTRY_BYTES).enumerate() {
-        let entry = Entry::of_bytes(bytes);
-        let next = entry.filter(|entry| entry.offset == end.saturating_add(RECORD_BYTES as u64));
-        end = next.ok_or_else(|| format!("its entry {index} does not follow the one before"))?.end();
+    for (index, entry) in entries.into_iter().enumerate() {
+        if entry.offset != end.saturating_add(version.record_bytes() as u64) {
+            return Err(format!("its entry {index} does not follow the one before"));
+        }
+        end = entry.end();
     }
     if end != entries_at as u64 {
         return Err("its entries do not cover it".to_owned());
     }
-    Ok((key, entries_at, identity.to_hex().to_string()))
+    Ok(Sound { key, version, entries_at, identity: identity.to_hex().to_string() })
 }
 
 fn damaged(path: &Path, what: &str) -> DatasetError {
@@ -177,7 +215,7 @@ mod tests {
         let key = PackKey::new("image_folder", "0123456789abcdef", 3, 64, 95);
         let mut writer = PackWriter::open(&path, &key, &mut |_, _| {}).expect("writable");
         for bytes in [&b"one image"[..], b"", b"three"] {
-            writer.push(Kind::Image, bytes).expect("writable");
+            writer.push(Kind::Image, bytes, [7; 32]).expect("writable");
         }
         writer.finish().expect("writable");
         let good = std::fs::read(&path).expect("there");
@@ -198,7 +236,7 @@ mod tests {
             bytes[at] ^= 0x40;
             match found(&bytes) {
                 Err(error) => assert!(error.hint().is_some_and(|hint| hint.contains("data pack")), "{error}"),
-                // The 24 bytes before a record are for going on after a kill; a finished pack has them in its entries too.
+                // The bytes before a record are for going on after a kill; a finished pack has them in its entries too.
                 Ok(images) => {
                     assert_eq!(images, [&b"one image"[..], b"", b"three"], "byte {at}");
                     unseen += 1;
@@ -206,7 +244,7 @@ mod tests {
             }
             assert!(found(&good[..at]).is_err(), "cut at {at}");
         }
-        assert_eq!(unseen, 3 * RECORD_BYTES);
+        assert_eq!(unseen, 3 * Version::WithOrigins.record_bytes());
         assert!(is_missing(&Pack::open(&folder.path().join("none")).expect_err("missing")));
     }
 }

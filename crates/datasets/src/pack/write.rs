@@ -1,14 +1,17 @@
 //! Writing a pack, image after image; after a kill from where it was.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use longtail_artifact::ArtifactError;
+use longtail_artifact::{ArtifactError, interrupted};
 
-use super::format::{Entry, Kind, PackKey, RECORD_BYTES, foot};
+use super::format::{Entry, Kind, Origin, PackKey, Version, array, foot, origins};
 use super::problem;
 use crate::error::DatasetError;
+
+/// Of the version that is written.
+const RECORD_BYTES: usize = Version::WithOrigins.record_bytes();
 
 /// A pack that is being written, beside its place, as `FILE.partial`. Dropped without [`PackWriter::finish`], it stays there,
 /// and the next writer goes on with it.
@@ -18,8 +21,10 @@ pub struct PackWriter {
     partial: PathBuf,
     /// Locked for as long as it is open.
     file: BufWriter<File>,
+    key: PackKey,
     head: Vec<u8>,
     entries: Vec<Entry>,
+    origins: Vec<Origin>,
     images: usize,
     end: u64,
 }
@@ -46,12 +51,17 @@ impl PackWriter {
         }
         let head = key.head();
         let length = file.metadata().map_err(|source| failed("read", source))?.len();
-        let mut entries = Vec::new();
+        let (mut entries, mut origins) = (Vec::new(), Vec::new());
         let mut found = vec![0; head.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
         file.read_exact(&mut found).map_err(|source| failed("read", source))?;
         if found == head {
-            entries = good_records(&file, head.len() as u64, length, key.images, progress)
-                .map_err(|source| failed("read", source))?;
+            (entries, origins) =
+                good_records(&file, head.len() as u64, length, key.images, progress).map_err(|source| match source
+                    .kind()
+                {
+                    ErrorKind::Interrupted => DatasetError::Interrupted, // nothing was cut off
+                    _ => failed("read", source),
+                })?;
         } else if !head.starts_with(&found) {
             return Err(begun_otherwise(partial, file, key));
         }
@@ -68,7 +78,27 @@ impl PackWriter {
         };
         cut(&mut file).map_err(|source| failed("write", source))?;
         let file = BufWriter::with_capacity(1 << 20, file);
-        Ok(Self { path: path.to_owned(), partial, file, head, entries, images: key.images, end })
+        let (path, key, images) = (path.to_owned(), key.clone(), key.images);
+        Ok(Self { path, partial, file, key, head, entries, origins, images, end })
+    }
+
+    /// What the images that are there were made from.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Cuts off all images but the first `count`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep(&mut self, count: usize) -> Result<(), DatasetError> {
+        self.flush()?;
+        self.entries.truncate(count);
+        self.origins.truncate(count);
+        self.end = self.entries.last().map_or(self.head.len() as u64, Entry::end);
+        let file = self.file.get_mut();
+        let cut = file.set_len(self.end).and_then(|()| file.seek(SeekFrom::End(0)));
+        cut.map(|_| ()).map_err(|source| io("write", &self.partial, source))
     }
 
     /// Images that are there.
@@ -81,21 +111,23 @@ impl PackWriter {
         self.end
     }
 
-    /// Adds the next image, or why there is none.
+    /// Adds the next image, or why there is none; and what it was made from.
     ///
     /// # Errors
     /// The file cannot be written: a full disk.
     ///
     /// # Panics
     /// If all images are there, or these bytes are more than 4 GB.
-    pub fn push(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), DatasetError> {
+    pub fn push(&mut self, kind: Kind, bytes: &[u8], origin: Origin) -> Result<(), DatasetError> {
         assert!(self.entries.len() < self.images, "there are {} images", self.images);
         assert!(u32::try_from(bytes.len()).is_ok(), "an image of {} bytes", bytes.len());
         let entry = Entry::new(self.end + RECORD_BYTES as u64, kind, bytes);
-        let written = self.file.write_all(&entry.record()).and_then(|()| self.file.write_all(bytes));
+        let before = [&entry.record()[..], &origin].concat();
+        let written = self.file.write_all(&before).and_then(|()| self.file.write_all(bytes));
         written.map_err(|source| io("write", &self.partial, source))?;
         self.end = entry.end();
         self.entries.push(entry);
+        self.origins.push(origin);
         Ok(())
     }
 
@@ -116,14 +148,11 @@ impl PackWriter {
     /// If an image is missing.
     pub fn finish(mut self) -> Result<(), DatasetError> {
         assert_eq!(self.entries.len(), self.images, "every image has a record");
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.head);
-        for entry in &self.entries {
-            hasher.update(&entry.bytes());
-        }
-        let foot = foot(self.end, self.images, &hasher.finalize());
+        let entries: Vec<u8> = self.entries.iter().flat_map(Entry::bytes).collect();
+        let foot = foot(self.end, self.images, &self.key.identity(Version::WithOrigins, self.entries.iter().copied()));
         let mut write = || -> std::io::Result<()> {
-            self.entries.iter().try_for_each(|entry| self.file.write_all(&entry.bytes()))?;
+            self.file.write_all(&entries)?;
+            self.file.write_all(&origins(&self.origins))?;
             self.file.write_all(&foot)?;
             self.file.flush()
         };
@@ -139,20 +168,24 @@ pub fn partial(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The records from `start` on that are whole, at most `images`.
+/// The records from `start` on that are whole, at most `images`, and what they were made from.
 fn good_records(
     file: &File,
     start: u64,
     length: u64,
     images: usize,
     progress: &mut dyn FnMut(u64, u64),
-) -> std::io::Result<Vec<Entry>> {
+) -> std::io::Result<(Vec<Entry>, Vec<Origin>)> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let (mut entries, mut end, mut bytes) = (Vec::new(), start, Vec::new());
+    let (mut entries, mut origins, mut end, mut bytes) = (Vec::new(), Vec::new(), start, Vec::new());
     while entries.len() < images && end + RECORD_BYTES as u64 <= length {
+        if interrupted() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let mut record = [0; RECORD_BYTES];
         reader.read_exact(&mut record)?;
-        let Some(entry) = Entry::of_record(&record, end + RECORD_BYTES as u64) else { break };
+        let (begin, origin) = record.split_at(RECORD_BYTES - size_of::<Origin>());
+        let Some(entry) = Entry::of_record(&array(begin), end + RECORD_BYTES as u64) else { break };
         if entry.end() > length {
             break;
         }
@@ -163,9 +196,10 @@ fn good_records(
         }
         end = entry.end();
         entries.push(entry);
+        origins.push(array(origin));
         progress(end, length);
     }
-    Ok(entries)
+    Ok((entries, origins))
 }
 
 /// The file begins with another head.
@@ -173,7 +207,10 @@ fn begun_otherwise(partial: PathBuf, mut file: File, key: &PackKey) -> DatasetEr
     let mut start = Vec::new();
     let read = file.rewind().and_then(|()| file.take(1 << 17).read_to_end(&mut start));
     let found = match read.map_err(|error| error.to_string()).and_then(|_| PackKey::of_head(&start)) {
-        Ok((other, _)) => format!("is the beginning of another pack: {other}; asked for is {key}"),
+        Ok((_, _, Version::First)) => {
+            "was begun by an earlier version of this program, which did not note what the photographs were".to_owned()
+        }
+        Ok((other, ..)) => format!("is the beginning of another pack: {other}; asked for is {key}"),
         Err(problem) => format!("is in the way: {problem}"),
     };
     let hint = format!("delete `{}` to begin anew, or name another place with --out FILE", partial.display());
@@ -203,7 +240,7 @@ mod tests {
         for index in there..up_to {
             let kind = if index == 3 { Kind::Bad } else { Kind::Image };
             let bytes = if index == 3 { b"no such file".to_vec() } else { image(index) };
-            writer.push(kind, &bytes).expect("writable");
+            writer.push(kind, &bytes, [index as u8; 32]).expect("writable");
         }
         writer.flush().expect("writable");
         (there, writer)
@@ -233,7 +270,7 @@ mod tests {
         }
         // A record that was not wholly written although the file is long enough.
         let mut hole = bytes.clone();
-        hole[records[0] as usize + 30] ^= 1;
+        hole[records[0] as usize + RECORD_BYTES + 6] ^= 1;
         std::fs::write(partial(&torn), &hole).expect("writable");
         let (there, writer) = write(&torn, 5);
         assert_eq!(there, 1);

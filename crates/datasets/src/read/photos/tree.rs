@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use longtail_artifact::ArtifactError;
 use longtail_artifact::class_folders::{PassedOver, class_folders, photographs};
+use longtail_artifact::{ArtifactError, interrupted};
 
 use super::listing::Listing;
 use crate::error::DatasetError;
@@ -36,6 +36,9 @@ pub fn read_part(
     }
     let mut listing = Listing::new(Origin::Tree(folder.clone()));
     for (label, class) in (0..).zip(class_names).filter(|(_, class)| classes.binary_search(class).is_ok()) {
+        if interrupted() {
+            return Err(DatasetError::Interrupted);
+        }
         let (images, others) = photographs(root, &format!("{part}/{class}")).map_err(in_words)?;
         if images.is_empty() && all {
             return bad(format!("the folder `{class}` has no JPEG or PNG{}", instead(&others)));

@@ -1,0 +1,221 @@
+//! Whether settings fit the split that a recipe draws: what no range can say, as it depends on how many images there are.
+//!
+//! Asked before anything is trained (`datasets fits`, for the plan), and by the stages themselves.
+
+use serde::Serialize;
+
+use crate::classifier::{Alpha, ClassifierRecipe};
+use crate::method::{MetaBn, Prototypes, RepresentationMethod};
+use crate::resolved::{Backbone, Recipe, RepresentationRecipe};
+
+/// Images of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SplitSizes {
+    /// Training images.
+    pub train: usize,
+    /// Meta images.
+    pub meta: usize,
+    /// Validation images.
+    pub val: usize,
+}
+
+/// A stage whose settings do not fit the split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Misfit {
+    /// `representations` or `classifiers`.
+    pub part: &'static str,
+    /// Its key there.
+    pub name: String,
+    /// What does not fit, and why.
+    pub problem: String,
+    /// What to change.
+    pub hint: String,
+    /// Whether the stage refuses to start; else it warns.
+    pub refused: bool,
+}
+
+/// A batch of a single image, from which batch norm takes its statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SingleImage {
+    /// Which batch, with the numbers that make it so.
+    pub which: String,
+    /// What to change.
+    pub hint: String,
+}
+
+impl Recipe {
+    /// What does not fit a split of these sizes, in the recipe's order, whether or not a row asks for it.
+    pub fn misfits(&self, sizes: SplitSizes) -> Vec<Misfit> {
+        let side = self.data.image_side();
+        let named = |part: &'static str, name: &String, found: Option<Found>| {
+            let Found { problem, hint, refused } = found?;
+            Some(Misfit { part, name: name.clone(), problem, hint, refused })
+        };
+        let representations = self.representations.iter();
+        let classifiers = self.classifiers.iter();
+        representations
+            .filter_map(|(name, recipe)| named("representations", name, recipe.misfit(sizes, side)))
+            .chain(classifiers.filter_map(|(name, recipe)| named("classifiers", name, recipe.misfit(sizes))))
+            .collect()
+    }
+}
+
+struct Found {
+    problem: String,
+    hint: String,
+    refused: bool,
+}
+
+impl RepresentationRecipe {
+    /// The first kind of batch, of those that training on `images` images sees, that is a single image and is normalised by its own
+    /// statistics. (`micro_batch` leaves no single image over where a batch has several.)
+    pub fn single_image_batch(&self, images: usize) -> Option<SingleImage> {
+        let batch_size = self.batch_size;
+        if images % batch_size == 1 && !self.drop_last {
+            let which = format!("the last batch of an epoch ({images} training images in batches of {batch_size})");
+            return Some(SingleImage { which, hint: last_batch_hint(images, batch_size) });
+        }
+        match &self.method {
+            RepresentationMethod::Mpcl(mpcl)
+                if mpcl.prototypes == Prototypes::Meta && mpcl.meta_batch == 1 && mpcl.meta_bn == MetaBn::Batch =>
+            {
+                let hint =
+                    "take 2 or more: --set representation_defaults.method.mpcl.meta_batch=N, or 0 for batch_size";
+                Some(SingleImage { which: "a meta batch (`meta_batch: 1`)".to_owned(), hint: hint.to_owned() })
+            }
+            _ => None,
+        }
+    }
+
+    fn misfit(&self, sizes: SplitSizes, side: usize) -> Option<Found> {
+        if let Some(SingleImage { which, hint }) = self.single_image_batch(sizes.train) {
+            let refused = self.backbone.fewest_pixels(side) == 1;
+            let problem = if refused {
+                format!(
+                    "{which} is a single image, and the network shrinks an image of {side} pixels to 1: batch norm would see one value \
+                     a channel, which has no variance"
+                )
+            } else {
+                format!("{which} is a single image, so batch norm takes its statistics from that image alone")
+            };
+            return Some(Found { problem, hint, refused });
+        }
+        match &self.method {
+            RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && sizes.meta == 0 => Some(Found {
+                problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
+                hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
+                refused: true,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl ClassifierRecipe {
+    fn misfit(&self, sizes: SplitSizes) -> Option<Found> {
+        let by_validation = |what: &str, one: &str| Found {
+            problem: format!("{what} by validation images, and the split has none"),
+            hint: format!("{one}, or put validation images where the data set has them (`val/` of a folder)"),
+            refused: true,
+        };
+        match self {
+            Self::TauNorm(recipe) if recipe.taus.len() > 1 && sizes.val == 0 => {
+                Some(by_validation("τ is chosen among several", "give one value in `taus`"))
+            }
+            Self::Mpfa(recipe) => match recipe.alpha {
+                Alpha::Search(_) if sizes.val == 0 => {
+                    Some(by_validation("α is chosen among several", "give one value: `alpha: {fixed: …}`"))
+                }
+                Alpha::Adaptive(_) if sizes.meta == 0 => Some(Found {
+                    problem: "`alpha: adaptive` follows losses on a meta set, and the split has none".to_owned(),
+                    hint: "set `data.meta_source: metasaug`, or give one value: `alpha: {fixed: …}`".to_owned(),
+                    refused: true,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Backbone {
+    /// Pixels of the smallest map that batch norm sees of an image of `side` pixels: strides halve it, rounding up.
+    pub fn fewest_pixels(self, side: usize) -> usize {
+        let halvings = if self.is_cifar() { 2 } else { 5 };
+        let side = (0..halvings).fold(side, |side: usize, _| side.div_ceil(2));
+        side * side
+    }
+}
+
+/// The nearest size that leaves no single image over.
+fn last_batch_hint(images: usize, batch_size: usize) -> String {
+    if images == 1 {
+        return "train on two images or more".to_owned();
+    }
+    let fits = |size: &usize| images % size != 1;
+    let larger = (batch_size + 1..=images).find(fits);
+    let smaller = (2..batch_size).rev().find(fits);
+    let nearest = match (larger, smaller) {
+        (Some(larger), Some(smaller)) if batch_size - smaller < larger - batch_size => smaller,
+        (larger, smaller) => larger.or(smaller).unwrap_or(images),
+    };
+    let dropped =
+        if images > batch_size { ", or leave that image out of each epoch with `drop_last: true`" } else { "" };
+    format!("--set representation_defaults.batch_size={nearest} leaves none over{dropped}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_str;
+
+    fn misfits(text: &str, train: usize, meta: usize, val: usize) -> Vec<Misfit> {
+        let text = format!("data: {{dataset: image_folder, image_side: 32, meta_source: none}}\n{text}");
+        let recipe = read_str(&text, "small", &[]).unwrap_or_else(|error| panic!("{error}"));
+        recipe.misfits(SplitSizes { train, meta, val })
+    }
+
+    #[test]
+    fn what_depends_on_the_number_of_images_is_known_before_a_stage_starts() {
+        let text = "representations: {r: {method: {ce: {}}, backbone: resnet50, batch_size: 16}}\n\
+                    classifiers: {joint: , several: {tau_norm: {}}, given: {tau_norm: {taus: [1]}}}\n";
+        assert_eq!(misfits(text, 32, 0, 4), []);
+        let found = misfits(text, 33, 0, 0);
+        let names: Vec<(&str, &str, bool)> =
+            found.iter().map(|found| (found.part, found.name.as_str(), found.refused)).collect();
+        assert_eq!(names, [("representations", "r", true), ("classifiers", "several", true)]);
+        assert!(found[0].problem.contains("33 training images in batches of 16") && found[0].hint.contains("=17"));
+        assert!(found[1].problem.contains("validation images") && found[1].hint.contains("`taus`"));
+        let warned = misfits(&text.replace("resnet50", "{cifar_resnet: 8}"), 33, 0, 4);
+        assert!(warned.len() == 1 && !warned[0].refused, "{warned:?}");
+        assert_eq!(misfits(&text.replace("16}", "16, drop_last: true}"), 33, 0, 4), []);
+    }
+
+    #[test]
+    fn a_search_for_alpha_and_a_meta_network_are_siblings() {
+        let text = "representations: {r: {method: {mpcl: {prototypes: meta}}, backbone: resnet50, batch_size: 16}}\n\
+                    classifiers: {search: {mpfa: {alpha: {search: {low: 0.1, high: 0.5, steps: 3}}}}, adaptive: {mpfa: {alpha: {adaptive: 0.2}}}}\n";
+        let data = "data: {dataset: image_folder, image_side: 32}\n";
+        let recipe = read_str(&format!("{data}{text}"), "small", &[]).unwrap_or_else(|error| panic!("{error}"));
+        let of = |meta, val| -> Vec<String> {
+            let found = recipe.misfits(SplitSizes { train: 32, meta, val });
+            found.into_iter().map(|found| format!("{} {}", found.name, found.problem)).collect()
+        };
+        assert_eq!(of(4, 4), [""; 0]);
+        assert_eq!(of(4, 0), ["search α is chosen among several by validation images, and the split has none"]);
+        let without_meta = of(0, 4);
+        assert!(without_meta.len() == 2 && without_meta[0].starts_with("r `prototypes: meta`"), "{without_meta:?}");
+        assert!(without_meta[1].starts_with("adaptive `alpha: adaptive`"), "{without_meta:?}");
+    }
+
+    #[test]
+    fn the_size_that_is_named_leaves_none_over() {
+        for images in 2..200 {
+            for batch_size in 2..70 {
+                let hint = last_batch_hint(images, batch_size);
+                let size = hint.split(['=', ' ']).nth(2).and_then(|size| size.parse::<usize>().ok()).expect("a number");
+                assert!(size >= 2 && images % size != 1, "{images} in {batch_size}: {hint}");
+            }
+        }
+    }
+}
