@@ -3,6 +3,7 @@
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use longtail_artifact::cli::disk;
+use longtail_artifact::counted;
 use serde_json::{Value, json};
 
 use crate::estimate::HARDWARE;
@@ -109,7 +110,7 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
         Some(bytes) => format!("at most {} of {free} free", disk::human(bytes)),
         None => format!("unknown before --data DIR says which images; {free} free"),
     };
-    format!("{} stages to run; time: {time}; disk: {disk}", running.len())
+    format!("{} to run; time: {time}; disk: {disk}", counted(running.len(), "stage"))
 }
 
 /// The sum of what is known of the stages, and how well it is known.
@@ -147,6 +148,18 @@ fn as_json(session: &Session, entries: &[Entry]) -> Value {
         .collect();
     json!({"recipe": session.runs[0].recipe.recipe, "device": session.device, "stages": stages,
            "passed_over": session.passed_over, "disk_free_bytes": disk::free_bytes(&session.recipe_dir)})
+}
+
+/// How many stages of `name` ran, and how long; nothing where there was none.
+pub fn ran(name: &str, done: &[Done]) -> Option<String> {
+    let ran = done.iter().filter(|job| job.ran).count();
+    let secs: f64 = done.iter().map(|job| job.secs).sum();
+    match (done.len(), ran) {
+        (0, _) => None,
+        (1, 0) => Some(format!("nothing to do: the stage of {name} is up to date")),
+        (all, 0) => Some(format!("nothing to do: all {all} stages of {name} are up to date")),
+        (all, ran) => Some(format!("{ran} of {} of {name} ran, in {}", counted(all, "stage"), timings::human(secs))),
+    }
 }
 
 /// The last words: where the report is, or the one JSON object.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, StageState, WithHint, init_threads,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, StageState, WithHint, counted, init_threads,
     install_interrupt_handler, interrupted, progress, run_main, stage_specs, stage_state,
 };
 use longtail_datasets::identity::{Identified, with_bar};
@@ -91,7 +91,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     with_hint(images.record(&layout).map_err(Into::into), &what)?;
     let skipped = split.skipped.train.len() + split.skipped.test.len();
     if skipped > 0 && !args.quiet {
-        eprintln!("{skipped} images cannot be decoded and are left out: {}", layout.split().display());
+        let (images, are) = (counted(skipped, "image"), if skipped == 1 { "is" } else { "are" });
+        eprintln!("{images} cannot be decoded and {are} left out: {}", layout.split().display());
     }
     let spec = stage_specs::representation(&layout, &images.matches(&layout), part, &device);
     let options = BeginOptions {

@@ -10,6 +10,7 @@
 //! Numbers are little-endian. A hash is the first half of BLAKE3 over length, kind and bytes, so that a record that was torn
 //! by a kill or by a full disk is known for what it is without any other file; entries and foot make the file random-access.
 
+use longtail_artifact::counted;
 use serde::{Deserialize, Serialize};
 
 /// What is said of a file of another kind.
@@ -86,7 +87,11 @@ impl std::fmt::Display for PackKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { dataset, lists, images, short, quality, maker } = self;
         let lists = lists.get(..12).unwrap_or(lists);
-        write!(f, "{images} images of {dataset}, lists {lists}…, short side at most {short}, quality {quality}")?;
+        write!(
+            f,
+            "{} of {dataset}, lists {lists}…, short side at most {short}, quality {quality}",
+            counted(*images, "image")
+        )?;
         if *maker == MAKER { Ok(()) } else { write!(f, ", made in way {maker} where this build makes way {MAKER}") }
     }
 }
