@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
 use longtail_artifact::{Device, DeviceChoice, ImageMatch, StageState};
+use longtail_recipe::Dataset;
 
 use crate::binaries::{self, Binaries, Gpus};
 use crate::child::Stdout;
@@ -243,8 +244,8 @@ impl<'a> Session<'a> {
                 let place = workspace::shown(self.root, &run.dir);
                 return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(
                     &format!(
-                        "run `cargo xtask reproduce {}` without --from, or pass --accept-stale to take what is there",
-                        run.recipe.recipe
+                        "make it first: `{}`, without --from; or pass --accept-stale to take what is there",
+                        self.recipe.1.command("reproduce", self.execute.data.as_deref())
                     ),
                 );
             }
@@ -257,7 +258,10 @@ impl<'a> Session<'a> {
         if self.execute.dry_run || !reads_images(entries) {
             return Ok(());
         }
-        let refusal = fetch::refuse_without_data(self.root, &self.runs[0].recipe, self.execute.data.as_deref());
+        let refusal = {
+            let (recipe, data) = (&self.runs[0].recipe, self.execute.data.as_deref());
+            fetch::refuse_without_data(self.root, recipe, &self.recipe.1.command("reproduce", None), data)
+        };
         match self.runs.iter().find_map(|run| run.images.reason()) {
             Some(others) => refusal.context(others.to_owned()),
             None => refusal,
@@ -316,7 +320,14 @@ impl<'a> Session<'a> {
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
             0 => Ok(()),
             1 => {
-                eprintln!("warning: the data set differs from the published one, as said above; going on with it");
+                match self.runs[0].recipe.data.dataset {
+                    Dataset::ImageFolder => {
+                        eprintln!("warning: the images have the problems said above; going on with them")
+                    }
+                    _ => eprintln!(
+                        "warning: the data set differs from the published one, as said above; going on with it"
+                    ),
+                }
                 Ok(())
             }
             _ => Err(anyhow!("the data set is not in order; no stage was started")).hint("what is wrong stands above"),
@@ -377,18 +388,9 @@ impl<'a> Session<'a> {
     }
 
     fn say_what_ran(&self, done: &[Done]) {
-        let ran = done.iter().filter(|job| job.ran).count();
-        let name = &self.runs[0].recipe.recipe;
-        if done.is_empty() {
-            return;
+        if let Some(words) = plan_view::ran(&self.runs[0].recipe.recipe, done) {
+            if self.execute.json { eprintln!("{words}") } else { println!("{words}") }
         }
-        let words = if ran == 0 {
-            format!("nothing to do: all {} stages of {name} are up to date", done.len())
-        } else {
-            let secs: f64 = done.iter().map(|job| job.secs).sum();
-            format!("{ran} of {} stages of {name} ran, in {}", done.len(), timings::human(secs))
-        };
-        if self.execute.json { eprintln!("{words}") } else { println!("{words}") }
     }
 
     /// The table over every seed of this recipe that counts; 1 when a row is outside its expected range.

@@ -1,17 +1,19 @@
 //! Batches that batch norm cannot learn from: one value a channel has no variance, and the network would be trained on zeros.
 
+use longtail_artifact::counted;
 use longtail_backbone::Network;
-use longtail_recipe::{MetaBn, RepresentationMethod, RepresentationRecipe};
+use longtail_recipe::{MetaBn, RepresentationMethod, RepresentationRecipe, set_representation};
 
 use crate::RepresentationError;
 use crate::passes::{MicroBatch, meta_batch};
 
-/// Looks at every size of batch, and of part of a batch (`micro_batch`), that training on `images` images will see. A warning where
+/// Looks at every size of batch of `variant`, and of part of a batch (`micro_batch`), that training on `images` images will see. A warning where
 /// one is a single image of several pixels: its statistics are those of that image alone.
 ///
 /// # Errors
 /// [`RepresentationError::OneValue`] where one would give batch norm a single value a channel.
 pub(crate) fn check(
+    variant: &str,
     recipe: &RepresentationRecipe,
     images: usize,
     network: &Network<f32>,
@@ -24,11 +26,12 @@ pub(crate) fn check(
         _ => false,
     };
     let (which, hint) = if is_single(last) && !recipe.drop_last {
-        let which = format!("the last batch of an epoch ({images} training images in batches of {batch_size})");
-        (which, last_batch_hint(images, batch_size))
+        let which =
+            format!("the last batch of an epoch ({} in batches of {batch_size})", counted(images, "training image"));
+        (which, last_batch_hint(variant, images, batch_size))
     } else if is_single(meta_batch(recipe)) && uses_meta_statistics {
-        let hint = "take 2 or more: --set representation_defaults.method.mpcl.meta_batch=N, or 0 for batch_size";
-        ("a meta batch (`meta_batch: 1`)".to_owned(), hint.to_owned())
+        let two = set_representation(variant, "method.mpcl.meta_batch", 2);
+        ("a meta batch (`meta_batch: 1`)".to_owned(), format!("take 2 or more: {two}, or 0 for batch_size"))
     } else {
         return Ok(None);
     };
@@ -42,7 +45,7 @@ pub(crate) fn check(
 }
 
 /// The nearest size that leaves no single image over.
-fn last_batch_hint(images: usize, batch_size: usize) -> String {
+fn last_batch_hint(variant: &str, images: usize, batch_size: usize) -> String {
     if images == 1 {
         return "train on two images or more".to_owned();
     }
@@ -55,7 +58,7 @@ fn last_batch_hint(images: usize, batch_size: usize) -> String {
     };
     let dropped =
         if images > batch_size { ", or leave that image out of each epoch with `drop_last: true`" } else { "" };
-    format!("--set representation_defaults.batch_size={nearest} leaves none over{dropped}")
+    format!("{} leaves none over{dropped}", set_representation(variant, "batch_size", nearest))
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
         let image = ImageShape { height: 32, width: 32, channels: 3 };
         let architecture: Architecture = backbone.parse().expect("known");
         let network = Network::new(&architecture, image).expect("builds");
-        check(recipe.representation("r").expect("there"), images, &network)
+        check("r", recipe.representation("r").expect("there"), images, &network)
     }
 
     #[test]
@@ -88,7 +91,11 @@ mod tests {
         assert!(error.to_string().contains("33 training images in batches of 16"), "{error}");
         assert!(error.to_string().contains("`resnet50` shrinks an image of 32 pixels to 1"), "{error}");
         let hint = error.hint().expect("a hint");
-        assert!(hint.contains("batch_size=17") && hint.contains("drop_last: true"), "{hint}");
+        assert!(
+            hint.starts_with("--set representations.r.batch_size=17 leaves none over")
+                && hint.contains("drop_last: true"),
+            "{hint}"
+        );
         assert_eq!(checked("resnet50", ce, 34).expect("two are left over"), None);
         assert_eq!(checked("resnet50", ce, 32).expect("none is left over"), None);
         assert_eq!(checked("resnet50", ("ce: {}", ", drop_last: true"), 33).expect("it is dropped"), None);
@@ -98,7 +105,9 @@ mod tests {
         assert!(error.hint().is_some());
         let meta = ("mpcl: {meta_batch: 1}", "");
         let error = checked("resnet50", meta, 32).expect_err("one meta image");
-        assert!(error.to_string().contains("meta_batch: 1") && error.hint().is_some(), "{error}");
+        let hint = error.hint().expect("a hint");
+        assert!(error.to_string().contains("meta_batch: 1"), "{error}");
+        assert!(hint.contains("--set representations.r.method.mpcl.meta_batch=2"), "{hint}");
         assert_eq!(
             checked("resnet50", ("mpcl: {meta_batch: 1, meta_bn: running}", ""), 32).expect("no batch statistics"),
             None
@@ -120,7 +129,7 @@ mod tests {
     fn the_size_that_is_named_leaves_none_over() {
         for images in 2..200 {
             for batch_size in 2..70 {
-                let hint = last_batch_hint(images, batch_size);
+                let hint = last_batch_hint("r", images, batch_size);
                 let size = hint.split(['=', ' ']).nth(2).and_then(|size| size.parse::<usize>().ok()).expect("a number");
                 assert!(size >= 2 && images % size != 1, "{images} in {batch_size}: {hint}");
             }
