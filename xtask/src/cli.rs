@@ -2,11 +2,12 @@
 
 mod data;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longtail_artifact::DeviceChoice;
 use longtail_artifact::cli::threads_parser;
+use longtail_recipe::{set_words, shell_word};
 
 pub use data::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, DataVerb};
 
@@ -66,6 +67,26 @@ pub struct RecipeArgs {
     /// The folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+}
+
+impl RecipeArgs {
+    /// `cargo xtask VERB` with the recipe and its settings as they were typed: for hints, which may be followed word by word.
+    pub fn command(&self, verb: &str, data: Option<&Path>) -> String {
+        let mut words = vec!["cargo xtask".to_owned(), verb.to_owned(), shell_word(&self.name)];
+        for change in &self.set {
+            words.push(match change.split_once('=') {
+                Some((path, value)) => set_words(path, value),
+                None => format!("--set {}", shell_word(change)),
+            });
+        }
+        words.extend(self.seed.map(|seed| format!("--seed {seed}")));
+        let folder = |flag: &str, folder: &Path| format!("{flag} {}", shell_word(&folder.to_string_lossy()));
+        if self.runs != Path::new("runs") {
+            words.push(folder("--runs", &self.runs));
+        }
+        words.extend(data.map(|data| folder("--data", data)));
+        words.join(" ")
+    }
 }
 
 /// How to run stages.
@@ -354,5 +375,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_is_quoted_as_it_was_typed() {
+        let recipe = super::RecipeArgs {
+            name: "some where/two.yaml".into(),
+            set: vec!["data.shot_groups={many_above: 9}".into(), "seed=3".into()],
+            seed: Some(4),
+            runs: "else/where".into(),
+        };
+        assert_eq!(
+            recipe.command("reproduce", Some(std::path::Path::new("photos"))),
+            "cargo xtask reproduce 'some where/two.yaml' --set data.shot_groups='{many_above: 9}' --set seed=3 --seed 4 \
+             --runs else/where --data photos"
+        );
+        let plain = super::RecipeArgs { name: "two".into(), set: vec![], seed: None, runs: "runs".into() };
+        assert_eq!(plain.command("status", None), "cargo xtask status two");
     }
 }

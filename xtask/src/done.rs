@@ -1,5 +1,7 @@
 //! What came of the plan's jobs, and the line that says so.
 
+use longtail_artifact::counted;
+
 use crate::timings;
 
 /// What came of one job.
@@ -19,6 +21,7 @@ pub fn what_ran(name: &str, done: &[Done]) -> Option<String> {
     let kept = done.iter().filter(|job| job.kept_stale).count();
     let are = if kept == 1 { "is" } else { "are" };
     let words = match (ran, kept) {
+        (0, 0) if all == 1 => format!("nothing to do: the stage of {name} is up to date"),
         (0, 0) => format!("nothing to do: all {all} stages of {name} are up to date"),
         (0, kept) if kept == all => {
             format!("nothing was done: all {all} stages of {name} are stale, and kept as they are (--accept-stale)")
@@ -26,8 +29,11 @@ pub fn what_ran(name: &str, done: &[Done]) -> Option<String> {
         (0, _) => format!(
             "nothing was done: {kept} of {all} stages of {name} {are} stale and kept (--accept-stale), the others are up to date"
         ),
-        (_, 0) => format!("{ran} of {all} stages of {name} ran, in {time}"),
-        _ => format!("{ran} of {all} stages of {name} ran, in {time}; {kept} {are} stale and kept (--accept-stale)"),
+        (_, 0) => format!("{ran} of {} of {name} ran, in {time}", counted(all, "stage")),
+        _ => format!(
+            "{ran} of {} of {name} ran, in {time}; {kept} {are} stale and kept (--accept-stale)",
+            counted(all, "stage")
+        ),
     };
     (all > 0).then_some(words)
 }

@@ -23,11 +23,11 @@ fn screen(dataset: Dataset) -> &'static str {
 const OTHER_DATA: [&str; 4] = ["README.md", "fetch", "fashion-mnist", "cifar-100-binary"];
 
 /// Refuses a photo set where nobody has said where it is and no folder `data` could hold it, or where the named folder is none.
-/// Whether a named folder holds it, `datasets check` finds out.
+/// Whether a named folder holds it, `datasets check` finds out. `command` reproduces the recipe, as the user would type it.
 ///
 /// # Errors
 /// With the whole screen as its hint.
-pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) -> Result<()> {
+pub fn refuse_without_data(root: &Path, recipe: &Recipe, command: &str, data: Option<&Path>) -> Result<()> {
     refuse_wrong_folder(recipe, data)?;
     let named = data.is_some() || std::env::var_os("LONGTAIL_DATA").is_some();
     let may_hold = |folder: &Path| {
@@ -43,7 +43,7 @@ pub fn refuse_without_data(root: &Path, recipe: &Recipe, data: Option<&Path>) ->
         "`{name}` needs photographs, and neither --data nor LONGTAIL_DATA says where they are; nothing was built"
     ))
     .hint(&format!(
-        "{}\nStages, time and disk, before you fetch anything: cargo xtask reproduce {name} --dry-run",
+        "{}\nStages, time and disk, before you fetch anything: {command} --dry-run",
         screen(recipe.data.dataset)
     ))
 }
@@ -87,12 +87,12 @@ mod tests {
         };
         let root = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir_all(root.path().join("data/fashion-mnist")).expect("writable");
-        let refused = |dataset: &str| refuse_without_data(root.path(), &recipe(dataset), None).is_err();
+        let refused = |dataset: &str| refuse_without_data(root.path(), &recipe(dataset), "again", None).is_err();
         assert!(refused("imagenet_lt") && refused("inaturalist2018") && refused("image_folder"));
         assert!(!refused("cifar100"));
-        let named = refuse_without_data(root.path(), &recipe("imagenet_lt"), Some(root.path()));
+        let named = refuse_without_data(root.path(), &recipe("imagenet_lt"), "again", Some(root.path()));
         assert!(named.is_ok(), "a named folder is for the reader to judge");
-        let wrong = refuse_without_data(root.path(), &recipe("imagenet_lt"), Some(&root.path().join("none")));
+        let wrong = refuse_without_data(root.path(), &recipe("imagenet_lt"), "again", Some(&root.path().join("none")));
         assert!(wrong.expect_err("no folder").to_string().contains("there is no folder `"));
         std::fs::create_dir_all(root.path().join("data/imagenet-lt")).expect("writable");
         assert!(!refused("imagenet_lt"), "there is a folder that may hold it");

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use longtail_artifact::cli::disk;
+use longtail_artifact::counted;
 use serde_json::{Value, json};
 
 use crate::done::Done;
@@ -116,7 +117,7 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
         Some(bytes) => format!("at most {} of {free} free", disk::human(bytes)),
         None => format!("unknown before --data DIR says which images; {free} free"),
     };
-    format!("{} stages to run; time: {time}; disk: {disk}", running.len())
+    format!("{} to run; time: {time}; disk: {disk}", counted(running.len(), "stage"))
 }
 
 /// The sum of what is known of the stages, and how well it is known.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
 use longtail_artifact::{Device, DeviceChoice, ImageMatch, StageState};
+use longtail_recipe::Dataset;
 
 use crate::binaries::{self, Binaries, Gpus};
 use crate::child::Stdout;
@@ -243,8 +244,8 @@ impl<'a> Session<'a> {
                 let place = workspace::shown(self.root, &run.dir);
                 return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(
                     &format!(
-                        "run `cargo xtask reproduce {}` without --from, or pass --accept-stale to take what is there",
-                        run.recipe.recipe
+                        "make it first: `{}`, without --from; or pass --accept-stale to take what is there",
+                        self.recipe.1.command("reproduce", self.execute.data.as_deref())
                     ),
                 );
             }
@@ -257,7 +258,10 @@ impl<'a> Session<'a> {
         if self.execute.dry_run || !reads_images(entries) {
             return Ok(());
         }
-        let refusal = fetch::refuse_without_data(self.root, &self.runs[0].recipe, self.execute.data.as_deref());
+        let refusal = {
+            let (recipe, data) = (&self.runs[0].recipe, self.execute.data.as_deref());
+            fetch::refuse_without_data(self.root, recipe, &self.recipe.1.command("reproduce", None), data)
+        };
         match self.runs.iter().find_map(|run| run.images.reason()) {
             Some(others) => refusal.context(others.to_owned()),
             None => refusal,
@@ -323,7 +327,14 @@ impl<'a> Session<'a> {
         match crate::child::run(self.root, binaries.path("datasets")?, &arguments, self.stdout())? {
             0 => Ok(()),
             1 => {
-                eprintln!("warning: the data set differs from the published one, as said above; going on with it");
+                match self.runs[0].recipe.data.dataset {
+                    Dataset::ImageFolder => {
+                        eprintln!("warning: the images have the problems said above; going on with them")
+                    }
+                    _ => eprintln!(
+                        "warning: the data set differs from the published one, as said above; going on with it"
+                    ),
+                }
                 Ok(())
             }
             _ => Err(anyhow!("the data set is not in order; no stage was started")).hint("what is wrong stands above"),

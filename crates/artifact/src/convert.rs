@@ -13,6 +13,14 @@ pub(crate) struct Changed {
     pub index: usize,
     /// It, in words.
     pub value: String,
+    /// It is finite and beyond the largest of the wanted type, so that no program's conversion would keep it.
+    pub is_too_large: bool,
+}
+
+impl Changed {
+    fn whole(index: usize, value: i128) -> Self {
+        Changed { index, value: value.to_string(), is_too_large: false }
+    }
 }
 
 /// Reads one value from its bytes.
@@ -48,7 +56,8 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Result<Vec<f32>, Chan
         let value = read(bytes);
         let narrowed = value as f32;
         let same = f64::from(narrowed) == value || value.is_nan();
-        if same { Ok(narrowed) } else { Err(Changed { index, value: value.to_string() }) }
+        let is_too_large = value.is_finite() && narrowed.is_infinite();
+        if same { Ok(narrowed) } else { Err(Changed { index, value: in_words(value), is_too_large }) }
     };
     Some(bytes.chunks_exact(size).enumerate().map(narrow).collect())
 }
@@ -69,20 +78,25 @@ pub(crate) fn to_i64(dtype: Dtype, bytes: &[u8]) -> Option<Result<Vec<i64>, Chan
     let (size, _) = reader(dtype)?;
     let narrow = |(index, bytes): (usize, &[u8])| {
         let value = read(bytes);
-        i64::try_from(value).map_err(|_| Changed { index, value: value.to_string() })
+        i64::try_from(value).map_err(|_| Changed::whole(index, value))
     };
     Some(bytes.chunks_exact(size).enumerate().map(narrow).collect())
 }
 
 /// Integers of another type as u32: none may be negative or above 4294967295.
 pub(crate) fn to_u32(dtype: Dtype, bytes: &[u8]) -> Option<Result<Vec<u32>, Changed>> {
-    let narrow =
-        |(index, value): (usize, i64)| u32::try_from(value).map_err(|_| Changed { index, value: value.to_string() });
+    let narrow = |(index, value): (usize, i64)| u32::try_from(value).map_err(|_| Changed::whole(index, value.into()));
     Some(to_i64(dtype, bytes)?.and_then(|values| values.into_iter().enumerate().map(narrow).collect()))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("chunks have the size of their type")
+}
+
+/// The shortest digits that mean this number, with an exponent where it is very large or small: 1e300, not 1 and 300 zeros.
+pub(crate) fn in_words(value: f64) -> String {
+    let words = format!("{value:?}");
+    words.strip_suffix(".0").map_or_else(|| words.clone(), str::to_owned)
 }
 
 /// The line that makes a file of the wanted type, metadata kept. `wanted` is ours: F32, U32 and so on.
@@ -115,9 +129,11 @@ mod tests {
         let f64s =
             |values: &[f64]| to_f32(Dtype::F64, &bytes(&values.iter().map(|x| x.to_le_bytes()).collect::<Vec<_>>()));
         assert_eq!(f64s(&[0.5, -2.0, f64::INFINITY]).expect("floats").expect("exact"), [0.5, -2.0, f32::INFINITY]);
-        assert_eq!(f64s(&[0.5, 0.1]), Some(Err(Changed { index: 1, value: "0.1".into() })));
+        assert_eq!(f64s(&[0.5, 0.1]), Some(Err(Changed { index: 1, value: "0.1".into(), is_too_large: false })));
         assert!(f64s(&[f64::NAN]).expect("floats").expect("a NaN is one")[0].is_nan());
-        assert!(f64s(&[1e300]).expect("floats").is_err());
+        assert_eq!(f64s(&[1e300]), Some(Err(Changed { index: 0, value: "1e300".into(), is_too_large: true })));
+        assert_eq!(f64s(&[-1e39]), Some(Err(Changed { index: 0, value: "-1e39".into(), is_too_large: true })));
+        assert_eq!((in_words(12.0), in_words(0.25), in_words(5e-324)), ("12".into(), "0.25".into(), "5e-324".into()));
         let halves = bytes(&[f16::from_f32(0.25).to_le_bytes(), f16::from_f32(-7.5).to_le_bytes()]);
         assert_eq!(to_f32(Dtype::F16, &halves).expect("floats").expect("exact"), [0.25, -7.5]);
         let brains = bytes(&[bf16::from_f32(3.0e38).to_le_bytes()]);
@@ -132,7 +148,7 @@ mod tests {
         assert_eq!(of(Dtype::I32, &7i32.to_le_bytes()), Ok(vec![7]));
         assert_eq!(of(Dtype::U8, &[200, 1]), Ok(vec![200, 1]));
         assert_eq!(of(Dtype::U64, &u64::from(u32::MAX).to_le_bytes()), Ok(vec![u32::MAX]));
-        let changed = |index, value: &str| Err(Changed { index, value: value.into() });
+        let changed = |index, value: &str| Err(Changed { index, value: value.into(), is_too_large: false });
         assert_eq!(of(Dtype::I64, &bytes(&[1i64.to_le_bytes(), (-1i64).to_le_bytes()])), changed(1, "-1"));
         assert_eq!(of(Dtype::I16, &(-100i16).to_le_bytes()), changed(0, "-100"));
         assert_eq!(of(Dtype::I64, &(1i64 << 32).to_le_bytes()), changed(0, "4294967296"));

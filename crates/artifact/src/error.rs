@@ -68,6 +68,8 @@ pub enum ArtifactError {
         found: Box<str>,
         /// Our type.
         expected: &'static str,
+        /// No conversion keeps it.
+        is_too_large: bool,
     },
     /// A tensor of another shape.
     #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
@@ -78,7 +80,7 @@ pub enum ArtifactError {
         name: String,
         /// Its shape.
         found: Vec<usize>,
-        /// The expected one; `_` for any size.
+        /// The expected one; `any` for any size.
         expected: String,
     },
     /// NaN or infinity where numbers must be finite.
@@ -227,6 +229,9 @@ impl ArtifactError {
             }
             Self::ValueLost { expected: "U32", .. } => {
                 "labels, indices and counts are whole numbers from 0 on: give the images of unknown classes no row"
+            }
+            Self::ValueLost { is_too_large: true, .. } => {
+                "no conversion keeps such a value: take that row out, or scale all features down, where they are made"
             }
             Self::ValueLost { path, name, expected, .. } => return Some(convert::command(path, name, expected)),
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {

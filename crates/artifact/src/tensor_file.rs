@@ -284,10 +284,10 @@ impl TensorFile {
     }
 
     fn value_lost(&self, name: &str, expected: DType, changed: Changed) -> ArtifactError {
-        let Changed { index, value } = changed;
+        let Changed { index, value, is_too_large } = changed;
         let found = format!("is {} and holds {value} at flat index {index}", self.dtype_name(name));
         let (path, expected) = (self.path.clone(), expected.name());
-        ArtifactError::ValueLost { path, name: name.into(), found: found.into(), expected }
+        ArtifactError::ValueLost { path, name: name.into(), found: found.into(), expected, is_too_large }
     }
 
     fn wrong_type(&self, name: &str, expected: &'static str) -> ArtifactError {
@@ -303,12 +303,15 @@ impl TensorFile {
             return Ok(());
         }
         let sizes: Vec<String> =
-            expected.iter().map(|size| size.map_or_else(|| "_".to_owned(), |size| size.to_string())).collect();
+            expected.iter().map(|size| size.map_or_else(|| "any".to_owned(), |size| size.to_string())).collect();
         Err(ArtifactError::WrongShape {
             path: self.path.clone(),
             name: name.to_owned(),
             found: found.to_vec(),
-            expected: format!("[{}]", sizes.join(", ")),
+            expected: match expected {
+                [None] => "one dimension".to_owned(),
+                _ => format!("[{}]", sizes.join(", ")),
+            },
         })
     }
 

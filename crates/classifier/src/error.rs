@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longtail_artifact::{ArtifactError, Interrupted};
+use longtail_artifact::{ArtifactError, Interrupted, counted};
 use longtail_linalg::LinalgError;
 use longtail_training::TrainingError;
 use thiserror::Error;
@@ -20,7 +20,7 @@ pub enum ClassifierError {
         num_classes: usize,
     },
     /// A label that is no class.
-    #[error("row {row} has label {label}, but there are {num_classes} classes")]
+    #[error("row {row} has label {label}, but the classes are 0 to {}", num_classes.saturating_sub(1))]
     Label {
         /// The first such row.
         row: usize,
@@ -66,7 +66,7 @@ pub enum ClassifierError {
         expected: String,
     },
     /// A feature file whose class counts are not those of its labels.
-    #[error("`{path}` says class {class} has {said} images, but {found} of its labels are {class}")]
+    #[error("`{path}` says class {class} has {}, but {found} of its labels are {class}", counted(*said, "image"))]
     Counts {
         /// The file.
         path: PathBuf,

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use longtail_artifact::{
-    NamedTensor, OutputFile, OutputKind, RunLayout, StageArgs, TensorData, WithHint, check_outputs, stage_specs,
-    write_tensors,
+    NamedTensor, OutputFile, OutputKind, RunLayout, StageArgs, TensorData, WithHint, check_outputs, counted,
+    stage_specs, write_tensors,
 };
-use longtail_recipe::{Alpha, ClassifierRecipe};
+use longtail_recipe::{Alpha, ClassifierRecipe, set_classifier};
 use serde_json::json;
 
 use crate::ClassifierError;
@@ -93,7 +93,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::load(&layout, variant, 0)
         .with_context(what)
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
-    let rows = rows(classifier, &inputs.data, recipe.seed).with_context(what)?;
+    let rows = rows(&args.method, classifier, &inputs.data, recipe.seed).with_context(what)?;
     let Some(rows) = rows else {
         let none = anyhow::anyhow!("`{}` is a {}, which generates no rows", args.method, classifier.name());
         return Err(none)
@@ -144,13 +144,14 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         println!("{}", json!({"file": args.out, "generated": count, "real": real_count, "classes": classes.len()}));
     } else if !args.stage.quiet {
         let out = args.out.display();
-        eprintln!("{out}: {count} generated rows beside {real_count} real ones of {} classes", classes.len());
+        let (rows, real) = (counted(count, "generated row"), counted(real_count, "real one"));
+        eprintln!("{out}: {rows} beside {real} of {}", counted(classes.len(), "class"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The generation as training begins; nothing for a method without one.
-fn rows(recipe: &ClassifierRecipe, data: &FitData, seed: u64) -> anyhow::Result<Option<Rows>> {
+/// The generation as training of the classifier called `name` begins; nothing for a method without one.
+fn rows(name: &str, recipe: &ClassifierRecipe, data: &FitData, seed: u64) -> anyhow::Result<Option<Rows>> {
     let tailcalib = |recipe, every_epoch| -> Result<Rows, ClassifierError> {
         let method = TailCalib { recipe, every_epoch };
         let (model, laws) = method.model(data)?;
@@ -163,7 +164,10 @@ fn rows(recipe: &ClassifierRecipe, data: &FitData, seed: u64) -> anyhow::Result<
             let alpha = AlphaState::new(recipe.alpha, data.num_classes());
             if matches!(recipe.alpha, Alpha::Search(_)) {
                 return Err(anyhow::anyhow!("`alpha: search` tries several values, and each has its own rows")).hint(
-                    "name one: --set classifiers.NAME.mpfa.alpha=0.4; the chosen one stands in head.safetensors",
+                    &format!(
+                        "name one: {}; the chosen one stands in head.safetensors",
+                        set_classifier(name, "mpfa", "alpha", "{fixed: 0.4}")
+                    ),
                 );
             }
             let (model, calibration) = method.model(data)?;
@@ -196,7 +200,7 @@ fn classes(args: &GenerateArgs, rows: &Rows) -> anyhow::Result<Vec<u32>> {
     for &class in &asked {
         let count = per_class.get(class as usize).copied();
         let problem = match count {
-            None => format!("there is no class {class}: the features have {} classes", per_class.len()),
+            None => format!("there is no class {class}: the features have {}", counted(per_class.len(), "class")),
             Some(0) => format!("no row is generated for class {class}, which has as many images as it is to have"),
             Some(_) => continue,
         };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longtail_artifact::{RunLayout, TensorFile, hash_file};
+use longtail_artifact::{RunLayout, TensorFile, counted, hash_file};
 use longtail_training::HeadWeights;
 use serde_json::Value;
 
@@ -107,9 +107,9 @@ impl Inputs {
                 return Err(ClassifierError::Mismatch {
                     path,
                     what: "labels",
-                    found: format!("of {} images in another order", set.labels.len()),
+                    found: format!("of {} in another order", counted(set.labels.len(), "image")),
                     other: expected.from.clone(),
-                    expected: format!("those of {} images", labels.len()),
+                    expected: format!("those of {}", counted(labels.len(), "image")),
                 });
             }
             ClassStore::from_vec(set.features, &set.labels, num_classes, set.dim)
@@ -157,7 +157,8 @@ fn read_features(path: &Path, expected: Option<&Expected>) -> Result<(FeatureSet
         }
         if own.class_counts != expected.class_counts {
             let words = |counts: &[u32]| {
-                format!("of {} classes and {} images", counts.len(), counts.iter().map(|&c| u64::from(c)).sum::<u64>())
+                let images = counts.iter().map(|&c| u64::from(c)).sum::<u64>();
+                format!("of {} and {}", counted(counts.len(), "class"), counted(images, "image"))
             };
             return mismatch("class counts", words(&own.class_counts), expected, words(&expected.class_counts));
         }

@@ -173,7 +173,8 @@ fn report(
         });
         println!("{summary}");
     } else if !args.quiet {
-        let percent = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{:.2}", 100.0 * value));
+        let percent =
+            |value: Option<f64>| value.map_or("n/a".to_owned(), |share| longtail_artifact::percent(100.0 * share));
         let parts: Vec<String> =
             accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
         let chosen = match chosen_on_validation(chosen) {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use longtail_artifact::cli::{WithHint, disk};
 use longtail_artifact::{
-    Interrupted, OutputFile, OutputKind, check_outputs, init_threads, install_interrupt_handler, progress,
+    Interrupted, OutputFile, OutputKind, check_outputs, counted, init_threads, install_interrupt_handler, progress,
 };
 use longtail_datasets::identity::with_bar;
 use longtail_datasets::pack::{self, Kind, MadeFrom, Making, Pack, PackKey, Shrinker};
@@ -80,8 +80,9 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
             if bad > 0 && photo.on_bad_image == OnBadImage::Fail {
                 let file = pack.path().display();
                 return Err(anyhow::anyhow!(
-                    "{file} leaves out {bad} images that could not be decoded when it was made, and the recipe says \
-                     `on_bad_image: fail`"
+                    "{file} leaves out {} that could not be decoded when it was made, and the recipe says \
+                     `on_bad_image: fail`",
+                    counted(bad, "image")
                 ))
                 .hint(&format!("put the images right, delete `{file}`, and run this command again"));
             }
@@ -155,7 +156,7 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
                 begun = true;
                 bar.reset_eta(); // what an earlier start did says nothing about the speed of this one
                 if words && images > 0 {
-                    bar.suspend(|| println!("going on after {images} images that are there already"));
+                    bar.suspend(|| println!("going on after {} there already", counted(images, "image")));
                 }
             }
         }
@@ -203,9 +204,9 @@ fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool) 
         println!("{} holds this pack already; nothing to do", pack.path().display());
     }
     println!(
-        "{}: {} images in {}, BLAKE3 {}",
+        "{}: {} in {}, BLAKE3 {}",
         pack.path().display(),
-        pack.len() - bad.len(),
+        counted(pack.len() - bad.len(), "image"),
         disk::human(pack.bytes()),
         pack.identity()
     );

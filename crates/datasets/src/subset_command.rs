@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use longtail_artifact::cli::WithHint;
-use longtail_artifact::{OutputFile, OutputKind, check_outputs, init_threads};
+use longtail_artifact::{OutputFile, OutputKind, check_outputs, counted, init_threads};
 use longtail_datasets::read::{self, cifar100_subset};
 use longtail_datasets::{DatasetError, Split};
 use longtail_recipe::Dataset;
@@ -69,10 +69,10 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
         println!("{}", json!({"file": path, "bytes": bytes, "train": kept.len(), "test": source.test.len()}));
     } else {
         println!(
-            "{}: {} training and {} test images in {:.1} MB",
+            "{}: {} and {} in {:.1} MB",
             path.display(),
-            kept.len(),
-            source.test.len(),
+            counted(kept.len(), "training image"),
+            counted(source.test.len(), "test image"),
             bytes as f64 / 1e6
         );
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use longtail_artifact::counted;
 use longtail_datasets::synthesize::{Layout, Options, Summary, shot_groups, synthesize};
 use serde_json::json;
 
@@ -91,8 +92,8 @@ fn say(options: &Options, summary: &Summary) {
         println!("{out} holds this tree already; nothing to do");
     } else {
         println!(
-            "{out}: {} files, {:.1} MB, made up and not the published pictures",
-            summary.files,
+            "{out}: {}, {:.1} MB, made up and not the published pictures",
+            counted(summary.files, "file"),
             summary.bytes as f64 / 1e6
         );
     }

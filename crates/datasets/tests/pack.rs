@@ -223,7 +223,7 @@ fn a_missing_a_damaged_and_a_foreign_pack_are_told_apart() {
     };
     let missing = message(&tree);
     assert!(
-        missing.contains("does not exist") && missing.contains("cargo xtask data pack imagenet-lt --data DIR"),
+        missing.contains("does not exist") && missing.contains("cargo xtask data pack RECIPE --data DIR"),
         "{missing}"
     );
     assert_eq!(pack_by_hand(&tree, &[]).0, Some(0));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use longtail_artifact::{
-    DType, FileHash, Interrupted, Mark, NamedTensor, TensorData, TensorPlan, TensorWriter, interrupted,
+    DType, FileHash, Interrupted, Mark, NamedTensor, TensorData, TensorPlan, TensorWriter, counted, interrupted,
 };
 use longtail_datasets::{Batch, EvalLoader};
 use longtail_training::CheckpointClock;
@@ -109,10 +109,8 @@ impl<'a> DumpRun<'a> {
             let found = TensorWriter::resume(path, &part, &plans, &metadata, &marks)?;
             let kept = found.as_ref().map_or(0, |(_, mark)| progress.marks[*mark].rows);
             if kept < progress.rows() {
-                let (part, rows) = (part.display(), progress.rows());
-                eprintln!(
-                    "warning: `{part}` is damaged: {kept} of its {rows} rows are kept, the others are made again"
-                );
+                let (part, rows) = (part.display(), counted(progress.rows(), "row"));
+                eprintln!("warning: `{part}` is damaged: {kept} of its {rows} are kept, the others are made again");
             }
             if let Some((writer, mark)) = found {
                 progress.marks.truncate(mark + 1);

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use longtail_artifact::{
-    ArtifactError, NamedTensor, OutputFile, OutputKind, TensorData, TensorFile, check_outputs, write_tensors,
+    ArtifactError, NamedTensor, OutputFile, OutputKind, TensorData, TensorFile, check_outputs, counted, counted_are,
+    write_tensors,
 };
 use longtail_backbone::{Architecture, BackboneError, ImageShape, from_torchvision, save_backbone};
 use longtail_training::HeadWeights;
@@ -112,7 +113,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     eprintln!("{}: {architecture}, d = {}, blake3 {hash}", args.out.display(), imported.network.feature_dim());
     if let (Some(head), Some(path)) = (head, &args.head) {
         head.save(path, &json!({"imported": "torchvision"}))?;
-        eprintln!("{}: {} classes", path.display(), head.shape.num_classes);
+        eprintln!("{}: {}", path.display(), counted(head.shape.num_classes, "class"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,7 +195,10 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     let unfit = |what: String| FeaturesError::unfit(format!("`{}`: {what}", args.train.display()), DUMP_AGAIN);
     let dim = match file.shape("features") {
         Some(&[rows, dim]) if rows == labels.len() && dim > 0 => dim,
-        other => return Err(unfit(format!("`features` has shape {other:?}, there are {} labels", labels.len())).into()),
+        other => {
+            let there = counted_are(labels.len(), "label");
+            return Err(unfit(format!("`features` has shape {other:?}, {there} there")).into());
+        }
     };
     let mut sums: Vec<Option<Vec<f64>>> = vec![None; classes];
     for (row, (values, label)) in features.chunks_exact(dim).zip(&labels).enumerate() {
@@ -213,10 +217,9 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     let mut found = vec![0u32; classes];
     labels.iter().for_each(|label| found[*label as usize] += 1);
     if let Some(class) = (0..classes).find(|class| found[*class] != counts[*class]) {
-        let (found, counts, path) = (found[class], counts[class], args.train.display());
-        let what = format!(
-            "`{path}` is not of the training images: {found} rows of class {class}, which has {counts} of them"
-        );
+        let (found, counts, path) = (counted(found[class], "row"), counts[class], args.train.display());
+        let what =
+            format!("`{path}` is not of the training images: {found} of class {class}, which has {counts} of them");
         return Err(FeaturesError::unfit(what, TRAIN_DUMP).into());
     }
     let mut directions = Vec::new();
@@ -236,7 +239,7 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     let seen = NamedTensor { name: "seen".into(), shape: vec![classes], data: TensorData::U32(vec![1; classes]) };
     let metadata = json!({"made_by": "features means", "backbone": file.metadata()["backbone"]});
     write_tensors(&args.prototypes, &[matrix("empirical"), matrix("meta"), seen], &metadata)?;
-    eprintln!("{}: {classes} classes, d = {dim}", args.prototypes.display());
+    eprintln!("{}: {}, d = {dim}", args.prototypes.display(), counted(classes, "class"));
     if let Some(path) = &args.head {
         HeadWeights::linear(&directions, &vec![0.0; classes])?.save(path, &metadata)?;
         eprintln!("{}: nearest mean", path.display());
@@ -289,7 +292,7 @@ mod tests {
         };
         assert!(refused(vec![0, 0], vec![2, 0]).contains("class 1 has no row"));
         // Validation images, say.
-        assert!(refused(vec![0, 1], vec![2, 1]).contains("1 rows of class 0, which has 2 of them"));
+        assert!(refused(vec![0, 1], vec![2, 1]).contains("1 row of class 0, which has 2 of them"));
         assert!(refused(vec![0, 2], vec![1, 1]).contains("label 2 of row 1 is not below 2"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
-use longtail_artifact::{ArtifactError, TensorCensus, TensorFile, census};
+use longtail_artifact::{ArtifactError, TensorCensus, TensorFile, census, counted, counted_are};
 use longtail_training::ShotBounds;
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ pub fn run(file: &Path, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
     }
     let bad: usize = rows.iter().map(|row| row.nan + row.infinite).sum();
     if bad > 0 {
-        println!("\nwarning: {bad} values are NaN or infinite");
+        println!("\nwarning: {} NaN or infinite", counted_are(bad, "value"));
     }
     if let Some(error) = refused {
         println!("\nwarning: no stage takes this: {error}");
@@ -150,7 +150,7 @@ const MOST_CLASSES: usize = 40;
 const EACH_END: usize = 5;
 
 fn print_summary(file: &TensorFile, summary: &FeatureSummary, all: bool) {
-    println!("{} features of dimension {}", summary.rows, summary.dim);
+    println!("{} of dimension {}", counted(summary.rows, "feature"), summary.dim);
     if let Some([least, lower, median, upper, most]) = summary.norm_quantiles {
         println!("L2 norm: min {least:.4}, quartiles {lower:.4} {median:.4} {upper:.4}, max {most:.4}");
     }

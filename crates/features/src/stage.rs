@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, progress, stage_specs,
+    Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, counted, progress, stage_specs,
 };
 use longtail_datasets::identity::{compare, load_accepting, with_bar};
 use longtail_datasets::{
@@ -100,7 +100,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{}", json!({"variant": variant, "feature_dim": backbone.feature_dim(), "files": finished}));
     } else if !args.quiet {
-        eprintln!("features {variant}: {} files, d = {}", outputs.len(), backbone.feature_dim());
+        eprintln!("features {variant}: {}, d = {}", counted(outputs.len(), "file"), backbone.feature_dim());
     }
     Ok(ExitCode::SUCCESS)
 }

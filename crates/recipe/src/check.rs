@@ -10,6 +10,8 @@ use crate::locate::Source;
 pub(crate) struct Problem {
     path: String,
     kind: Kind,
+    /// It is about the name that the path ends in, and not about what stands under it.
+    is_of_name: bool,
 }
 
 #[derive(Debug)]
@@ -26,10 +28,19 @@ impl Problem {
         matches!(self.kind, Kind::Range { .. })
     }
 
+    /// The field that does not hold.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The error for a person: with file, line and column, or the `--set` it comes from.
     pub fn locate(self, source: &Source) -> RecipeError {
-        let Problem { path, kind } = self;
-        let place = Box::new(source.place(&path));
+        let Problem { path, kind, is_of_name } = self;
+        let place = Box::new(if is_of_name { source.key_place(&path) } else { source.place(&path) });
+        let path = match path.split_once('.') {
+            Some((map, name)) if is_of_name => format!("{map}.{name:?}"),
+            _ => path,
+        };
         match kind {
             Kind::Range { value, legal, source_note } => {
                 RecipeError::OutOfRange { place, path, value, legal, source_note }
@@ -124,29 +135,37 @@ impl At {
 
     /// `value` itself, within `legal`.
     pub fn in_span(&self, value: f64, legal: Span, source: &str) -> Result<f64, Problem> {
-        if legal.contains(value) { Ok(value) } else { Err(self.range(value, legal.words(), source)) }
+        match legal.contains(value) {
+            true => Ok(value),
+            // With an exponent where it is very large or small: 1e300, not 1 and 300 zeros.
+            false => Err(self.range(format!("{value:?}").trim_end_matches(".0"), legal.words(), source)),
+        }
     }
 
     /// A value outside its range.
     pub fn range(&self, value: impl Display, legal: impl Into<String>, source: &str) -> Problem {
         let kind = Kind::Range { value: value.to_string(), legal: legal.into(), source_note: source.to_string() };
-        Problem { path: self.0.clone(), kind }
+        self.problem(kind)
+    }
+
+    fn problem(&self, kind: Kind) -> Problem {
+        Problem { path: self.0.clone(), kind, is_of_name: false }
     }
 
     /// A field below that has no default and is absent.
     pub fn missing(&self, key: &str, expected: &str) -> Problem {
         let kind = Kind::Missing { key: key.to_string(), expected: expected.to_string() };
-        Problem { path: self.0.clone(), kind }
+        self.problem(kind)
     }
 
     /// A name that leads nowhere.
     pub fn unknown(&self, name: &str, legal: Vec<String>) -> Problem {
-        Problem { path: self.0.clone(), kind: Kind::Unknown { key: name.to_string(), legal } }
+        self.problem(Kind::Unknown { key: name.to_string(), legal })
     }
 
     /// A field that does not go with another.
     pub fn conflict(&self, what: impl Into<String>, help: impl Into<String>) -> Problem {
-        Problem { path: self.0.clone(), kind: Kind::Conflict { what: what.into(), help: help.into() } }
+        self.problem(Kind::Conflict { what: what.into(), help: help.into() })
     }
 
     /// A text that reports and terminals show: lines of any words, and nothing that moves a cursor or a colour.
@@ -161,6 +180,13 @@ impl At {
                 "take it out",
             )),
         }
+    }
+
+    /// The field below that is called `name`, which becomes a folder: see [`At::folder_name`].
+    pub fn entry(&self, name: &str) -> Result<Self, Problem> {
+        let at = self.key(name);
+        at.folder_name(name).map_err(|problem| Problem { is_of_name: true, ..problem })?;
+        Ok(at)
     }
 
     /// A name that becomes a folder: lower-case letters, digits, `_`, `-`, `.`, at most 64, the first a letter or digit.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::choices;
+
 /// Everything that [`crate::read`] refuses, and look-ups of names that a recipe lacks.
 ///
 /// The text names the file, line and column, quotes the line with a caret, and ends with what to do.
@@ -263,26 +265,22 @@ pub(crate) fn listed(names: &[String]) -> String {
     }
 }
 
-/// Words that had another name once, and the name.
-const RENAMED: [(&str, &str); 2] = [("resnet", "cifar_resnet"), ("resnet_two_headed", "cifar_resnet_two_headed")];
-
 /// The candidate closest to `word`, if one is close enough to be a slip of the finger.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let candidates: Vec<&str> = candidates.into_iter().collect();
-    let renamed = RENAMED.iter().find(|(old, _)| *old == word);
-    if let Some((_, new)) = renamed.filter(|(_, new)| candidates.contains(new)) {
-        return Some((*new).to_string());
-    }
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
-        .filter(|(score, _)| *score >= 0.5)
-        // The first of equals, so that the answer is a function of the list's order.
-        .fold(None, |best: Option<(f64, &str)>, (score, candidate)| match best {
-            Some((best_score, _)) if best_score >= score => best,
-            _ => Some((score, candidate)),
-        })
-        .map(|(_, candidate)| candidate.to_string())
+    near(word, candidates).into_iter().next().map(str::to_string)
+}
+
+/// All candidates that are close enough to `word`, the closest first, equals in the list's order.
+pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let renamed = choices::renamed(word);
+    let score = |candidate: &str| match renamed == Some(candidate) {
+        true => 2.0,
+        false => strsim::normalized_damerau_levenshtein(word, candidate),
+    };
+    let scored = candidates.into_iter().map(|candidate| (score(candidate), candidate));
+    let mut near: Vec<(f64, &str)> = scored.filter(|(score, _)| *score >= 0.5).collect();
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    near.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 #[cfg(test)]
@@ -300,6 +298,8 @@ mod tests {
         let words = ["resnet50", "resnet101", "cifar_resnet"];
         assert_eq!(nearest("resnet", words), Some("cifar_resnet".to_string()));
         assert_eq!(nearest("resnet5", words), Some("resnet50".to_string()));
+        assert_eq!(nearest("resnet32", words), Some("cifar_resnet".to_string()));
+        assert_eq!(near("resnet10", words), ["resnet101", "resnet50"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! serde_yaml's errors in our words.
 
 use crate::error::{Place, RecipeError};
-use crate::locate::{Source, find_repeated};
+use crate::locate::{Source, find, find_repeated};
 use crate::numbers::{Wanted, advice};
 use crate::suggest;
 
@@ -18,15 +18,31 @@ pub(crate) enum Said {
     Other(String),
 }
 
+impl Said {
+    /// The field that it is about, where serde said.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Said::Unknown { path, .. } | Said::Type { path, .. } | Said::Duplicate { path, .. } => Some(path),
+            Said::Other(_) => None,
+        }
+    }
+}
+
+/// Stands for the words of a choice until they are known: see [`suggest::completed`].
+pub(crate) const ITS_CHOICES: &str = "one of its choices";
+
 /// An error of parsing `source`'s text.
 pub(crate) fn explain(source: &Source, error: &serde_yaml::Error) -> RecipeError {
-    let said = take_apart(&error.to_string());
+    let tree = || serde_yaml::from_str(source.text).unwrap_or_default();
+    let said = suggest::completed(take_apart(&error.to_string()), tree);
     // serde_yaml points at the start of the map that has a key twice.
     let repeated = match &said {
         Said::Duplicate { path, key } => find_repeated(source.text, path, key),
         _ => None,
     };
     let location = repeated.or_else(|| error.location().map(|location| (location.line(), location.column())));
+    // Of some values the parser does not say where they stand; then the path does.
+    let location = location.or_else(|| said.path().and_then(|path| find(source.text, path)));
     let place = Box::new(match location {
         Some(location) => source.text_place(location),
         None => Place::File { name: source.name.to_string() },
@@ -92,7 +108,11 @@ pub(crate) fn take_apart(message: &str) -> Said {
         _ => {
             let (found, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
             let help = value_of(found).zip(Wanted::of(expected)).and_then(|(value, wanted)| advice(value, wanted));
-            Said::Type { path, found: found_in_words(found), expected: expected_in_words(expected), help }
+            let found = match (found_in_words(found), expected) {
+                (map, "map with a single key") if map == "a map" => "a map of several keys".to_string(),
+                (found, _) => found,
+            };
+            Said::Type { path, found, expected: expected_in_words(expected), help }
         }
     }
 }
@@ -153,10 +173,8 @@ fn expected_in_words(expected: &str) -> String {
         "an array of length 2" => "a list of two numbers, [low, high]".to_string(),
         "a map" => "a map of names".to_string(),
         other if other.starts_with("struct ") => "a map of settings".to_string(),
-        "newtype variant" => "a map of one key, as in `{ce: {}}`".to_string(),
-        "map with a single key" => "a map of one key, as in `{ce: {}}`, and no more".to_string(),
-        other if other.contains("variant") || other.contains("enum") => {
-            "one choice: a word, or a map of one key, as in `{ce: {}}`".to_string()
+        other if other.contains("variant") || other.contains("enum") || other == "map with a single key" => {
+            ITS_CHOICES.to_string()
         }
         "" => "something else".to_string(),
         other => other.to_string(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::classifier::{Alpha, ClassifierRecipe};
 use crate::method::{MetaBn, Prototypes, RepresentationMethod};
 use crate::resolved::{Backbone, Recipe, RepresentationRecipe};
+use crate::set_representation;
 
 /// Images of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +55,7 @@ impl Recipe {
         let representations = self.representations.iter();
         let classifiers = self.classifiers.iter();
         representations
-            .filter_map(|(name, recipe)| named("representations", name, recipe.misfit(sizes, side)))
+            .filter_map(|(name, recipe)| named("representations", name, recipe.misfit(name, sizes, side)))
             .chain(classifiers.filter_map(|(name, recipe)| named("classifiers", name, recipe.misfit(sizes))))
             .collect()
     }
@@ -68,27 +69,28 @@ struct Found {
 
 impl RepresentationRecipe {
     /// The first kind of batch, of those that training on `images` images sees, that is a single image and is normalised by its own
-    /// statistics. (`micro_batch` leaves no single image over where a batch has several.)
-    pub fn single_image_batch(&self, images: usize) -> Option<SingleImage> {
+    /// statistics. `variant` is the recipe's name for it. (`micro_batch` leaves no single image over where a batch has several.)
+    pub fn single_image_batch(&self, variant: &str, images: usize) -> Option<SingleImage> {
         let batch_size = self.batch_size;
         if images % batch_size == 1 && !self.drop_last {
-            let which = format!("the last batch of an epoch ({images} training images in batches of {batch_size})");
-            return Some(SingleImage { which, hint: last_batch_hint(images, batch_size) });
+            let noun = if images == 1 { "image" } else { "images" };
+            let which = format!("the last batch of an epoch ({images} training {noun} in batches of {batch_size})");
+            return Some(SingleImage { which, hint: last_batch_hint(variant, images, batch_size) });
         }
         match &self.method {
             RepresentationMethod::Mpcl(mpcl)
                 if mpcl.prototypes == Prototypes::Meta && mpcl.meta_batch == 1 && mpcl.meta_bn == MetaBn::Batch =>
             {
-                let hint =
-                    "take 2 or more: --set representation_defaults.method.mpcl.meta_batch=N, or 0 for batch_size";
-                Some(SingleImage { which: "a meta batch (`meta_batch: 1`)".to_owned(), hint: hint.to_owned() })
+                let two = set_representation(variant, "method.mpcl.meta_batch", 2);
+                let hint = format!("take 2 or more: {two}, or 0 for batch_size");
+                Some(SingleImage { which: "a meta batch (`meta_batch: 1`)".to_owned(), hint })
             }
             _ => None,
         }
     }
 
-    fn misfit(&self, sizes: SplitSizes, side: usize) -> Option<Found> {
-        if let Some(SingleImage { which, hint }) = self.single_image_batch(sizes.train) {
+    fn misfit(&self, variant: &str, sizes: SplitSizes, side: usize) -> Option<Found> {
+        if let Some(SingleImage { which, hint }) = self.single_image_batch(variant, sizes.train) {
             let refused = self.backbone.fewest_pixels(side) == 1;
             let problem = if refused {
                 format!(
@@ -148,7 +150,7 @@ impl Backbone {
 }
 
 /// The nearest size that leaves no single image over.
-fn last_batch_hint(images: usize, batch_size: usize) -> String {
+fn last_batch_hint(variant: &str, images: usize, batch_size: usize) -> String {
     if images == 1 {
         return "train on two images or more".to_owned();
     }
@@ -161,7 +163,7 @@ fn last_batch_hint(images: usize, batch_size: usize) -> String {
     };
     let dropped =
         if images > batch_size { ", or leave that image out of each epoch with `drop_last: true`" } else { "" };
-    format!("--set representation_defaults.batch_size={nearest} leaves none over{dropped}")
+    format!("{} leaves none over{dropped}", set_representation(variant, "batch_size", nearest))
 }
 
 #[cfg(test)]
@@ -212,7 +214,7 @@ mod tests {
     fn the_size_that_is_named_leaves_none_over() {
         for images in 2..200 {
             for batch_size in 2..70 {
-                let hint = last_batch_hint(images, batch_size);
+                let hint = last_batch_hint("r", images, batch_size);
                 let size = hint.split(['=', ' ']).nth(2).and_then(|size| size.parse::<usize>().ok()).expect("a number");
                 assert!(size >= 2 && images % size != 1, "{images} in {batch_size}: {hint}");
             }

@@ -15,6 +15,7 @@
 //! lists of words and what goes into a stage's key are made from that list.
 
 mod check;
+mod choices;
 mod classifier;
 mod defaults;
 mod error;
@@ -28,11 +29,13 @@ mod overrides;
 mod parts;
 mod raw;
 mod read;
+mod read_past;
 mod resolve;
 mod resolved;
 mod settings;
 mod suggest;
 mod text;
+mod told;
 mod without_value;
 
 pub use classifier::*;
@@ -41,3 +44,4 @@ pub use fit::{Misfit, SingleImage, SplitSizes};
 pub use method::*;
 pub use read::{read, read_str};
 pub use resolved::*;
+pub use told::{set_classifier, set_representation, set_words, shell_word};

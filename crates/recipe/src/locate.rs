@@ -27,12 +27,21 @@ impl Source<'_> {
     /// Where the value of the field at dotted `path` comes from: an override, its own line, the defaults that are
     /// shared between entries, or, when it is not written at all, the nearest field above it that is.
     pub fn place(&self, path: &str) -> Place {
+        self.place_by(path, find)
+    }
+
+    /// The same of the name that `path` ends in, where it stands as a key.
+    pub fn key_place(&self, path: &str) -> Place {
+        self.place_by(path, find_key)
+    }
+
+    fn place_by(&self, path: &str, find_it: impl Fn(&str, &str) -> Option<(usize, usize)>) -> Place {
         for candidate in std::iter::once(path.to_string()).chain(shared(path)) {
             // The last override of a path is the one that counts.
             if let Some((set, value)) = self.overrides.iter().rev().find(|(set, _)| covers(set, &candidate)) {
                 return Place::Set { path: set.clone(), value: value.clone() };
             }
-            if let Some(found) = find(self.text, &candidate) {
+            if let Some(found) = find_it(self.text, &candidate) {
                 return self.text_place(found);
             }
         }
@@ -59,7 +68,7 @@ fn covers(set: &str, path: &str) -> bool {
 }
 
 /// The path in `representation_defaults` or `head_training_defaults` that `path` would take its value from.
-fn shared(path: &str) -> Option<String> {
+pub(crate) fn shared(path: &str) -> Option<String> {
     let mut parts = path.splitn(3, '.');
     match (parts.next()?, parts.next()?, parts.next()?) {
         ("representations", _, rest) => Some(format!("representation_defaults.{rest}")),
@@ -73,14 +82,30 @@ fn shared(path: &str) -> Option<String> {
 
 /// 1-based line and column of the value at dotted `path`, if the text has it.
 pub(crate) fn find(text: &str, path: &str) -> Option<(usize, usize)> {
-    let steps: Vec<&str> = path.split('.').collect();
-    walk(text, Walk { steps: &steps, repeated: None })
+    walk(text, Walk { path: Some(path), end: End::Value })
+}
+
+/// 1-based line and column of the name that dotted `path` ends in, if the text has it as a key.
+fn find_key(text: &str, path: &str) -> Option<(usize, usize)> {
+    walk(text, Walk { path: Some(path), end: End::Key })
 }
 
 /// 1-based line and column of the second `key` in the map at dotted `path`, the whole text if that is empty.
 pub(crate) fn find_repeated(text: &str, path: &str, key: &str) -> Option<(usize, usize)> {
-    let steps: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
-    walk(text, Walk { steps: &steps, repeated: Some(key) })
+    walk(text, Walk { path: Some(path).filter(|path| !path.is_empty()), end: End::Repeated(key) })
+}
+
+/// What of dotted `path` is left below `key`, where it leads there; nothing at its end. A name may hold dots itself, so a path is
+/// compared with the names that there are, and not cut at its dots.
+pub(crate) fn below<'a>(path: &'a str, key: &str) -> Option<Option<&'a str>> {
+    let rest = path.strip_prefix(key)?;
+    if rest.is_empty() { Some(None) } else { rest.strip_prefix('.').map(Some) }
+}
+
+/// The first step of a path into a list, and what is left below.
+pub(crate) fn entry(path: &str) -> Option<(usize, Option<&str>)> {
+    let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
+    Some((step.parse().ok()?, rest))
 }
 
 fn walk(text: &str, walk: Walk) -> Option<(usize, usize)> {
@@ -90,10 +115,23 @@ fn walk(text: &str, walk: Walk) -> Option<(usize, usize)> {
     Some((location.line(), location.column()))
 }
 
-/// Goes along `steps` and fails at their end, or, in the map there, at the second key that is `repeated`.
+/// Goes along `path` and fails at its end.
+#[derive(Clone, Copy)]
 struct Walk<'a> {
-    steps: &'a [&'a str],
-    repeated: Option<&'a str>,
+    /// What is left of it; nothing at its end.
+    path: Option<&'a str>,
+    end: End<'a>,
+}
+
+/// What a walk is to fail at.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    /// The value there.
+    Value,
+    /// Its key.
+    Key,
+    /// In the map there, this key where it stands for the second time.
+    Repeated(&'a str),
 }
 
 /// Reads a key, and fails on purpose if it is `failing`.
@@ -146,7 +184,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
 impl Walk<'_> {
     fn scalar<E: Error>(&self) -> Result<(), E> {
-        if self.steps.is_empty() { Err(E::custom(HERE)) } else { Ok(()) }
+        if self.path.is_none() { Err(E::custom(HERE)) } else { Ok(()) }
     }
 }
 
@@ -186,22 +224,23 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.steps.split_first() else {
+        let Some(path) = self.path else {
             return Err(A::Error::custom(HERE));
         };
-        for _ in 0..step.parse::<usize>().unwrap_or(usize::MAX) {
+        let (index, rest) = entry(path).unwrap_or((usize::MAX, None));
+        for _ in 0..index {
             if items.next_element::<IgnoredAny>()?.is_none() {
                 return Ok(());
             }
         }
-        items.next_element_seed(Walk { steps: rest, ..self })?;
+        items.next_element_seed(Walk { path: rest, ..self })?;
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Some((step, rest)) = self.steps.split_first() else {
-            let Some(repeated) = self.repeated else {
+        let Some(path) = self.path else {
+            let End::Repeated(repeated) = self.end else {
                 return Err(A::Error::custom(HERE));
             };
             let mut failing = None;
@@ -213,11 +252,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
             return Ok(());
         };
-        while let Some(key) = entries.next_key::<Value>()? {
-            if key.as_str() == Some(step) {
-                entries.next_value_seed(Walk { steps: rest, ..self })?;
-            } else {
-                entries.next_value::<IgnoredAny>()?;
+        let failing = matches!(self.end, End::Key).then_some(path);
+        while let Some(key) = entries.next_key_seed(Key { failing })? {
+            match key.as_str().and_then(|key| below(path, key)) {
+                Some(rest) => entries.next_value_seed(Walk { path: rest, ..self })?,
+                None => drop(entries.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -246,6 +285,16 @@ mod tests {
         assert_eq!(find_repeated(text, "b", "c"), Some((5, 3)));
         assert_eq!(find_repeated(text, "", "a"), Some((6, 1)));
         assert_eq!(find_repeated(text, "b", "d"), None);
+    }
+
+    #[test]
+    fn names_with_dots_are_found_and_keys_too() {
+        let text = "a:\n  b: 1\n  b.c:\n    d: 2\n  \"..\":\n    e: 3\n";
+        assert_eq!(find(text, "a.b.c.d"), Some((4, 8)));
+        assert_eq!(find(text, "a....e"), Some((6, 8)));
+        assert_eq!(find_key(text, "a..."), Some((5, 3)));
+        assert_eq!(find_key(text, "a.b.c"), Some((3, 3)));
+        assert_eq!(find_key(text, "a.z"), None);
     }
 
     #[test]

@@ -2,10 +2,8 @@
 
 use serde_yaml::{Mapping, Value};
 
+use crate::choices;
 use crate::classifier::ClassifierRecipe;
-
-/// Fields whose value is a choice: a map of one key, or a word. Another choice replaces it, the same choice is merged.
-pub(crate) const CHOICES: [&str; 6] = ["method", "backbone", "head", "schedule", "momentum", "alpha"];
 
 /// Puts `representation_defaults` under each representation, `head_training_defaults` under each classifier that trains,
 /// and writes out a classifier that is only its name (`crt:` for `crt: {crt: {}}`).
@@ -52,7 +50,7 @@ fn merged(under: &Value, over: &Value) -> Value {
         (Value::Mapping(under), Value::Mapping(over)) => {
             let mut result = under.clone();
             for (key, value) in over {
-                let choice = key.as_str().is_some_and(|key| CHOICES.contains(&key));
+                let choice = key.as_str().is_some_and(|key| choices::FIELDS.contains(&key));
                 let combined = match under.get(key) {
                     Some(below) if !choice || same_choice(below, value) => merged(below, value),
                     _ => value.clone(),

@@ -1,4 +1,4 @@
-//! How to write a value that was meant well: a number in quotes, with a comma, with `_`; `yes` for true.
+//! How to write a value that was meant well: a number in quotes, with a comma, with `_`; `yes` for true; text without quotes.
 
 /// The fields' types that advice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub(crate) enum Wanted {
     Number,
     /// true or false.
     Truth,
+    /// Words.
+    Text,
 }
 
 impl Wanted {
@@ -18,6 +20,7 @@ impl Wanted {
             "usize" | "u64" | "u32" => Some(Self::Whole),
             "f64" | "f32" => Some(Self::Number),
             "a boolean" => Some(Self::Truth),
+            "a string" => Some(Self::Text),
             _ => None,
         }
     }
@@ -26,6 +29,9 @@ impl Wanted {
 /// What to write instead of `value`, where that is plain; nothing else is guessed.
 pub(crate) fn advice(value: &str, wanted: Wanted) -> Option<String> {
     let value = value.trim();
+    if wanted == Wanted::Text {
+        return Some(format!("put it in quotes: \"{value}\""));
+    }
     if wanted == Wanted::Truth {
         return match value.to_ascii_lowercase().as_str() {
             "yes" | "y" | "on" | "1" | "true" => Some("write it as true, without quotes".to_owned()),
@@ -86,6 +92,7 @@ mod tests {
             ("yes", Wanted::Truth, Some("write it as true, without quotes")),
             ("Off", Wanted::Truth, Some("write it as false, without quotes")),
             ("maybe", Wanted::Truth, None),
+            ("5", Wanted::Text, Some("put it in quotes: \"5\"")),
         ] {
             assert_eq!(advice(value, wanted).as_deref(), told, "{value}");
         }

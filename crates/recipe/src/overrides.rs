@@ -3,17 +3,18 @@
 use serde_yaml::{Mapping, Value};
 
 use crate::classifier::ClassifierRecipe;
-use crate::error::{RecipeError, nearest};
+use crate::error::{RecipeError, near, nearest};
 use crate::explain::{Said, take_apart};
-use crate::merge::{CHOICES, write_out};
+use crate::locate::below;
+use crate::merge::write_out;
 use crate::read::typed;
-use crate::{suggest, without_value};
+use crate::{choices, read_past, suggest, told, without_value};
 
 /// Applies one override. The path's segments are parted by dots, a number counts into a list, the value is YAML.
 ///
 /// # Errors
 /// [`RecipeError::Override`] when the path leads through a value, to an entry that is not there, or to a field that no
-/// part of a recipe has, and when the value does not fit the field, or there is none.
+/// part of a recipe has, and when the value does not fit the field, or there is none, or YAML would not take all of it.
 pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), RecipeError> {
     let refuse = |what: String, nearest: Option<String>| RecipeError::Override {
         path: path.to_string(),
@@ -21,11 +22,14 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
         what,
         nearest,
     };
-    let value: Value =
-        serde_yaml::from_str(text).map_err(|error| refuse(format!("the value is not YAML: {error}"), None))?;
-    let segments: Vec<&str> = path.split('.').collect();
+    let value: Value = serde_yaml::from_str(text).map_err(|error| refuse(not_yaml(&error), None))?;
+    let segments = segments(tree, path);
     if segments.iter().any(|segment| segment.is_empty()) {
         return Err(refuse("a path is names parted by single dots, as in `data.imbalance_factor`".to_string(), None));
+    }
+    if let Some(part) = read_past::find(text, &value) {
+        let what = format!("YAML reads past {part}; put the whole value in quotes, or leave that out");
+        return Err(refuse(what, quoted(tree, path, &segments, text)));
     }
     if value.is_null() {
         let what = match text.trim() {
@@ -43,11 +47,47 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
         refuse(what, found)
     };
     set(tree, &segments, value.clone()).map_err(told)?;
-    typed(tree).map_err(|error| told(in_words(&error, &segments)))?;
+    typed(tree).map_err(|error| told(in_words(tree, &error, &segments)))?;
     match without_value::first(tree) {
         Some(field) => Err(refuse(format!("`{field}` has no value there; give it one, or leave it out"), None)),
         None => Ok(()),
     }
+}
+
+/// The path's names. Those of representations and classifiers may hold dots.
+fn segments<'a>(tree: &Value, path: &'a str) -> Vec<&'a str> {
+    if let Some((map, rest)) = path.split_once('.')
+        && matches!(map, "representations" | "classifiers")
+        && let Some(Value::Mapping(entries)) = tree.get(map)
+        && let names = entries.keys().filter_map(Value::as_str).filter(|name| below(rest, name).is_some())
+        && let Some(name) = names.max_by_key(|name| name.len())
+    {
+        let settings = below(rest, name).flatten();
+        return [map, &rest[..name.len()]]
+            .into_iter()
+            .chain(settings.into_iter().flat_map(|path| path.split('.')))
+            .collect();
+    }
+    path.split('.').collect()
+}
+
+/// The parser's words in ours.
+fn not_yaml(error: &serde_yaml::Error) -> String {
+    match take_apart(&error.to_string()) {
+        Said::Type { path, found, expected, .. } => {
+            let place = if path.is_empty() { "it".to_string() } else { format!("`{path}` in it") };
+            format!("{place} must be {expected}, found {found}")
+        }
+        Said::Duplicate { key, .. } => format!("`{key}` stands in it twice"),
+        _ => format!("the value is not YAML: {error}"),
+    }
+}
+
+/// The same change with its value in quotes, if the field takes text.
+fn quoted(tree: &Value, path: &str, segments: &[&str], text: &str) -> Option<String> {
+    let (value, mut changed) = (Value::from(text.trim()), tree.clone());
+    let taken = set(&mut changed, segments, value.clone()).is_ok() && typed(&changed).is_ok();
+    taken.then(|| told::set_words(path, &suggest::in_line(&value)))
 }
 
 /// What is wrong, and what may have been meant, the likeliest first.
@@ -74,7 +114,7 @@ impl Meant {
         match self {
             Meant::Path(path) => takes(&path, value).then(|| path.join(".")),
             Meant::Whole { path, value } => {
-                let words = || format!("--set {}='{}'", path.join("."), suggest::in_line(&value));
+                let words = || told::set_words(&path.join("."), &suggest::in_line(&value));
                 takes(&path, &value).then(words)
             }
             Meant::Word(word) => Some(word),
@@ -161,24 +201,9 @@ fn is_choice(segments: &[&str], depth: usize) -> bool {
     match depth {
         0 | 1 => false,
         2 if segments[0] == "classifiers" => true,
-        _ => CHOICES.contains(&segments[depth - 1]),
+        _ => choices::FIELDS.contains(&segments[depth - 1]),
     }
 }
-
-/// Words of the choices of `merge::CHOICES` that carry settings.
-const OTHER_CHOICES: [&str; 11] = [
-    "ce",
-    "mpcl",
-    "cifar_resnet",
-    "cifar_resnet_two_headed",
-    "cosine",
-    "step",
-    "fixed",
-    "per_class",
-    "adaptive",
-    "search",
-    "linear",
-];
 
 /// A choice that is made already cannot be walked through under another name.
 fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize, value: &Value) -> Result<(), Refusal> {
@@ -193,7 +218,7 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize, value: &
         return Ok(());
     }
     let walked = segments[..depth].join(".");
-    if ClassifierRecipe::NAMES.contains(&asked) || OTHER_CHOICES.contains(&asked) {
+    if ClassifierRecipe::NAMES.contains(&asked) || choices::is_choice(asked) {
         let what = format!("`{walked}` is `{made}`, and another choice is given whole");
         return Err((what, Meant::wholes(&segments[..depth], &segments[depth..], value)));
     }
@@ -204,16 +229,19 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize, value: &
     Err((format!("`{walked}` is `{made}`, and its settings stand under that name"), meant))
 }
 
-fn in_words(error: &serde_yaml::Error, segments: &[&str]) -> Refusal {
-    match take_apart(&error.to_string()) {
-        Said::Unknown { key, legal, .. } => {
-            let best = nearest(&key, legal.iter().map(String::as_str));
-            let best = best.map(|best| match segments.iter().rposition(|segment| *segment == key) {
-                Some(position) => Meant::Path(replaced(segments, position, &best)),
-                None => Meant::Word(best),
-            });
-            let what = format!("there is no `{key}` here; it may be {}", crate::error::listed(&legal));
-            (what, best.into_iter().collect())
+/// `tree` is the changed one.
+fn in_words(tree: &Value, error: &serde_yaml::Error, segments: &[&str]) -> Refusal {
+    let said = suggest::mistake(tree).unwrap_or_else(|| take_apart(&error.to_string()));
+    match suggest::completed(said, || tree.clone()) {
+        Said::Unknown { path, key, legal } => {
+            let meant = match segments.iter().rposition(|segment| *segment == key) {
+                Some(position) => near(&key, legal.iter().map(String::as_str))
+                    .into_iter()
+                    .map(|best| Meant::Path(replaced(segments, position, best)))
+                    .collect(),
+                None => suggest::in_tree(tree, &path, &key, &legal).map(Meant::Word).into_iter().collect(),
+            };
+            (format!("there is no `{key}` here; it may be {}", crate::error::listed(&legal)), meant)
         }
         Said::Type { found, expected, help, .. } => {
             let help = help.map_or_else(String::new, |help| format!("; {help}"));

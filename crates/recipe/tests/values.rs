@@ -120,7 +120,7 @@ fn what_is_suggested_would_be_taken() {
         ("classifiers.crt.training.lr", "1", Some("classifiers.crt.crt.training.lr")),
         ("classifiers.crt.trainning.lr", "1", None),
         ("representations.ce.method.mpcl.tau", "1", Some("--set representations.ce.method='{mpcl: {tau: 1}}'")),
-        ("representations.mpcl.schedule.cosine", "1", Some("--set representations.mpcl.schedule='cosine'")),
+        ("representations.mpcl.schedule.cosine", "1", Some("--set representations.mpcl.schedule=cosine")),
         ("classifiers.mpfa.mpfa.alpha.adaptive", "0.2", Some("--set classifiers.mpfa.mpfa.alpha='{adaptive: 0.2}'")),
         ("sed", "3", Some("seed")),
         ("data.meta_source", "metasaugg", Some("metasaug")),

@@ -42,12 +42,12 @@ pub enum ReportError {
         seeds: Vec<u64>,
     },
     /// One seed twice.
-    #[error("seed {seed} was given twice, `{}` and another folder", path.display())]
+    #[error("seed {seed} was given twice: `{}` and `{}`", paths[0].display(), paths[1].display())]
     SeedTwice {
         /// The seed.
         seed: u64,
-        /// The second folder.
-        path: PathBuf,
+        /// Both folders.
+        paths: [PathBuf; 2],
     },
     /// Predictions that contradict themselves.
     #[error("`{}`: {what}", path.display())]

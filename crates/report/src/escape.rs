@@ -1,23 +1,9 @@
-//! Words from recipes and from files of other programs, made harmless: one rule for each format, and all of them here.
+//! Words from recipes and from files of other programs, made harmless: one rule for each format.
 //!
-//! [`plain`] is for every format: the summary holds nothing else. Markdown and SVG add their own escape on top; HTML's is
-//! askama's, which the template applies to every `{{ … }}`.
+//! [`plain`] is for every format: the summary holds nothing else. Markdown, here, and SVG add their own escape on top (`plain` and
+//! SVG's are `artifact`'s, as `features plot` draws too); HTML's is askama's, which the template applies to every `{{ … }}`.
 
-/// `text` as one line of visible characters: line breaks, tabs and control characters become single spaces; characters that
-/// turn the direction of writing, or that XML does not know, are left out.
-pub(crate) fn plain(text: &str) -> String {
-    let harmless: String = text
-        .chars()
-        .filter(|c| !turns_writing(*c) && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}'))
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
-        .collect();
-    harmless.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A line that starts or isolates right-to-left writing shows the words after it in another order.
-fn turns_writing(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+pub(crate) use longtail_artifact::escape::{plain, svg};
 
 /// `text` as Markdown that shows it as it is, wherever it stands: in a heading, a cell of a table, an item of a list.
 pub(crate) fn markdown(text: &str) -> String {
@@ -52,11 +38,6 @@ fn ends_a_marker(after: Option<char>) -> bool {
     matches!(after, None | Some(' ' | '+' | '-'))
 }
 
-/// `text` as the text of an SVG element.
-pub(crate) fn svg(text: &str) -> String {
-    plain(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 /// `text` in at most `most` characters, its middle left out where it is longer.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
@@ -73,13 +54,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_starts_from_one_visible_line() {
-        assert_eq!(plain(" x\n\n## y\t\u{1b}[31mred\u{7}\u{0} "), "x ## y [31mred");
-        assert_eq!(plain("a\u{2028}b\u{85}c\u{202e}d\u{feff}"), "a b cd");
-        assert_eq!(plain("τ = 0.5, 學習"), "τ = 0.5, 學習");
-    }
-
-    #[test]
     fn nothing_in_markdown_is_markup() {
         assert_eq!(markdown("x\n\n## y"), "x ## y");
         assert_eq!(markdown("## y"), r"\## y");
@@ -92,11 +66,6 @@ mod tests {
         assert_eq!(markdown("<script>`*_a_*`~~&lt;"), r"\<script\>\`\*\_a\_\*\`\~\~\&lt;");
         assert_eq!(markdown("ce+tau_norm, 0.5 & 1 (one)"), "ce+tau_norm, 0.5 & 1 (one)");
         assert_eq!(markdown(r"\| \"), r"\\\| \\");
-    }
-
-    #[test]
-    fn svg_text_is_text() {
-        assert_eq!(svg("a<b>&\u{1}c"), "a&lt;b&gt;&amp; c");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use longtail_artifact::counted;
+
 use crate::choices::ChosenBy;
 use crate::collect::Exception;
 use crate::split_facts::SplitFacts;
@@ -44,13 +46,13 @@ fn measure(summary: &Summary) -> String {
     let groups = summary.shot_groups;
     let sizes = &summary.sizes;
     let mut text = format!(
-        "Top-1 accuracy on the test set, in percent. many: more than {} training images of the class; few: fewer than {}; \
-         medium: the rest ({}, {} and {} classes); each is the mean over its classes{}. all: over test images.",
-        groups.many_above,
+        "Top-1 accuracy on the test set, in percent. many: more than {} of the class; few: fewer than {}; \
+         medium: the rest ({}, {} and {}); each is the mean over its classes{}. all: over test images.",
+        counted(groups.many_above, "training image"),
         groups.few_below,
         sizes.many,
         sizes.medium,
-        sizes.few,
+        counted(sizes.few, "class"),
         if summary.untested_classes > 0 { " that have test images" } else { "" }
     );
     if summary.rows.iter().filter(|row| row.counts()).any(|row| row.mean.named().iter().any(|(_, mean)| mean.is_none()))
@@ -70,14 +72,13 @@ fn data(summary: &Summary) -> String {
     let (most, fewest) = (counts.iter().max().unwrap_or(&0), counts.iter().min().unwrap_or(&0));
     let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
     let mut text = format!(
-        "Data: {dataset}{drawn}: {} classes of {most} to {fewest} training images, {total} in all; {} test images",
-        counts.len(),
-        summary.test_images
+        "Data: {dataset}{drawn}: {} of {most} to {}, {total} in all; {}",
+        counted(counts.len(), "class"),
+        counted(*fewest, "training image"),
+        counted(summary.test_images, "test image")
     );
-    match summary.untested_classes {
-        0 => {}
-        1 => text.push_str(", none of 1 class"),
-        classes => text.push_str(&format!(", none of {classes} classes")),
+    if summary.untested_classes > 0 {
+        text.push_str(&format!(", none of {}", counted(summary.untested_classes, "class")));
     }
     text.push('.');
     if let Some(skipped) = split.map(|split| split.skipped).filter(|skipped| *skipped > 0) {
@@ -308,7 +309,7 @@ fn devices(summary: &Summary) -> Option<String> {
 }
 
 fn images(count: usize) -> String {
-    if count == 1 { "1 image".to_owned() } else { format!("{count} images") }
+    counted(count, "image")
 }
 
 fn is_are(count: usize) -> &'static str {

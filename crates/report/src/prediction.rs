@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longtail_artifact::{Manifest, RunLayout, TensorFile, hash_file};
+use longtail_artifact::{Manifest, RunLayout, TensorFile, counted, hash_file};
 use serde_json::{Map, Value};
 
 use crate::error::ReportError;
@@ -61,12 +61,12 @@ pub(crate) fn read(
         return Err(refuse("it holds no test image".to_owned()));
     }
     if let Some(test) = test.filter(|test| *test != labels.len()) {
-        return Err(refuse(format!("it holds {} test images, and the split has {test}", labels.len())));
+        return Err(refuse(format!("it holds {}, and the split has {test}", counted(labels.len(), "test image"))));
     }
     for (name, classes) in [("labels", &labels), ("predicted", &predicted)] {
         if let Some(index) = classes.iter().position(|class| *class as usize >= class_counts.len()) {
-            let (class, count) = (classes[index], class_counts.len());
-            return Err(refuse(format!("`{name}`[{index}] is class {class}, but `class_counts` has {count} classes")));
+            let (class, count) = (classes[index], counted(class_counts.len(), "class"));
+            return Err(refuse(format!("`{name}`[{index}] is class {class}, but `class_counts` has {count}")));
         }
     }
     check_logits(&file, &predicted, class_counts.len()).map_err(|what| match what {
@@ -134,7 +134,7 @@ impl Prediction {
     pub(crate) fn is_comparable_with(&self, first: &Self) -> Result<(), ReportError> {
         let (classes, expected) = (self.class_counts.len(), first.class_counts.len());
         if classes != expected {
-            let what = format!("it has {classes} classes, and the other predictions have {expected}");
+            let what = format!("it has {}, and the other predictions have {expected}", counted(classes, "class"));
             return Err(ReportError::Predictions { path: self.path.clone(), what });
         }
         for (images, own, others) in

@@ -57,7 +57,8 @@ pub fn seed_runs(
     }
     runs.sort_by_key(|run| run.seed);
     if let Some(twice) = runs.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
-        return Err(ReportError::SeedTwice { seed: twice[1].seed, path: twice[1].dir.clone() });
+        let paths = [twice[0].dir.clone(), twice[1].dir.clone()];
+        return Err(ReportError::SeedTwice { seed: twice[1].seed, paths });
     }
     Ok(runs)
 }
@@ -106,7 +107,8 @@ mod tests {
         let missing = seed_runs(&[], &[], Some(folder.path()), &[3]).expect_err("no seed 3").to_string();
         assert!(missing.ends_with("it holds 9, 10"), "{missing}");
         let twice = seed_runs(&[folder.path().join("seed-9")], &[], Some(folder.path()), &[]);
-        assert!(matches!(twice, Err(ReportError::SeedTwice { seed: 9, .. })));
+        let said = twice.expect_err("one seed twice").to_string();
+        assert!(said.starts_with("seed 9 was given twice: `") && !said.contains("another folder"), "{said}");
         assert!(matches!(seed_runs(&[folder.path().join("report")], &[], None, &[]), Err(ReportError::NotARun { .. })));
     }
 }

@@ -1,5 +1,7 @@
 //! The words and cells that Markdown, HTML and the terminal share.
 
+use longtail_artifact::percent;
+
 use crate::choices::Choice;
 use crate::groups::Groups;
 use crate::summary::{RowSummary, Summary, Verdict};
@@ -83,8 +85,8 @@ pub(crate) fn accuracy(row: &RowSummary, mean: Option<f64>, std: Option<f64>) ->
     match (mean, std) {
         _ if row.seeds.is_empty() => "not run".to_owned(),
         (None, _) => "n/a".to_owned(),
-        (Some(mean), None) => format!("{mean:.2}"),
-        (Some(mean), Some(std)) => format!("{mean:.2} ± {std:.2}"),
+        (Some(mean), None) => percent(mean),
+        (Some(mean), Some(std)) => format!("{} ± {}", percent(mean), percent(std)),
     }
 }
 
@@ -136,7 +138,7 @@ fn note_number(summary: &Summary, index: usize) -> usize {
 pub(crate) fn choices(summary: &Summary) -> Vec<[String; 5]> {
     let of_row = |row: &RowSummary| -> Vec<[String; 5]> {
         let line = |choice: &Choice| {
-            let accuracy = choice.val_accuracy.map_or("–".to_owned(), |accuracy| format!("{accuracy:.2}"));
+            let accuracy = choice.val_accuracy.map_or("–".to_owned(), percent);
             let what = format!("{} = {}", choice.name, choice.value);
             [row.method(), choice.seed.to_string(), what, choice.by.words().to_owned(), accuracy]
         };

@@ -11,11 +11,12 @@ use crate::RepresentationError;
 /// # Errors
 /// [`RepresentationError::OneValue`] where one would give batch norm a single value a channel.
 pub(crate) fn check(
+    variant: &str,
     recipe: &RepresentationRecipe,
     images: usize,
     network: &TensorNetwork,
 ) -> Result<Option<String>, RepresentationError> {
-    let Some(SingleImage { which, hint }) = recipe.single_image_batch(images) else { return Ok(None) };
+    let Some(SingleImage { which, hint }) = recipe.single_image_batch(variant, images) else { return Ok(None) };
     if network.fewest_norm_pixels() > 1 {
         return Ok(Some(format!(
             "{which} is a single image, so batch norm takes its statistics from that image alone: {hint}"
@@ -45,7 +46,7 @@ mod tests {
         let image = ImageShape { height: 32, width: 32, channels: 3 };
         let architecture: Architecture = backbone.parse().expect("known");
         let network = TensorNetwork::new(&architecture, image, candle_core::DType::F32).expect("builds");
-        check(recipe.representation("r").expect("there"), images, &network)
+        check("r", recipe.representation("r").expect("there"), images, &network)
     }
 
     #[test]
@@ -55,7 +56,11 @@ mod tests {
         assert!(error.to_string().contains("33 training images in batches of 16"), "{error}");
         assert!(error.to_string().contains("`resnet50` shrinks an image of 32 pixels to 1"), "{error}");
         let hint = error.hint().expect("a hint");
-        assert!(hint.contains("batch_size=17") && hint.contains("drop_last: true"), "{hint}");
+        assert!(
+            hint.starts_with("--set representations.r.batch_size=17 leaves none over")
+                && hint.contains("drop_last: true"),
+            "{hint}"
+        );
         assert_eq!(checked("resnet50", ce, 34).expect("two are left over"), None);
         assert_eq!(checked("resnet50", ce, 32).expect("none is left over"), None);
         assert_eq!(checked("resnet50", ("ce: {}", ", drop_last: true"), 33).expect("it is dropped"), None);
@@ -65,7 +70,9 @@ mod tests {
         assert!(error.hint().is_some());
         let meta = ("mpcl: {meta_batch: 1}", "");
         let error = checked("resnet50", meta, 32).expect_err("one meta image");
-        assert!(error.to_string().contains("meta_batch: 1") && error.hint().is_some(), "{error}");
+        let hint = error.hint().expect("a hint");
+        assert!(error.to_string().contains("meta_batch: 1"), "{error}");
+        assert!(hint.contains("--set representations.r.method.mpcl.meta_batch=2"), "{hint}");
         assert_eq!(
             checked("resnet50", ("mpcl: {meta_batch: 1, meta_bn: running}", ""), 32).expect("no batch statistics"),
             None
@@ -94,10 +101,11 @@ mod tests {
         ] {
             for &side in sides {
                 let image = ImageShape { height: side, width: side, channels: 3 };
-                let network = TensorNetwork::new(&crate::architecture(backbone), image, candle_core::DType::F32).expect("builds");
+                let network =
+                    TensorNetwork::new(&crate::architecture(backbone), image, candle_core::DType::F32).expect("builds");
                 assert_eq!(network.fewest_norm_pixels(), backbone.fewest_pixels(side), "{backbone:?} of {side}");
-                let parts =
-                    (2..70).flat_map(|n| (0..9).map(move |most| longtail_training::step::MicroBatch::new(most, 64).parts(n)));
+                let parts = (2..70)
+                    .flat_map(|n| (0..9).map(move |most| longtail_training::step::MicroBatch::new(most, 64).parts(n)));
                 assert!(parts.flatten().all(|part| part.len() > 1), "a part of one image");
             }
         }

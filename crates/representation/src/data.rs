@@ -37,11 +37,12 @@ pub struct StageData {
 }
 
 impl StageData {
-    /// Loaders over the training file `source`, cut by `split`.
+    /// Loaders over the training file `source`, cut by `split`, as `variant` takes them.
     ///
     /// # Errors
     /// If there is no training image, no meta image where the method needs them, or the augmentation does not fit the images.
     pub fn new(
+        variant: &str,
         recipe: &RepresentationRecipe,
         data: &DataRecipe,
         seed: u64,
@@ -53,7 +54,8 @@ impl StageData {
         }
         let images = split.train.len();
         if recipe.drop_last && images < recipe.batch_size {
-            return Err(RepresentationError::NoBatch { batch_size: recipe.batch_size, images });
+            let (variant, batch_size) = (variant.to_owned(), recipe.batch_size);
+            return Err(RepresentationError::NoBatch { variant, batch_size, images });
         }
         let shape = source.shape();
         let plain = Transform::eval(data, shape)?;

@@ -1,8 +1,10 @@
 //! What can go wrong in stage 1.
 
 use longtail_artifact::ArtifactError;
+use longtail_artifact::counted;
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
+use longtail_recipe::set_representation;
 use longtail_training::TrainingError;
 
 /// Errors of this crate.
@@ -23,9 +25,12 @@ pub enum RepresentationError {
     NoTrainingImages,
     /// A batch larger than the training set, and partial batches are dropped: there would be nothing to learn from.
     #[error(
-        "`drop_last: true` leaves no batch in an epoch: `batch_size` is {batch_size}, and there are {images} training images"
+        "`drop_last: true` leaves no batch in an epoch: `batch_size` is {batch_size}, and the split has {}",
+        counted(*images, "training image")
     )]
     NoBatch {
+        /// The representation.
+        variant: String,
         /// Images of a batch.
         batch_size: usize,
         /// Training images.
@@ -88,8 +93,14 @@ impl RepresentationError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
-            Self::NoBatch { images, .. } => {
-                return Some(format!("lower it to {images} or less: --set representation_defaults.batch_size=N"));
+            Self::NoBatch { variant, images, .. } => {
+                return Some(match images {
+                    1 => format!(
+                        "train on two images or more, or keep them: {}",
+                        set_representation(variant, "drop_last", "false")
+                    ),
+                    _ => format!("lower it to {images} or less: {}", set_representation(variant, "batch_size", images)),
+                });
             }
             Self::ImagesChanged { .. } => {
                 "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \

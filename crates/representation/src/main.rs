@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, init_threads, install_interrupt_handler,
-    interrupted, progress, run_main, stage_specs,
+    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, counted, init_threads,
+    install_interrupt_handler, interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::identity::{Identified, load_accepting, with_bar};
 use longtail_datasets::{DatasetError, Split, load_identified};
@@ -96,7 +96,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     with_hint(images.record(&layout).map_err(Into::into), &what)?;
     let skipped = split.skipped.train.len() + split.skipped.test.len();
     if skipped > 0 && !args.quiet {
-        eprintln!("{skipped} images cannot be decoded and are left out: {}", layout.split().display());
+        let (images, are) = (counted(skipped, "image"), if skipped == 1 { "is" } else { "are" });
+        eprintln!("{images} cannot be decoded and {are} left out: {}", layout.split().display());
     }
     let spec = stage_specs::representation(&layout, &images.matches(&layout), part, &device);
     let options = BeginOptions {

@@ -42,12 +42,12 @@ pub fn assemble(
     open: Option<&OpenDevice<'_>>,
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
-    let data = StageData::new(part, &recipe.data, recipe.seed, source, split)?;
+    let data = StageData::new(variant, part, &recipe.data, recipe.seed, source, split)?;
     let architecture = architecture(part.backbone);
     let form = HeadForm::from(part.head);
     let dtype = DType::F32;
     let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed, dtype)?;
-    batch_norm::check(part, split.train.len(), &model.network)?;
+    batch_norm::check(variant, part, split.train.len(), &model.network)?;
     model.network.set_checkpointing(part.activation_checkpointing);
     let meta = data.meta.map(|images| Rc::new(images) as Rc<dyn MetaBatches>);
     let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches>);
@@ -124,7 +124,7 @@ pub fn run(
     };
     let mut training = assemble(recipe, variant, source, split, open)?;
     let part = recipe.representation(variant)?;
-    if let Some(warning) = batch_norm::check(part, split.train.len(), &training.step.model.network)? {
+    if let Some(warning) = batch_norm::check(variant, part, split.train.len(), &training.step.model.network)? {
         observer.say(&format!("warning: {warning}"));
     }
     if open.is_none() {

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, anyhow};
 use longtail_artifact::cli::{WithHint, disk};
+use longtail_artifact::counted;
 use longtail_recipe::Dataset;
 use serde_json::json;
 
@@ -241,7 +242,7 @@ fn tell(out: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     if arguments.json {
         println!("{}", json!({"folder": out, "bytes": bytes, "files": files}));
     } else {
-        println!("{}: {} in {files} files", out.display(), disk::human(bytes));
+        println!("{}: {} in {}", out.display(), disk::human(bytes), counted(files, "file"));
         println!("there: sh run.sh --help");
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! What TailCalib and MPFA share: a model, laws, a plan of rows, and each epoch's balanced batches from them.
 
+use longtail_artifact::counted;
 use longtail_ops::stream_words;
 use longtail_recipe::{CountRule, TailRule};
 
@@ -213,7 +214,11 @@ impl Generation {
         journal: &mut dyn Journal,
     ) -> Result<(), ClassifierError> {
         self.announced = true;
-        let rows = format!("generation: {} rows beside {} real ones", self.plan.len(), self.model.base.len());
+        let rows = format!(
+            "generation: {} beside {}",
+            counted(self.plan.len(), "row"),
+            counted(self.model.base.len(), "real one")
+        );
         let (workspace, all) = (mebibytes(memory.workspace_bytes), mebibytes(memory.materialised_bytes));
         journal.note(&match (self.is_there, keeps_rows) {
             (true, _) => format!("{rows}, drawn on the device"),

@@ -9,6 +9,7 @@ pub use published::Published;
 
 use std::path::Path;
 
+use longtail_artifact::counted;
 use longtail_recipe::{DataRecipe, Dataset, MetaSource};
 use serde::Serialize;
 
@@ -268,7 +269,7 @@ impl std::fmt::Display for CheckReport {
         }
         for (name, part) in [("train", &self.train), ("test", &self.test)] {
             let PartReport { images, classes, per_class, .. } = part;
-            writeln!(f, "  {name:<13} {images} images, {classes} classes of {per_class}")?;
+            writeln!(f, "  {name:<13} {}, {} of {per_class}", counted(*images, "image"), counted(*classes, "class"))?;
         }
         let of =
             if self.is_subset { "of the subset's training images; all of the published ones" } else { "published" };
@@ -295,11 +296,11 @@ impl std::fmt::Display for SplitReport {
             _ => "none",
         };
         writeln!(f, "split by the recipe, imbalance factor {}", self.imbalance_factor)?;
-        writeln!(f, "  train         {train} images: {}", ends(&self.class_counts))?;
+        writeln!(f, "  train         {}: {}", counted(*train, "image"), ends(&self.class_counts))?;
         writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
-        writeln!(f, "  meta          {meta} images ({meta_source})")?;
-        writeln!(f, "  validation    {val} images{}", if val > &0 { " (the meta set)" } else { "" })?;
-        writeln!(f, "  test          {test} images")?;
+        writeln!(f, "  meta          {} ({meta_source})", counted(*meta, "image"))?;
+        writeln!(f, "  validation    {}{}", counted(*val, "image"), if val > &0 { " (the meta set)" } else { "" })?;
+        writeln!(f, "  test          {}", counted(*test, "image"))?;
         match self.as_published {
             Some(true) => writeln!(f, "  class counts  total and groups as published for CIFAR-100-LT"),
             Some(false) => writeln!(f, "  class counts  total or groups NOT as published for CIFAR-100-LT"),

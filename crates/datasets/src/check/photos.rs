@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longtail_artifact::interrupted;
+use longtail_artifact::{counted, counted_are, interrupted};
 use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -179,7 +179,7 @@ pub fn check_photos(
         }
     }
     if broken > 0 {
-        problems.push(format!("{broken} {} cannot be decoded", if broken == 1 { "image" } else { "images" }));
+        problems.push(format!("{} cannot be decoded", counted(broken, "image")));
     }
     if !images {
         notes.push("files were looked for, not decoded; `--images` decodes every one".to_owned());
@@ -314,7 +314,7 @@ impl std::fmt::Display for PhotoReport {
         writeln!(f, "  layout        {}", self.layout)?;
         for ListReport { part, file, images, found, bad } in &self.lists {
             let decoded = bad.map_or_else(String::new, |bad| format!(", {bad} of them cannot be decoded"));
-            writeln!(f, "  {part:<13} {found} of {images} images are there{decoded}  ({file})")?;
+            writeln!(f, "  {part:<13} {found} of {} there{decoded}  ({file})", counted_are(*images, "image"))?;
         }
         for bad in &self.bad {
             writeln!(f, "  BAD           {bad}")?;
@@ -322,10 +322,10 @@ impl std::fmt::Display for PhotoReport {
         let (most, fewest) = (self.class_counts.iter().max(), self.class_counts.iter().min());
         writeln!(
             f,
-            "  classes       {} of {} to {} training images",
+            "  classes       {} of {} to {}",
             self.classes,
             most.unwrap_or(&0),
-            fewest.unwrap_or(&0)
+            counted(*fewest.unwrap_or(&0), "training image")
         )?;
         let ([many, medium, few], [above, below]) = (self.groups, self.shot_groups);
         writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
@@ -339,7 +339,11 @@ impl std::fmt::Display for PhotoReport {
         }
         writeln!(f, "  BLAKE3        {} (of the {})", self.hash, self.hash_of)?;
         if let Some(PhotoSplit { train, meta, val, test }) = &self.split {
-            writeln!(f, "  split         {train} train, {meta} meta, {val} validation, {test} test images")?;
+            writeln!(
+                f,
+                "  split         {train} train, {meta} meta, {val} validation, {}",
+                counted(*test, "test image")
+            )?;
         }
         for note in &self.notes {
             writeln!(f, "  note          {note}")?;

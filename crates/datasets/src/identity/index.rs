@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use longtail_artifact::{ArtifactError, FileRecord, write_atomic};
+use longtail_artifact::{ArtifactError, FileRecord, counted, write_atomic};
 use serde::{Deserialize, Serialize};
 
 /// Of the images with one identity, where each file lay and what it held.
@@ -75,7 +75,10 @@ impl ImageIndex {
         }
         let folder = self.parts.first().map_or("", |part| part.folder.as_str());
         match first {
-            Some(first) => format!("{folder}, {differing} of {all} files differ, first: {first}"),
+            Some(first) => {
+                let differ = if all == 1 { "differs" } else { "differ" };
+                format!("{folder}, {differing} of {} {differ}, first: {first}", counted(all as u64, "file"))
+            }
             None if all > 0 => format!("{folder}, the same files under other labels, or in another order"),
             None => folder.to_owned(),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use longtail_artifact::counted;
 use longtail_ops::gpu::Placement;
 use longtail_ops::stream;
 use rand_chacha::ChaCha8Rng;
@@ -87,7 +88,7 @@ impl Maker {
     ) -> Result<Self, DatasetError> {
         let bad = |problem: String| Err(DatasetError::Config { what: "loader", problem });
         if let Some(index) = indices.iter().find(|&&index| index as usize >= source.len()) {
-            return bad(format!("index {index} does not exist: the set has {} images", source.len()));
+            return bad(format!("index {index} does not exist: the set has {}", counted(source.len(), "image")));
         }
         if source.images.photos().is_some() != matches!(transform, Transform::Photo(_)) {
             return bad("a transform of photos is for photos, and one of pixels for pixels".to_owned());

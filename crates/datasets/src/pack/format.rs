@@ -16,6 +16,7 @@
 //! as version 1 wrote them: it is of the images that come out, so a pack that is made again from the same photographs, by a later
 //! version or after a comment in a photograph was changed, leaves what was trained on it as it is.
 
+use longtail_artifact::counted;
 use serde::{Deserialize, Serialize};
 
 /// What is said of a file of another kind.
@@ -143,7 +144,11 @@ impl std::fmt::Display for PackKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { dataset, lists, images, short, quality, maker } = self;
         let lists = lists.get(..12).unwrap_or(lists);
-        write!(f, "{images} images of {dataset}, lists {lists}…, short side at most {short}, quality {quality}")?;
+        write!(
+            f,
+            "{} of {dataset}, lists {lists}…, short side at most {short}, quality {quality}",
+            counted(*images, "image")
+        )?;
         if *maker == MAKER { Ok(()) } else { write!(f, ", made in way {maker} where this build makes way {MAKER}") }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use longtail_artifact::counted;
 use longtail_recipe::PhotoRecipe;
 
 use super::read::is_missing;
@@ -33,8 +34,8 @@ pub fn pack_file(source: &PhotoSource, chosen: Option<&Path>) -> PathBuf {
 /// # Errors
 /// There is no pack, it is damaged, it is of other lists, or its images are smaller than the recipe needs.
 pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file: &Path) -> Result<(), DatasetError> {
-    let name = dataset.replace('_', "-");
-    let command = |more: &str| format!("cargo xtask data pack {name} --data DIR{more}");
+    // What the user calls the recipe is not known here, and a data set's name is a recipe's only by chance.
+    let command = |more: &str| format!("cargo xtask data pack RECIPE --data DIR{more}");
     let pack = Pack::open(file).map_err(|error| match is_missing(&error) {
         false => error,
         true => problem(
@@ -82,8 +83,11 @@ pub fn of_other_photographs(pack: &Pack, made_from: &MadeFrom) -> DatasetError {
 pub fn of_other_lists(pack: &Pack, dataset: &str, lists: &str, images: usize) -> DatasetError {
     let (key, file) = (pack.key(), pack.path());
     let found = format!(
-        "is a pack of other lists: {} images of {} with BLAKE3 {}; these are {images} images of {dataset} with BLAKE3 {lists}",
-        key.images, key.dataset, key.lists
+        "is a pack of other lists: {} of {} with BLAKE3 {}; these are {} of {dataset} with BLAKE3 {lists}",
+        counted(key.images, "image"),
+        key.dataset,
+        key.lists,
+        counted(images, "image")
     );
     problem(file, found, another(file))
 }

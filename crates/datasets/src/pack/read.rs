@@ -190,11 +190,12 @@ fn check(bytes: &[u8]) -> Result<Sound, String> {
 fn damaged(path: &Path, what: &str) -> DatasetError {
     // Another program's file is not to be deleted for our sake.
     if what == NO_PACK {
-        let hint = "name another place: `cargo xtask data pack NAME --out FILE` makes it, LONGTAIL_PACK=FILE reads it"
-            .to_owned();
+        let hint =
+            "name another place: `cargo xtask data pack RECIPE --out FILE` makes it, LONGTAIL_PACK=FILE reads it"
+                .to_owned();
         return problem(path, format!("is not a pack: {what}"), hint);
     }
-    let hint = format!("delete `{}` and run `cargo xtask data pack` again", path.display());
+    let hint = format!("delete `{}` and run `cargo xtask data pack RECIPE` again", path.display());
     problem(path, format!("is damaged or not a pack: {what}"), hint)
 }
 

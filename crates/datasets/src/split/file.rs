@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longtail_artifact::{IDENTITY, NamedTensor, RunLayout, TensorData, TensorFile, write_tensors};
+use longtail_artifact::{IDENTITY, NamedTensor, RunLayout, TensorData, TensorFile, counted, write_tensors};
 use longtail_recipe::{DataRecipe, MetaSource, OnBadImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -164,7 +164,9 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
     let indices = |name: &str, set: &ImageSet| {
         let indices = values(name, None)?;
         match indices.iter().find(|&&index| index as usize >= set.len()) {
-            Some(index) => Err(damaged(path, format!("`{name}` holds {index}; there are {} images", set.len()))),
+            Some(index) => {
+                Err(damaged(path, format!("`{name}` holds {index}; the set has {}", counted(set.len(), "image"))))
+            }
             None => Ok(indices),
         }
     };

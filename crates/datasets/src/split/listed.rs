@@ -1,5 +1,6 @@
 //! The split of a photo set: its lists say which image is for what, and only the meta set is drawn.
 
+use longtail_artifact::counted;
 use longtail_recipe::{DataRecipe, Dataset, MetaSource};
 use serde::Serialize;
 
@@ -135,7 +136,8 @@ fn draw_meta(
             };
             return Err(DatasetError::Split {
                 problem: format!(
-                    "meta_per_class is {asked}, and class {class} (`{name}`) has {found} images in the {list} list"
+                    "meta_per_class is {asked}, and class {class} (`{name}`) has {} in the {list} list",
+                    counted(found, "image")
                 ),
             });
         }

@@ -1,5 +1,6 @@
 //! Which classes and which of their rows are drawn.
 
+use longtail_artifact::counted;
 use longtail_ops::{shuffle, stream};
 use longtail_training::ShotBounds;
 
@@ -137,8 +138,10 @@ fn draw_classes(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<u32>, Feature
                 (labels.class_counts.iter().min().unwrap_or(&0), labels.class_counts.iter().max().unwrap_or(&0));
             return unfit(
                 format!(
-                    "{most} classes with {name} images were asked for, {} have {span} training images and rows to be drawn (the \
+                    "{} with {name} images {} asked for, {} have {span} training images and rows to be drawn (the \
                      classes have {least} to {largest} images)",
+                    counted(most, "class"),
+                    if most == 1 { "was" } else { "were" },
                     candidates.len()
                 ),
                 format!("name some with --classes, move the line with {option}, or ask for fewer with --{name}"),

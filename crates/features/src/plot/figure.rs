@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use longtail_artifact::escape::svg as svg_text;
+
 use super::choose::Choice;
 use crate::{FeaturesError, ShotGroup};
 
@@ -106,7 +108,7 @@ pub fn draw(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} \
          {height:.0}\" font-family=\"Helvetica, Arial, Liberation Sans, sans-serif\" font-size=\"12\">\n<title>{}</title>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n",
-        escape(&caption.join(" "))
+        svg_text(&caption.join(" "))
     );
     for (number, panel) in panels.iter().enumerate() {
         let x = GAP + (number % columns) as f64 * (PANEL + GAP);
@@ -119,7 +121,7 @@ pub fn draw(
         let _ = writeln!(
             svg,
             "<text x=\"{GAP:.0}\" y=\"{y:.0}\" font-size=\"11\" fill=\"#444444\">{}</text>",
-            escape(text)
+            svg_text(text)
         );
     }
     svg += "</svg>\n";
@@ -172,7 +174,8 @@ impl Scale {
 }
 
 fn panel_into(svg: &mut String, panel: &Panel, scale: &Scale, colours: &[&str], x: f64, y: f64) {
-    let _ = writeln!(svg, "<text x=\"{x:.0}\" y=\"{:.0}\" font-size=\"13\">{}</text>", y + 13.0, escape(&panel.title));
+    let _ =
+        writeln!(svg, "<text x=\"{x:.0}\" y=\"{:.0}\" font-size=\"13\">{}</text>", y + 13.0, svg_text(&panel.title));
     let _ = writeln!(svg, "<g transform=\"translate({x:.0},{:.0})\">", y + TITLE);
     let _ = writeln!(svg, "<rect width=\"{PANEL:.0}\" height=\"{PANEL:.0}\" fill=\"none\" stroke=\"#BBBBBB\"/>");
     let mut dots: Vec<&Dot> = panel.dots.iter().collect();
@@ -246,7 +249,7 @@ fn legend(choices: &[Choice], names: &[String], colours: &[&str], has_generated:
                 "<rect x=\"{x:.0}\" y=\"{:.0}\" width=\"11\" height=\"11\" fill=\"{colour}\"/>\n<text x=\"{:.0}\" y=\"{y:.0}\">{}</text>",
                 y - 10.0,
                 x + 18.0,
-                escape(&names[place])
+                svg_text(&names[place])
             );
             y += 14.0;
             let generated =
@@ -269,10 +272,6 @@ fn capital(word: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,13 +287,15 @@ mod tests {
         let dots =
             vec![dot(0, Kind::Val, -5.0, 0.0), dot(1, Kind::Train, 5.0, 2.0), dot(1, Kind::Generated, 0.0, -2.0)];
         let panels = [Panel { title: "(a) <both>".into(), dots, frame: 0 }];
-        let names = ["three".to_owned(), "five & six".to_owned()];
+        // A name that is not plain is no markup, and XML knows no control characters.
+        let names = ["three \"\u{1b}[31m".to_owned(), "five & six\u{0}".to_owned()];
         let svg = draw(&panels, 1, &choices, &names, &["one line".into()]).expect("few classes");
         // One of each in the panel, one of each in the legend.
         assert_eq!(["<circle", "<path", "<polygon"].map(|tag| svg.matches(tag).count()), [2, 2, 2]);
         assert!(
             svg.contains("(a) &lt;both&gt;") && svg.contains("five &amp; six") && svg.contains("Class with few images")
         );
+        assert!(svg.contains("three &quot; [31m<") && !svg.contains(|c: char| c.is_control() && c != '\n'), "{svg}");
         // The widest pair spans the panel but for its inset.
         assert!(svg.contains(&format!("cx=\"{:.2}\"", PANEL - INSET)), "{svg}");
         assert!(svg.contains(MANY[0]) && svg.contains(FEW[0]) && !svg.contains(MEDIUM[1]));

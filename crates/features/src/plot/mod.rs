@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use longtail_artifact::{OutputFile, OutputKind, WithHint, check_outputs, is_same_file, write_atomic};
+use longtail_artifact::escape::plain;
+use longtail_artifact::{
+    OutputFile, OutputKind, WithHint, check_outputs, counted, counted_are, is_same_file, write_atomic,
+};
 use longtail_training::ShotBounds;
 use serde_json::json;
 
@@ -189,12 +192,13 @@ fn check_files(args: &PlotArgs) -> Result<(), FeaturesError> {
 /// t-SNE looks at three times as many neighbours as its perplexity, and every point must have so many.
 fn check_perplexity(count: usize, perplexity: f64, largest: f64) -> Result<(), FeaturesError> {
     if largest < 1.0 {
-        let what = format!("{count} points are too few for t-SNE, which arranges at least 4");
+        let what = format!("{} too few for t-SNE, which arranges at least 4", counted_are(count, "point"));
         return Err(FeaturesError::unfit(what, "choose more classes or more points of a class, or take --view pca"));
     }
     if count as f64 <= 3.0 * perplexity {
         let what = format!(
-            "{count} points are too few for t-SNE with a perplexity of {perplexity}: it takes more than {}",
+            "{} too few for t-SNE with a perplexity of {perplexity}: it takes more than {}",
+            counted_are(count, "point"),
             3.0 * perplexity
         );
         let hint = format!("--perplexity {largest} or less, more classes, more points of a class, or --view pca");
@@ -233,8 +237,11 @@ fn names(choices: &[Choice], file: Option<&Path>) -> anyhow::Result<Vec<String>>
     let text = fs_err::read_to_string(file).hint(hint)?;
     let lines: Vec<&str> = text.lines().collect();
     let name = |choice: &Choice| {
-        let line = lines.get(choice.class as usize).map(|line| line.trim().to_owned());
-        let what = || format!("`{}` has {} lines, none for class {}", file.display(), lines.len(), choice.class);
+        let line = lines.get(choice.class as usize).map(|line| plain(line));
+        let what = || {
+            let lines = counted(lines.len(), "line");
+            format!("`{}` has {lines}, none for class {}", file.display(), choice.class)
+        };
         Ok(line.ok_or_else(|| FeaturesError::unfit(what(), hint))?)
     };
     choices.iter().map(name).collect()
@@ -350,10 +357,8 @@ fn tell(args: &PlotArgs, choices: &[Choice], facts: &Facts) {
     for group in ShotGroup::ALL {
         for choice in choices.iter().filter(|choice| choice.group == group) {
             let (train, generated, val) = (choice.train.len(), choice.generated.len(), choice.val.len());
-            let (class, name, images) = (choice.class, group.name(), choice.images);
-            eprintln!(
-                "  class {class} ({name}, {images} images): {train} training, {generated} generated, {val} validation"
-            );
+            let (class, name, images) = (choice.class, group.name(), counted(choice.images, "image"));
+            eprintln!("  class {class} ({name}, {images}): {train} training, {generated} generated, {val} validation");
         }
     }
     for line in facts.caption(args) {

@@ -23,8 +23,7 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
 
     let mut representations = IndexMap::new();
     for (name, entry) in raw.representations.unwrap_or_default() {
-        let at = At::root("representations").key(&name);
-        at.folder_name(&name)?;
+        let at = At::root("representations").entry(&name)?;
         let resolved = representation::resolve(&at, entry, &data)?;
         representations.insert(name, resolved);
     }
@@ -37,8 +36,7 @@ pub(crate) fn resolve(raw: RawRecipe, stem: &str) -> Result<Recipe, Problem> {
 
     let mut classifiers = IndexMap::new();
     for (name, entry) in raw.classifiers.unwrap_or_default() {
-        let at = At::root("classifiers").key(&name);
-        at.folder_name(&name)?;
+        let at = At::root("classifiers").entry(&name)?;
         let entry =
             entry.ok_or_else(|| at.missing("a method", &format!("one of {}", ClassifierRecipe::NAMES.join(", "))))?;
         let resolved = ClassifierRecipe::resolve(&at, entry, &data)?;
