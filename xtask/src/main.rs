@@ -29,6 +29,7 @@ mod session;
 mod setup;
 mod simd;
 mod stage_command;
+mod stage_device;
 mod status;
 mod test;
 mod timings;

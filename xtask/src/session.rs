@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
-use longtail_artifact::{Device, DeviceChoice, ImageMatch, StageState};
+use longtail_artifact::{ImageMatch, StageState};
 use longtail_recipe::Dataset;
 
 use crate::binaries::{self, Binaries, Gpus};
@@ -21,6 +21,7 @@ use crate::plan_view::{self, Entry};
 use crate::run_lock::{self, RunLocks};
 use crate::setup::{self, Need};
 use crate::stage_command;
+use crate::stage_device::stage_device;
 use crate::timings::{self, Timings};
 use crate::{cuda, fetch, fits, seeds, simd, workspace};
 
@@ -115,7 +116,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             root,
             execute,
-            device: device(execute.device, binaries::are_prebuilt()),
+            device: stage_device(execute.device, binaries::are_prebuilt()),
             runs,
             jobs,
             recipe_dir,
@@ -436,26 +437,4 @@ impl<'a> Session<'a> {
 /// Whether a stage runs that reads the images.
 fn reads_images(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.job.stage <= Stage::Features && matches!(entry.intent, Intent::Run(_)))
-}
-
-/// What stages are told. What we build for `auto` is for the CPU: a GPU gives other roundings, and is taken where it is asked for.
-/// Binaries that others built may know CUDA; they say themselves what `auto` comes to.
-fn device(asked: DeviceChoice, prebuilt: bool) -> String {
-    match asked {
-        DeviceChoice::Auto if !prebuilt => Device::Cpu.to_string(),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn auto_is_the_cpu_unless_the_binaries_are_someone_elses() {
-        let of = |text: &str, prebuilt| device(text.parse().expect("a device"), prebuilt);
-        assert_eq!((of("auto", false), of("auto", true)), ("cpu".to_owned(), "auto".to_owned()));
-        assert_eq!((of("cuda", false), of("cuda:1", true)), ("cuda:0".to_owned(), "cuda:1".to_owned()));
-        assert_eq!(of("cpu", true), "cpu");
-    }
 }
