@@ -85,7 +85,7 @@ impl RepresentationRecipe {
                 let hint = format!("take 2 or more: {two}, or 0 for batch_size");
                 Some(SingleImage { which: "a meta batch (`meta_batch: 1`)".to_owned(), hint })
             }
-            _ => None,
+            RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         }
     }
 
@@ -108,7 +108,7 @@ impl RepresentationRecipe {
                 hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
                 refused: true,
             }),
-            _ => None,
+            RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         }
     }
 }
@@ -133,9 +133,15 @@ impl ClassifierRecipe {
                     hint: "set `data.meta_source: metasaug`, or give one value: `alpha: {fixed: …}`".to_owned(),
                     refused: true,
                 }),
-                _ => None,
+                Alpha::Fixed(_) | Alpha::Search(_) | Alpha::Adaptive(_) => None,
             },
-            _ => None,
+            Self::Joint(_)
+            | Self::Crt(_)
+            | Self::Lws(_)
+            | Self::TauNorm(_)
+            | Self::Ncm(_)
+            | Self::Tailcalib(_)
+            | Self::TailcalibX(_) => None,
         }
     }
 }

@@ -185,6 +185,10 @@ impl Observer for Terminal {
         interrupted()
     }
 
+    fn stop_now(&mut self) -> bool {
+        interrupted()
+    }
+
     fn images_changed(&mut self) -> Result<Option<String>, RepresentationError> {
         let (data, dir) = (&self.data, self.dir.as_deref());
         Ok(with_bar(self.quiet, |progress| self.images.changes(data, dir, progress))?)

@@ -65,6 +65,11 @@ pub trait Observer {
     /// After each step; `true` asks for a checkpoint and an orderly end.
     fn stop_after(&mut self, step: u64) -> bool;
 
+    /// Between two batches of a validation pass: `true` asks for a checkpoint and an orderly end.
+    fn stop_now(&mut self) -> bool {
+        false
+    }
+
     /// When all is written: how the images changed since training began, if they did. The host knows where they are.
     ///
     /// # Errors
@@ -137,7 +142,10 @@ impl Training {
                     warned = warn(&at, observer);
                 }
             }
-            self.finish_epoch(&mut at, lr, &speed, &mut metrics, observer)?;
+            if !self.finish_epoch(&mut at, lr, &speed, &mut metrics, observer)? {
+                self.save(run, &mut at, &mut metrics)?; // the validation pass is run again
+                return Err(RepresentationError::Interrupted { step: at.step });
+            }
             if !warned {
                 warn(&at, observer);
             }
@@ -203,7 +211,8 @@ impl Training {
         }
     }
 
-    /// Validation accuracy and the epoch's means, into `metrics.jsonl` and one line.
+    /// Validation accuracy and the epoch's means, into `metrics.jsonl` and one line; `false` if the observer stopped it before anything
+    /// was written.
     fn finish_epoch(
         &mut self,
         at: &mut Position,
@@ -211,15 +220,17 @@ impl Training {
         speed: &StepClock,
         metrics: &mut MetricsWriter,
         observer: &mut dyn Observer,
-    ) -> Result<(), RepresentationError> {
+    ) -> Result<bool, RepresentationError> {
         if let Some(device) = &mut self.device {
             device.finish(&mut at.meter)?; // waits for it: the speed is that of work done
         }
         let images_per_sec = speed.images_per_sec();
+        let (counts, bounds, stop) = (&self.class_counts, self.bounds, &mut || observer.stop_now());
         let accuracy = match &mut self.device {
-            Some(device) => validate_on(device.as_mut(), &self.validation, &self.class_counts, self.bounds)?,
-            None => validate(&mut self.step.model, &self.validation, &self.class_counts, self.bounds)?,
+            Some(device) => validate_on(device.as_mut(), &self.validation, counts, bounds, stop)?,
+            None => validate(&mut self.step.model, &self.validation, counts, bounds, stop)?,
         };
+        let Some(accuracy) = accuracy else { return Ok(false) };
         let mut scalar = |name: &str, value: f64, unit: &str| {
             let (split, name) = name.split_once('/').unwrap_or(("train", name));
             metrics.scalar(at.step, at.epoch, split, name, value, unit)
@@ -237,7 +248,7 @@ impl Training {
         // No speed here: every field but `wall_secs`, from which it follows, is the same in each run.
         metrics.flush()?;
         observer.say(&summary(at, self.epochs, lr, images_per_sec, accuracy.all));
-        Ok(())
+        Ok(true)
     }
 
     /// The newest good checkpoint's position and its offset in `metrics.jsonl`; the start if there is none.

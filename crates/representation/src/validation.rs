@@ -7,7 +7,8 @@ use longtail_training::{GroupAccuracy, HeadWeights, Model, ShotBounds, argmax_ro
 use crate::RepresentationError;
 use crate::gpu::{DeviceTrainer, Pixels};
 
-/// Top-1 accuracies by shot group; every field is `None` on an empty loader.
+/// Top-1 accuracies by shot group; every field is `None` on an empty loader. `None` as soon as `stop` says so, between two batches: a
+/// large validation set takes minutes.
 ///
 /// # Errors
 /// If an image cannot be read or sizes do not fit.
@@ -16,13 +17,14 @@ pub fn validate(
     loader: &EvalLoader,
     class_counts: &[u32],
     bounds: ShotBounds,
-) -> Result<GroupAccuracy, RepresentationError> {
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Option<GroupAccuracy>, RepresentationError> {
     let head = model.head_file()?;
     let batches = loader.iter().map(|batch| {
         let Batch { images, labels, len, .. } = batch?;
         Ok((predict(model, &head, images, len)?, labels))
     });
-    accuracy(batches, class_counts, bounds)
+    accuracy(batches, class_counts, bounds, stop)
 }
 
 /// [`validate`] with the classes from a device.
@@ -34,21 +36,22 @@ pub(crate) fn validate_on(
     loader: &EvalLoader,
     class_counts: &[u32],
     bounds: ShotBounds,
-) -> Result<GroupAccuracy, RepresentationError> {
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Option<GroupAccuracy>, RepresentationError> {
     match loader.placed_from(0).filter(|_| device.holds_images()) {
         Some(batches) => {
             let classes = |batch: Result<PlacedBatch, DatasetError>| {
                 let PlacedBatch { placements, labels } = batch?;
                 Ok((device.predict(Pixels::Placed(&placements), labels.len())?, labels))
             };
-            accuracy(batches.map(classes), class_counts, bounds)
+            accuracy(batches.map(classes), class_counts, bounds, stop)
         }
         None => {
             let classes = |batch: Result<Batch, DatasetError>| {
                 let Batch { images, labels, .. } = batch?;
                 Ok((device.predict(Pixels::Values(&images), labels.len())?, labels))
             };
-            accuracy(loader.iter().map(classes), class_counts, bounds)
+            accuracy(loader.iter().map(classes), class_counts, bounds, stop)
         }
     }
 }
@@ -58,14 +61,18 @@ fn accuracy(
     batches: impl Iterator<Item = Result<(Vec<u32>, Vec<u32>), RepresentationError>>,
     class_counts: &[u32],
     bounds: ShotBounds,
-) -> Result<GroupAccuracy, RepresentationError> {
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Option<GroupAccuracy>, RepresentationError> {
     let (mut predicted, mut labels) = (Vec::new(), Vec::new());
     for batch in batches {
+        if stop() {
+            return Ok(None);
+        }
         let (classes, truth) = batch?;
         predicted.extend(classes);
         labels.extend(truth);
     }
-    Ok(evaluate(&predicted, &labels, class_counts, bounds)?)
+    Ok(Some(evaluate(&predicted, &labels, class_counts, bounds)?))
 }
 
 fn predict(model: &mut Model, head: &HeadWeights, images: Vec<f32>, n: usize) -> Result<Vec<u32>, RepresentationError> {
@@ -130,7 +137,10 @@ classifiers: {joint: {joint: {}}}
                     logits.extend(head.logits(&features).expect("sizes fit"));
                 }
                 let bounds = ShotBounds::from(recipe.data.shot_groups);
-                let accuracy = validate(&mut model, &loader, &[200, 50, 10, 5], bounds).expect("sizes fit");
+                let counts = [200, 50, 10, 5];
+                let accuracy = validate(&mut model, &loader, &counts, bounds, &mut || false).expect("sizes fit");
+                assert!(validate(&mut model, &loader, &counts, bounds, &mut || true).expect("sizes fit").is_none());
+                let accuracy = accuracy.expect("nobody stopped it");
                 let bits: Vec<u32> = logits.iter().map(|logit: &f32| logit.to_bits()).collect();
                 (bits, accuracy)
             };

@@ -39,15 +39,25 @@ representations:
 classifiers: {joint: {joint: {}}}
 ";
 
+#[derive(Default)]
 struct Stop {
     stop_after: Option<u64>,
     die_after: Option<u64>,
+    /// Stop in the first validation pass from this step on.
+    stop_validation_from: Option<u64>,
+    /// Steps taken.
+    step: u64,
 }
 
 impl Observer for Stop {
     fn start(&mut self, _total_steps: u64, _first_step: u64) {}
 
+    fn stop_now(&mut self) -> bool {
+        self.stop_validation_from.is_some_and(|from| self.step >= from)
+    }
+
     fn stop_after(&mut self, step: u64) -> bool {
+        self.step = step;
         assert!(self.die_after != Some(step), "killed");
         self.stop_after == Some(step)
     }
@@ -110,7 +120,7 @@ fn train_on(
 }
 
 fn never() -> Stop {
-    Stop { stop_after: None, die_after: None }
+    Stop::default()
 }
 
 /// Every hand-off file's bytes, and the metrics without their time fields.
@@ -155,7 +165,7 @@ fn stopped_and_resumed_is_a_straight_run() {
         let expected = straight(variant);
         let folder = tempfile::tempdir().expect("a temporary folder");
         for step in [3, 7, 11] {
-            let stopped = train(folder.path(), variant, &mut Stop { stop_after: Some(step), die_after: None });
+            let stopped = train(folder.path(), variant, &mut Stop { stop_after: Some(step), ..never() });
             assert!(matches!(stopped, Err(RepresentationError::Interrupted { step: at }) if at == step), "{stopped:?}");
         }
         train(folder.path(), variant, &mut never()).expect("the rest");
@@ -183,8 +193,7 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
         train_on(Some(open), straight.path(), variant, &mut never()).expect("a straight run");
         let folder = tempfile::tempdir().expect("a temporary folder");
         for step in [3, 10] {
-            let stopped =
-                train_on(Some(open), folder.path(), variant, &mut Stop { stop_after: Some(step), die_after: None });
+            let stopped = train_on(Some(open), folder.path(), variant, &mut Stop { stop_after: Some(step), ..never() });
             assert!(matches!(stopped, Err(RepresentationError::Interrupted { step: at }) if at == step), "{stopped:?}");
         }
         train_on(Some(open), folder.path(), variant, &mut never()).expect("the rest");
@@ -225,11 +234,23 @@ fn killed_between_checkpoints_is_a_straight_run() {
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     for step in [1, steps / 3 + 1, 2 * steps / 3 + 1, steps] {
-        let mut dies = Stop { stop_after: None, die_after: Some(step) };
+        let mut dies = Stop { die_after: Some(step), ..never() };
         assert!(catch_unwind(AssertUnwindSafe(|| train(folder.path(), "meta", &mut dies))).is_err());
     }
     train(folder.path(), "meta", &mut never()).expect("the rest");
     assert_same(&result(folder.path()), &expected, "meta");
+}
+
+#[test]
+fn stopped_in_a_validation_pass_is_a_straight_run() {
+    let expected = straight("ce");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for from in [1, 8] {
+        let stopped = train(folder.path(), "ce", &mut Stop { stop_validation_from: Some(from), ..never() });
+        assert!(matches!(stopped, Err(RepresentationError::Interrupted { step }) if step >= from), "{stopped:?}");
+    }
+    train(folder.path(), "ce", &mut never()).expect("the rest");
+    assert_same(&result(folder.path()), &expected, "ce");
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub enum Feed {
     Side,
 }
 
-/// Images with labels. A clone is the same batch: what a pass over it left on a tape serves the clone too.
+/// Images with labels. A clone is the same batch: what a pass over it left on a tape serves the clone too. Other images are another batch:
+/// make a new one.
 #[derive(Debug, Clone)]
 pub struct ImageBatch {
     id: u64,

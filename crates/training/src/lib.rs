@@ -39,7 +39,7 @@ pub use meter::{EpochMeter, StepClock};
 pub use metrics::{GroupAccuracy, ShotBounds, argmax_rows, evaluate};
 pub use model::Model;
 pub use optimizer::{Adam, AdamSettings, Sgd, SgdRule, SgdSettings};
-pub use scalar::{Scalar, scalar_value};
+pub use scalar::Scalar;
 pub use schedule::{Decay, Schedule};
 pub use state::{State, StateList, restore_state, save_state, state_bytes, to_f32};
 pub use step::{At, Gradient, Norm, Step, StepAt};

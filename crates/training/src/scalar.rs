@@ -75,11 +75,3 @@ impl Scalar for f64 {
         }
     }
 }
-
-/// A scalar tensor's value in f64.
-///
-/// # Errors
-/// If the tensor is not a scalar.
-pub fn scalar_value<T: Scalar>(tensor: &Tensor) -> Result<f64, TrainingError> {
-    Ok(tensor.to_scalar::<T>()?.wide())
-}

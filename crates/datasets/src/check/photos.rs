@@ -236,7 +236,7 @@ fn archive(dataset: Dataset) -> &'static str {
              not \"ImageNet 2014\""
         }
         Dataset::Inaturalist2018 => "iNaturalist 2018 competition: train_val2018.tar.gz",
-        _ => "any folder of photos",
+        Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImageFolder => "any folder of photos",
     }
 }
 

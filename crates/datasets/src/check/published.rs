@@ -46,7 +46,7 @@ impl Published {
                 groups: [842, 4076, 3224],
                 class_counts: None,
             }),
-            _ => None,
+            Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImageFolder => None,
         }
     }
 }

@@ -25,8 +25,9 @@ pub fn find(dataset: Dataset, dir: Option<&Path>) -> Result<PathBuf, DatasetErro
     match dataset {
         Dataset::FashionMnist => fashion_mnist::find(dir),
         Dataset::Cifar100 => cifar100::find(dir),
-        _ if dataset.is_photo_set() => photos::read(dataset, dir).map(|source| source.train_root),
-        _ => Err(unknown(dataset)),
+        Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder => {
+            photos::read(dataset, dir).map(|source| source.train_root)
+        }
     }
 }
 
@@ -44,7 +45,7 @@ pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
     let names = match dataset {
         Dataset::FashionMnist => fashion_mnist::file_names(folder),
         Dataset::Cifar100 => cifar100::file_names(folder),
-        _ => Vec::new(),
+        Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder => Vec::new(),
     };
     names
         .into_iter()
@@ -66,15 +67,13 @@ pub fn inventory(dataset: Dataset, folder: &Path) -> Vec<FileState> {
 /// published ones: each names the file, what was expected and what was found, and [`DatasetError::hint`] says where to
 /// get a good copy.
 pub fn load(dataset: Dataset, dir: Option<&Path>) -> Result<DataSource, DatasetError> {
-    if dataset.is_photo_set() {
-        let problem = format!("the photos of `{}` are read as a recipe says: use `load_for`", dataset.name());
-        return Err(DatasetError::Config { what: "dataset", problem });
-    }
-    let folder = find(dataset, dir)?;
     match dataset {
-        Dataset::FashionMnist => fashion_mnist::read(&folder),
-        Dataset::Cifar100 => cifar100::read(&folder),
-        _ => Err(unknown(dataset)),
+        Dataset::FashionMnist => fashion_mnist::read(&find(dataset, dir)?),
+        Dataset::Cifar100 => cifar100::read(&find(dataset, dir)?),
+        Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder => {
+            let problem = format!("the photos of `{}` are read as a recipe says: use `load_for`", dataset.name());
+            Err(DatasetError::Config { what: "dataset", problem })
+        }
     }
 }
 
@@ -92,9 +91,4 @@ pub fn load_for(recipe: &DataRecipe, dir: Option<&Path>) -> Result<DataSource, D
 /// The name of a data set as people write it.
 pub fn title(dataset: Dataset) -> &'static str {
     locate::wanted(dataset).title
-}
-
-/// `Dataset` is non-exhaustive; a data set that the recipe crate knows and this one does not is a bug, said politely.
-fn unknown(dataset: Dataset) -> DatasetError {
-    DatasetError::Config { what: "dataset", problem: format!("there is no reader for `{}`", dataset.name()) }
 }

@@ -69,11 +69,13 @@ impl Transform {
         shape: ImageShape,
     ) -> Result<Self, DatasetError> {
         match (meta_aug, augmentation) {
-            (MetaAug::None, _) | (_, Augmentation::None) => Self::eval(data, shape),
-            (_, Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter) => {
+            (MetaAug::None, _) | (MetaAug::CropFlip, Augmentation::None) => Self::eval(data, shape),
+            (MetaAug::CropFlip, Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter) => {
                 Self::train(Augmentation::RandomResizedCrop, data, shape)
             }
-            _ => Self::train(Augmentation::Basic, data, shape),
+            (MetaAug::CropFlip, Augmentation::Basic | Augmentation::AutoaugmentCutout) => {
+                Self::train(Augmentation::Basic, data, shape)
+            }
         }
     }
 
@@ -106,7 +108,7 @@ impl Transform {
         assert!(self.only_places(), "pixels that are changed have no placement");
         match self {
             Self::Train(transform) => transform.placement(index, rng),
-            _ => Placement::of(index),
+            Self::Eval(_) | Self::Photo(_) => Placement::of(index),
         }
     }
 

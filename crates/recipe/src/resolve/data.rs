@@ -97,7 +97,9 @@ fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
             (10, 19, "the validation list has 20 images of each class, and one at least is left for validation")
         }
         Dataset::Inaturalist2018 => (2, 2, "the smallest class has 2 training images"),
-        _ => (10, 1_000_000, "images of a class in `val/`"),
+        Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImageFolder => {
+            (10, 1_000_000, "images of a class in `val/`")
+        }
     };
     let meta_per_class = at.count("meta_per_class", raw.meta_per_class, default, 1..=most, source)?;
     if let Some(cap) = raw.max_per_class {

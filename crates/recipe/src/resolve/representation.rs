@@ -96,8 +96,8 @@ const SMALL_SIDE: usize = 64;
 fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backbone, Problem> {
     let default = match data.dataset {
         Dataset::ImagenetLt => Backbone::Resnext50,
-        dataset if dataset.is_photo_set() => Backbone::Resnet50,
-        _ => Backbone::CifarResnet(32),
+        Dataset::Inaturalist2018 | Dataset::ImageFolder => Backbone::Resnet50,
+        Dataset::FashionMnist | Dataset::Cifar100 => Backbone::CifarResnet(32),
     };
     let backbone = given.unwrap_or(default);
     let (name, side) = (data.dataset.name(), data.image_side());
@@ -118,7 +118,7 @@ fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backb
         Backbone::CifarResnet(depth) => ("cifar_resnet", depth, 8),
         // The third stage has one block fewer, and at least one.
         Backbone::CifarResnetTwoHeaded(depth) => ("cifar_resnet_two_headed", depth, 14),
-        _ => return Ok(backbone),
+        Backbone::Resnet50 | Backbone::Resnet101 | Backbone::Resnet152 | Backbone::Resnext50 => return Ok(backbone),
     };
     if depth < smallest || depth > 1202 || !(depth - 2).is_multiple_of(6) {
         return Err(at.key(key).range(
@@ -149,7 +149,7 @@ fn augmentation(at: &At, given: Option<Augmentation>, data: &DataRecipe) -> Resu
     let (for_photos, for_pixels) = match augmentation {
         Augmentation::None => (true, true),
         Augmentation::RandomResizedCrop | Augmentation::RandomResizedCropJitter => (true, false),
-        _ => (false, true),
+        Augmentation::Basic | Augmentation::AutoaugmentCutout => (false, true),
     };
     if photos && !for_photos && side > SMALL_SIDE {
         return Err(at.conflict(

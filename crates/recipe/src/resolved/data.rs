@@ -45,19 +45,17 @@ impl DataRecipe {
         match self.dataset {
             Dataset::ImagenetLt | Dataset::ImageFolder => true,
             Dataset::Inaturalist2018 => false,
-            _ => self.meta_source == MetaSource::Metasaug,
+            Dataset::FashionMnist | Dataset::Cifar100 => self.meta_source == MetaSource::Metasaug,
         }
     }
 
     /// Height and width in pixels of the images that a network sees.
     pub fn image_side(&self) -> usize {
-        self.photo.as_ref().map_or(
-            match self.dataset {
-                Dataset::FashionMnist => 28,
-                _ => 32,
-            },
-            |photo| photo.image_side,
-        )
+        match (&self.photo, self.dataset) {
+            (Some(photo), _) => photo.image_side,
+            (None, Dataset::FashionMnist) => 28,
+            (None, Dataset::Cifar100 | Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder) => 32,
+        }
     }
 }
 
@@ -155,7 +153,7 @@ impl Dataset {
         match self {
             Dataset::FashionMnist => Some(6000),
             Dataset::Cifar100 => Some(500),
-            _ => None,
+            Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder => None,
         }
     }
 
@@ -175,7 +173,7 @@ impl Dataset {
     pub fn channels(self) -> usize {
         match self {
             Dataset::FashionMnist => 1,
-            _ => 3,
+            Dataset::Cifar100 | Dataset::ImagenetLt | Dataset::Inaturalist2018 | Dataset::ImageFolder => 3,
         }
     }
 

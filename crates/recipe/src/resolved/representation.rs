@@ -109,7 +109,7 @@ impl Backbone {
         match self {
             Backbone::CifarResnet(_) => 64,
             Backbone::CifarResnetTwoHeaded(_) => 128,
-            _ => 2048,
+            Backbone::Resnet50 | Backbone::Resnet101 | Backbone::Resnet152 | Backbone::Resnext50 => 2048,
         }
     }
 

@@ -90,7 +90,7 @@ pub struct Ahead {
 /// A model and its optimiser, with the memory that passes share.
 #[derive(Debug)]
 pub struct Step {
-    /// What is trained.
+    /// What is trained. Other weights are put in place through [`Step::state`], which knows then that no tape is of them.
     pub model: Model,
     optimizer: Sgd,
     micro: MicroBatch,

@@ -59,7 +59,8 @@ pub fn read(dataset: Dataset, dir: Option<&Path>) -> Result<PhotoSource, Dataset
     match dataset {
         Dataset::ImagenetLt => imagenet_lt::read(dir),
         Dataset::Inaturalist2018 => inaturalist::read(dir),
-        _ => image_folder::read(dir),
+        // The others are no photo sets, and come here only as folders of photos.
+        Dataset::ImageFolder | Dataset::FashionMnist | Dataset::Cifar100 => image_folder::read(dir),
     }
 }
 
