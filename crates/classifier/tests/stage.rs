@@ -214,7 +214,10 @@ fn each_bad_input_is_named() {
     changed(&replace("train", feature_tensors(features, labels, &wrong_counts, DIM)), &["class 2", "41", "40"]);
     let mut large = labels.to_vec();
     large[3] = 99;
-    changed(&replace("train", feature_tensors(features, &large, counts, DIM)), &["row 3", "99", "the classes are 0 to 9"]);
+    changed(
+        &replace("train", feature_tensors(features, &large, counts, DIM)),
+        &["row 3", "99", "the classes are 0 to 9"],
+    );
     changed(
         &replace("meta", feature_tensors(&features[..DIM - 1], &[0], counts, DIM - 1)),
         &["meta.safetensors", "dimension"],
@@ -356,7 +359,7 @@ fn generated_rows_are_written_beside_the_real_ones() {
     for (method, out, more, expected) in [
         ("mpfa", &file, vec![], vec!["exists already", "--force"]),
         ("crt", &fresh, vec![], vec!["generates no rows", "mpfa, tailcalib or tailcalib_x"]),
-        ("mpfa", &fresh, vec!["--classes", "99"], vec!["there is no class 99", "the classes are 0 to 9"]),
+        ("mpfa", &fresh, vec!["--classes", "99"], vec!["there is no class 99", "10 classes"]),
         ("mpfa", &fresh, vec!["--classes", "0"], vec!["no row is generated for class 0"]),
         ("mpfa", &fresh, vec!["--per-class", "0"], vec!["nothing to write"]),
     ] {
