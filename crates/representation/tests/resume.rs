@@ -220,7 +220,7 @@ fn a_batch_that_never_fills_is_refused() {
     let error = stage::assemble(&recipe, "ce", &source, &split, None).err().expect("no batch");
     let words = error.to_string();
     assert!(words.contains("`batch_size` is 4096") && words.contains("training images"), "{words}");
-    assert!(error.hint().expect("a hint").contains("batch_size=N"));
+    assert!(error.hint().expect("a hint").contains("--set representations.ce.batch_size="));
 }
 
 #[test]
