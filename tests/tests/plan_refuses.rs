@@ -44,7 +44,7 @@ fn a_search_without_validation_images_and_a_batch_of_one_are_refused_before_any_
         (
             &ONE_TAU[..],
             "one value a channel, which has no variance; no stage was started",
-            "hint: --set representation_defaults.batch_size=17",
+            "hint: --set representations.ce.batch_size=17",
         ),
         (
             &DROP,
