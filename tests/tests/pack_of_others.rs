@@ -77,7 +77,7 @@ fn photographs_that_changed_behind_a_pack_make_its_runs_stale_and_are_not_traine
         let mut command = stage_command(&run, &Stage::one("representation", "ce", None), 2);
         finish(command.args(more).env_remove("LONGTAIL_PACK"))
     };
-    expect(stage1(&[]), 2, &[why, "hint: delete `", "`--accept-stale` takes the pack as it is"]);
+    expect(stage1(&[]), 2, &[why, "hint: delete `", "stages take the pack as it is with `--accept-stale`"]);
     expect(place.xtask(&["run", "representation"], &["--seed", "7"]), 2, &[why, "no stage was started"]);
     expect(stage1(&["--accept-stale"]), 0, &[why, "trained"]);
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longtail_artifact::cli::WithHint;
-use longtail_artifact::{ImageMatch, RunLayout, StageSpec, StageState, stage_specs, stage_state};
+use longtail_artifact::{
+    ImageMatch, RunLayout, StageSpec, StageState, Unfinished, stage_specs, stage_state, unfinished,
+};
 use longtail_recipe::{ClassifierRecipe, Recipe};
 use serde_json::Value;
 
@@ -80,13 +82,9 @@ impl Job {
         })
     }
 
-    /// Whether an unfinished run left a checkpoint.
-    pub fn has_checkpoint(&self, run: &SeedRun) -> bool {
-        let entries = fs_err::read_dir(self.dir(run).join("checkpoints"));
-        entries.is_ok_and(|entries| {
-            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-            names.into_iter().any(|name| name.ends_with(".safetensors"))
-        })
+    /// What an unfinished run left.
+    pub fn unfinished(&self, run: &SeedRun, device: &str) -> Result<Unfinished> {
+        Ok(unfinished(&self.dir(run), &self.spec(run, device)?)?)
     }
 
     pub fn state(&self, run: &SeedRun, device: &str) -> Result<StageState> {
@@ -193,9 +191,8 @@ pub struct Flags {
     pub accept_stale: bool,
 }
 
-/// Turns a state into an intent. `upstream_runs`: an earlier job that it reads from is going to run; `resumes`: a checkpoint of
-/// an unfinished run is there.
-pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, resumes: bool) -> Intent {
+/// Turns a state into an intent. `upstream_runs`: an earlier job that it reads from is going to run; `left`: what an unfinished run left.
+pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, left: Unfinished) -> Intent {
     let Flags { force, accept_stale } = flags;
     match state {
         StageState::UpToDate if force => Intent::Run(vec!["--force".to_owned()]),
@@ -203,8 +200,15 @@ pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, resumes: boo
         StageState::UpToDate => Intent::UpToDate,
         StageState::Stale { reasons } if accept_stale && !force => Intent::KeptStale(reasons),
         StageState::Stale { reasons } => Intent::Run(reasons),
-        StageState::Missing if resumes => Intent::Run(vec!["interrupted; goes on from its last checkpoint".to_owned()]),
-        StageState::Missing => Intent::Run(vec!["not made yet".to_owned()]),
+        StageState::Missing => Intent::Run(vec![match left {
+            Unfinished::Nothing => "not made yet".to_owned(),
+            Unfinished::GoesOn { .. } if !upstream_runs && !force => {
+                "interrupted; goes on from its last checkpoint".to_owned()
+            }
+            Unfinished::GoesOn { step } | Unfinished::OfOthers { step } => {
+                format!("not made yet; the checkpoint of step {step}, of other settings or inputs, is discarded")
+            }
+        }]),
         StageState::Locked { .. } => Intent::Locked,
     }
 }
@@ -239,15 +243,22 @@ mod tests {
     #[test]
     fn intents_follow_the_state_and_the_flags() {
         let (none, force) = (Flags::default(), Flags { force: true, accept_stale: false });
-        assert_eq!(intent(StageState::UpToDate, none, false, false), Intent::UpToDate);
-        assert_eq!(intent(StageState::UpToDate, none, true, false), Intent::UnlessInputsChange);
-        assert_eq!(intent(StageState::UpToDate, force, false, false), Intent::Run(vec!["--force".into()]));
+        let nothing = Unfinished::Nothing;
+        assert_eq!(intent(StageState::UpToDate, none, false, nothing), Intent::UpToDate);
+        assert_eq!(intent(StageState::UpToDate, none, true, nothing), Intent::UnlessInputsChange);
+        assert_eq!(intent(StageState::UpToDate, force, false, nothing), Intent::Run(vec!["--force".into()]));
         let stale = || StageState::Stale { reasons: vec!["epochs: 1 → 2".into()] };
-        assert_eq!(intent(stale(), none, false, false), Intent::Run(vec!["epochs: 1 → 2".into()]));
+        assert_eq!(intent(stale(), none, false, nothing), Intent::Run(vec!["epochs: 1 → 2".into()]));
         let accept = Flags { force: false, accept_stale: true };
-        assert_eq!(intent(stale(), accept, false, false), Intent::KeptStale(vec!["epochs: 1 → 2".into()]));
-        assert!(
-            matches!(intent(StageState::Missing, none, false, true), Intent::Run(why) if why[0].contains("checkpoint"))
-        );
+        assert_eq!(intent(stale(), accept, false, nothing), Intent::KeptStale(vec!["epochs: 1 → 2".into()]));
+        let why = |flags, upstream_runs, left| match intent(StageState::Missing, flags, upstream_runs, left) {
+            Intent::Run(why) => why[0].clone(),
+            _ => panic!("what is missing runs"),
+        };
+        let (mine, others) = (Unfinished::GoesOn { step: 7 }, Unfinished::OfOthers { step: 7 });
+        assert_eq!(why(none, false, nothing), "not made yet");
+        assert_eq!(why(none, false, mine), "interrupted; goes on from its last checkpoint");
+        let discarded = "not made yet; the checkpoint of step 7, of other settings or inputs, is discarded";
+        assert_eq!([why(none, false, others), why(none, true, mine), why(force, false, mine)], [discarded; 3]);
     }
 }

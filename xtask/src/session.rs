@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use longtail_artifact::class_folders::PassedOver;
 use longtail_artifact::cli::{self, WithHint, disk};
-use longtail_artifact::{ImageMatch, StageState};
+use longtail_artifact::{ImageMatch, StageState, Unfinished};
 use longtail_recipe::Dataset;
 
 use crate::binaries::{self, Binaries, Gpus};
@@ -186,9 +186,12 @@ impl<'a> Session<'a> {
                 let upstream_runs =
                     entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
                 let state = job.state(run, &self.device)?;
-                // A checkpoint of other images is of no use.
-                let resumes = job.has_checkpoint(run) && run.images.reason().is_none();
-                let mut intent = plan::intent(state, self.flags(), upstream_runs, resumes);
+                let left = match job.unfinished(run, &self.device)? {
+                    // Of other images.
+                    Unfinished::GoesOn { step } if run.images.reason().is_some() => Unfinished::OfOthers { step },
+                    left => left,
+                };
+                let mut intent = plan::intent(state, self.flags(), upstream_runs, left);
                 if let (Intent::Run(why), Some(others)) = (&mut intent, run.images.reason())
                     && !why.iter().any(|reason| reason == others)
                 {
@@ -349,7 +352,7 @@ impl<'a> Session<'a> {
             let (mut run, mut has_census) = (run.clone(), false);
             for job in &self.jobs {
                 let state = job.state(&run, &self.device)?;
-                let intent = plan::intent(state, self.flags(), false, false);
+                let intent = plan::intent(state, self.flags(), false, Unfinished::Nothing);
                 let started = Instant::now();
                 let kept_stale = matches!(intent, Intent::KeptStale(_));
                 let ran = match intent {
@@ -383,7 +386,7 @@ impl<'a> Session<'a> {
         has_census: bool,
     ) -> Result<()> {
         let (name, started) = (job.stage.name(), Instant::now());
-        let resumes = job.has_checkpoint(run);
+        let resumes = matches!(job.unfinished(run, &self.device)?, Unfinished::GoesOn { .. });
         eprintln!("[seed {}] {} …", run.seed, job.label());
         let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device, has_census)?;
         let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;

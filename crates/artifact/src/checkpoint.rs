@@ -63,7 +63,7 @@ pub(crate) fn save(folder: &Path, key: &str, device: &str, checkpoint: &Checkpoi
 
 /// The newest sound checkpoint of `key`, and a warning for each one that was set aside.
 ///
-/// Checkpoints of another key are removed: they belong to another recipe and can never be gone on from here.
+/// Checkpoints of another key are removed, with a warning: they belong to other settings and can never be gone on from here.
 ///
 /// # Errors
 /// The folder cannot be read, or the checkpoint is another device's and `accept_device_change` is false.
@@ -77,7 +77,12 @@ pub(crate) fn latest(
     for entry in entries(folder)?.into_iter().rev() {
         let path = entry.path.clone();
         match read(&entry) {
-            Ok((found_key, _, _)) if found_key != key => remove(&path)?,
+            Ok((found_key, _, _)) if found_key != key => {
+                remove(&path)?;
+                let step = entry.step;
+                warnings
+                    .push(format!("the checkpoint of step {step} is of other settings or inputs, and is discarded"));
+            }
             Ok((_, found, _)) if kind(&found) != kind(device) && !accept_device_change => {
                 return Err(ArtifactError::DeviceChange { path, found, wanted: device.to_owned() });
             }
@@ -90,6 +95,14 @@ pub(crate) fn latest(
         }
     }
     Ok((None, warnings))
+}
+
+/// The step of the newest checkpoint in `folder`, and whether it is of `key`; by its header alone. `None` where there is none, or none that
+/// can be read.
+pub(crate) fn newest_of(folder: &Path, key: &str) -> Option<(u64, bool)> {
+    let newest = entries(folder).ok()?.pop()?;
+    let file = TensorFile::open(&newest.path).ok()?;
+    Some((newest.step, file.metadata().get("key").and_then(Value::as_str) == Some(key)))
 }
 
 /// `cuda` of `cuda:1`: which card it was changes no bit.
@@ -203,7 +216,10 @@ mod tests {
         assert_eq!(latest(dir.path(), "key", "cuda:0", false).expect("the same kind").0, Some(checkpoint(1)));
         assert!(matches!(latest(dir.path(), "key", "cpu", false), Err(ArtifactError::DeviceChange { .. })));
         assert_eq!(latest(dir.path(), "key", "cpu", true).expect("accepted").0, Some(checkpoint(1)));
-        assert_eq!(latest(dir.path(), "other", "cpu", false).expect("readable").0, None);
+        assert_eq!((newest_of(dir.path(), "key"), newest_of(dir.path(), "other")), (Some((1, true)), Some((1, false))));
+        let (found, warnings) = latest(dir.path(), "other", "cpu", false).expect("readable");
+        assert!(found.is_none() && warnings[0].contains("step 1 is of other settings"), "{warnings:?}");
+        assert_eq!(newest_of(dir.path(), "key"), None);
         assert_eq!(steps(dir.path()), [] as [u64; 0]);
     }
 }

@@ -57,7 +57,7 @@ pub use metrics::MetricsWriter;
 pub use numbers::{counted, counted_are, percent};
 pub use output::{OutputFile, OutputKind, check_outputs, is_same_file};
 pub use stage::{StageInput, StageSpec, stage_key};
-pub use stage_run::{Begin, BeginOptions, StageRun};
+pub use stage_run::{Begin, BeginOptions, StageRun, Unfinished, unfinished};
 pub use state::{StageState, stage_state};
 pub use tensor_file::TensorFile;
 pub use tensor_writer::{Element, Mark, TensorPlan, TensorWriter};

@@ -54,6 +54,43 @@ pub struct StageRun {
     _lock: FolderLock,
 }
 
+/// What an unfinished run left in a stage's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// No checkpoint.
+    Nothing,
+    /// A checkpoint that the stage goes on from.
+    GoesOn {
+        /// Steps that were done.
+        step: u64,
+    },
+    /// A checkpoint of other settings or inputs, which the stage discards when it starts.
+    OfOthers {
+        /// Steps that were done.
+        step: u64,
+    },
+}
+
+/// What an unfinished run left in `dir` for a stage of `spec`. Where an input is not there yet, what it left is of others.
+///
+/// # Errors
+/// An input that cannot be read.
+pub fn unfinished(dir: &Path, spec: &StageSpec) -> Result<Unfinished, ArtifactError> {
+    let checkpoints = dir.join("checkpoints");
+    if !checkpoints.is_dir() {
+        return Ok(Unfinished::Nothing);
+    }
+    let mut hashes = Vec::with_capacity(spec.inputs.len());
+    for input in spec.inputs.iter().filter(|input| input.path.exists()) {
+        hashes.push((input.name.clone(), hash_file(&input.path)?));
+    }
+    Ok(match checkpoint::newest_of(&checkpoints, &key_of(spec, &hashes)) {
+        None => Unfinished::Nothing,
+        Some((step, true)) => Unfinished::GoesOn { step },
+        Some((step, false)) => Unfinished::OfOthers { step },
+    })
+}
+
 impl StageRun {
     /// Takes the folder's lock, sweeps away temporary files of dead writers, and says whether there is work.
     ///
@@ -123,7 +160,8 @@ impl StageRun {
         self.folder.join("checkpoints")
     }
 
-    /// The newest sound checkpoint of this key; damaged ones are set aside as `*.bad` and named on stderr.
+    /// The newest sound checkpoint of this key; damaged ones are set aside as `*.bad`, those of
+    /// other settings discarded, both with a line on stderr.
     ///
     /// # Errors
     /// The folder cannot be read, or [`ArtifactError::DeviceChange`].

@@ -88,8 +88,12 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let device = args.stage.device("classifier", GPUS)?.to_string();
     let variant = &args.stage.variant;
     let images = crate::stage::images(&recipe, &args.stage, &layout).with_context(what)?;
-    let spec = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
-    stage_specs::require_up_to_date(&layout.features(variant), &spec, args.stage.accept_stale).with_context(what)?;
+    let representation = stage_specs::representation(&layout, &images, recipe.representation_part(variant)?, &device);
+    let features = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
+    // Rows come from the dumps and from the prototypes.
+    for (folder, spec) in [(layout.representation(variant), representation), (layout.features(variant), features)] {
+        stage_specs::require_up_to_date(&folder, &spec, args.stage.accept_stale).with_context(what)?;
+    }
     let inputs = Inputs::load(&layout, variant, 0)
         .with_context(what)
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;

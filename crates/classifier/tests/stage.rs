@@ -369,4 +369,14 @@ fn generated_rows_are_written_beside_the_real_ones() {
         assert!(said.contains("hint: ") && expected.iter().all(|part| said.contains(part)), "{said}");
         assert!(!fresh.exists());
     }
+
+    // Rows come from stage 1's prototypes too: a changed file of it is refused, as the stage does.
+    let prototypes = run.layout.representation("ce").join("prototypes.safetensors");
+    let mut bytes = std::fs::read(&prototypes).expect("readable");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&prototypes, bytes).expect("writable");
+    let output = generate(&run, "mpfa", &fresh, &[]);
+    let said = words(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("prototypes.safetensors") && !fresh.exists(), "{said}");
 }

@@ -102,6 +102,16 @@ impl RepresentationRecipe {
             };
             return Some(Found { problem, hint, refused });
         }
+        if self.drop_last && sizes.train < self.batch_size && sizes.train > 0 {
+            return Some(Found {
+                problem: format!(
+                    "`drop_last: true` leaves no batch in an epoch: `batch_size` is {}, and there are {} training images",
+                    self.batch_size, sizes.train
+                ),
+                hint: format!("lower it: {}", set_representation(variant, "batch_size", sizes.train.max(2))),
+                refused: true,
+            });
+        }
         match &self.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && sizes.meta == 0 => Some(Found {
                 problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
@@ -197,6 +207,11 @@ mod tests {
         let warned = misfits(&text.replace("resnet50", "{cifar_resnet: 8}"), 33, 0, 4);
         assert!(warned.len() == 1 && !warned[0].refused, "{warned:?}");
         assert_eq!(misfits(&text.replace("16}", "16, drop_last: true}"), 33, 0, 4), []);
+        let found = misfits(&text.replace("16}", "16, drop_last: true}"), 15, 0, 4);
+        assert!(
+            found[0].refused && found[0].problem.contains("no batch") && found[0].hint.contains("=15"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -354,7 +354,7 @@ impl std::fmt::Display for PhotoReport {
         let verdict = match (self.ok, self.usable, self.unreadable > 0, self.as_published) {
             (true, ..) => "ok",
             _ if self.pack_is_of_others => {
-                "not usable as it is: delete the pack and make it again (cargo xtask data pack), or put its photographs back"
+                "not usable as it is: delete the pack and make it again (cargo xtask data pack RECIPE), or put its photographs back"
             }
             (_, false, ..) => {
                 "not usable as it is: put good copies of these images in place, or set data.on_bad_image=skip"

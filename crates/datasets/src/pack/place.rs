@@ -73,7 +73,7 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
 pub fn of_other_photographs(pack: &Pack, made_from: &MadeFrom) -> DatasetError {
     let words = made_from.note().unwrap_or_default().to_owned();
     let hint = format!(
-        "delete `{}` and make it again (`cargo xtask data pack`), or put those photographs back; `--accept-stale` takes the pack as it is",
+        "delete `{}` and make it again (`cargo xtask data pack RECIPE`), or put those photographs back; stages take the pack as it is with `--accept-stale`",
         pack.path().display()
     );
     DatasetError::OtherPhotographs { words, hint }

@@ -287,6 +287,12 @@ fn check_times(at: &At, mpcl: &MpclRecipe, epochs: usize) -> Result<(), Problem>
             "lower `t_th_frac` or raise `epochs`; for cross-entropy alone use `method: {ce: {}}`",
         ));
     }
+    if threshold == 0 && !mpcl.ema_after_tth {
+        return Err(at.key("t_th_frac").conflict(
+            "T_th = 0, and prototypes are not tracked after it (`ema_after_tth: false`): there would never be one",
+            "raise `t_th_frac`, or set `ema_after_tth: true`; for cross-entropy alone use `method: {ce: {}}`",
+        ));
+    }
     let left = epochs - threshold;
     if mpcl.lambda_ramp_epochs > left {
         return Err(at.key("lambda_ramp_epochs").range(
@@ -296,4 +302,28 @@ fn check_times(at: &At, mpcl: &MpclRecipe, epochs: usize) -> Result<(), Problem>
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read_str;
+
+    /// Without a prototype there is no contrast: the method would be cross-entropy, and the report would call it MPCL.
+    #[test]
+    fn prototypes_that_are_never_tracked_are_refused() {
+        let read = |mpcl: &str| {
+            let text = format!(
+                "data: {{dataset: fashion_mnist}}\nrepresentations: {{r: {{epochs: 20, method: {{mpcl: {{{mpcl}}}}}}}}}\n\
+                 classifiers: {{joint: }}\n"
+            );
+            read_str(&text, "never", &[]).map(drop).map_err(|error| error.to_string())
+        };
+        for never in ["t_th_frac: 0, ema_after_tth: false", "preset: paper_literal, t_th_frac: 0"] {
+            let error = read(never).expect_err(never);
+            assert!(error.contains("t_th_frac") && error.contains("there would never be one"), "{error}");
+        }
+        for some in ["t_th_frac: 0", "t_th_frac: 0.1, ema_after_tth: false", "preset: paper_literal"] {
+            read(some).expect(some);
+        }
+    }
 }
