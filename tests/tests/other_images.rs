@@ -169,10 +169,13 @@ fn other_images_under_the_same_names_make_every_stage_again() {
     }
     let words = expect_code(place.reproduce(&other, &["--accept-stale"]), 0);
     assert!(words.contains("kept, stale"), "{words}");
+    let page = || std::fs::read_to_string(place.path("runs/folder/report/report.md")).expect("a report");
+    assert!(page().contains("Counts by --accept-stale: seed 0") && page().contains("of 27 files differ"), "{}", page());
 
     let old = split_identity(&place.run());
     expect_all_run(&expect_code(place.reproduce(&other, &[]), 0), why);
     assert_ne!(split_identity(&place.run()), old);
+    assert!(!page().contains("accept-stale"), "{}", page());
     assert!(expect_code(place.reproduce(&other, &[]), 0).contains("nothing to do"));
     assert!(place.status(Some(&place.path("photos"))).contains("27 files differ"));
 }

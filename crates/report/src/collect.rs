@@ -131,6 +131,7 @@ fn of_run<'a>(
     let split = SplitFacts::read(&run.layout())?;
     for candidate in &mut candidates {
         candidate.reasons = reasons(recipe, run.seed, &recipe.rows[candidate.row], &candidate.origin, split.as_ref())?;
+        candidate.reasons.extend(run.other_images.clone());
     }
     splits.extend(split.map(|split| (run.seed, split)));
     Ok(candidates)

@@ -42,6 +42,9 @@ struct Arguments {
     /// The folder of another run: it counts where it was made with this recipe's settings, else it is left out and named.
     #[arg(long, value_name = "DIR")]
     also: Vec<PathBuf>,
+    /// What speaks against the images of the runs of --run, in words: they are left out, or counted and named with --accept-stale.
+    #[arg(long, value_name = "WHY", hide = true)]
+    other_images: Option<String>,
     /// Only these seeds of --runs, as in 0,1,2.
     #[arg(long, value_delimiter = ',', requires = "runs")]
     seeds: Vec<u64>,
@@ -69,8 +72,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let overrides = arguments.set.iter().map(|set| split_set(set)).collect::<Result<Vec<_>>>()?;
     let recipe = longtail_recipe::read(&arguments.recipe, &overrides)?;
-    let runs = seed_runs(&arguments.run, &arguments.also, arguments.runs.as_deref(), &arguments.seeds)
+    let mut runs = seed_runs(&arguments.run, &arguments.also, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
+    for run in runs.iter_mut().filter(|run| !run.optional) {
+        run.other_images.clone_from(&arguments.other_images);
+    }
     let collected = collect(&recipe, &runs, arguments.accept_stale)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
         .hint("run the classifier stage of that row again, or take its folder away to have the row shown as not run")?;

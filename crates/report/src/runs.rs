@@ -15,6 +15,8 @@ pub struct SeedRun {
     pub dir: PathBuf,
     /// It counts if it fits to the recipe and to the other runs, and is left out if not.
     pub optional: bool,
+    /// How the images that it was made from differ from those that there are now, in words; who looked at both says so.
+    pub other_images: Option<String>,
 }
 
 impl SeedRun {
@@ -26,7 +28,7 @@ impl SeedRun {
         let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("seed-"));
         let seed = name.and_then(|seed| seed.parse().ok());
         let seed = seed.ok_or_else(|| ReportError::NotARun { path: dir.to_path_buf() })?;
-        Ok(SeedRun { seed, dir: dir.to_path_buf(), optional: false })
+        Ok(SeedRun { seed, dir: dir.to_path_buf(), optional: false, other_images: None })
     }
 
     /// The paths inside it.

@@ -146,7 +146,12 @@ fn collect_error(change: impl FnOnce(&Path)) -> String {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     change(&path);
-    let seeds = [0, 1].map(|seed| SeedRun { seed, dir: runs.path(&format!("seed-{seed}")), optional: false });
+    let seeds = [0, 1].map(|seed| SeedRun {
+        seed,
+        dir: runs.path(&format!("seed-{seed}")),
+        optional: false,
+        other_images: None,
+    });
     let error = collect(&recipe(), &seeds, false).expect_err("the predictions do not hold").to_string();
     error.replace(&runs.folder.path().display().to_string(), "RUNS")
 }
@@ -171,7 +176,7 @@ fn predictions_that_contradict_themselves_are_refused() {
 fn a_row_without_a_manifest_has_not_finished() {
     let runs = Runs::new();
     fs_err::remove_file(predictions_file(&runs.path("seed-0"), "ce", "joint").with_file_name("manifest.json")).unwrap();
-    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false }];
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false, other_images: None }];
     let summary = summarize(&recipe(), &collect(&recipe(), &seeds, false).unwrap());
     assert!(summary.rows[0].seeds.is_empty() && summary.rows[1].seeds == [0]);
 }
@@ -181,7 +186,7 @@ fn no_damage_makes_the_reader_panic() {
     let runs = Runs::new();
     let path = predictions_file(&runs.path("seed-0"), "ce", "joint");
     let good = fs_err::read(&path).unwrap();
-    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false }];
+    let seeds = [SeedRun { seed: 0, dir: runs.path("seed-0"), optional: false, other_images: None }];
     // Every cut of the header, some of the data; one flipped bit in every byte of the header.
     for end in (0..good.len()).filter(|end| *end < 64 || end % 37 == 0) {
         fs_err::write(&path, &good[..end]).unwrap();
