@@ -14,7 +14,9 @@ pub fn read(file: &Path, arguments: &RecipeArgs, count: u32, runs_dir: &Path) ->
     let start = first.seed;
     let mut runs = vec![SeedRun::new(first, runs_dir)];
     for step in 1..u64::from(count) {
-        let seed = start.checked_add(step).with_context(|| format!("seed {start} + {step} is larger than a u64"))?;
+        let seed = start
+            .checked_add(step)
+            .with_context(|| format!("seed {start} + {step} is above {}, the largest seed", u64::MAX))?;
         runs.push(SeedRun::new(workspace::read_recipe(file, &arguments.set, Some(seed))?, runs_dir));
     }
     Ok(runs)

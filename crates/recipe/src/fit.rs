@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::classifier::{Alpha, ClassifierRecipe};
-use crate::method::{MetaBn, Prototypes, RepresentationMethod};
+use crate::method::{MetaBn, MpclRecipe, Prototypes, RepresentationMethod};
 use crate::resolved::{Backbone, Recipe, RepresentationRecipe};
 use crate::set_representation;
 
@@ -113,6 +113,14 @@ impl RepresentationRecipe {
             });
         }
         match &self.method {
+            RepresentationMethod::Mpcl(mpcl) if self.never_moves_theta(mpcl, sizes.train) => Some(Found {
+                problem: format!(
+                    "the meta-network moves at every {}th step, and no such step comes after T_th: it stays as it begins",
+                    mpcl.meta_every
+                ),
+                hint: format!("lower it: {}", set_representation(variant, "method.mpcl.meta_every", 1)),
+                refused: false,
+            }),
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && sizes.meta == 0 => Some(Found {
                 problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
                 hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
@@ -120,6 +128,15 @@ impl RepresentationRecipe {
             }),
             RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         }
+    }
+}
+
+impl RepresentationRecipe {
+    /// Whether there is a meta-network, and no step of training on `images` images moves it.
+    fn never_moves_theta(&self, mpcl: &MpclRecipe, images: usize) -> bool {
+        let batches = if self.drop_last { images / self.batch_size } else { images.div_ceil(self.batch_size) };
+        let (first, end, every) = (mpcl.t_th(self.epochs) * batches, self.epochs * batches, mpcl.meta_every.max(1));
+        mpcl.prototypes == Prototypes::Meta && images > 0 && first.div_ceil(every) * every >= end
     }
 }
 
@@ -229,6 +246,25 @@ mod tests {
         let without_meta = of(0, 4);
         assert!(without_meta.len() == 2 && without_meta[0].starts_with("r `prototypes: meta`"), "{without_meta:?}");
         assert!(without_meta[1].starts_with("adaptive `alpha: adaptive`"), "{without_meta:?}");
+    }
+
+    #[test]
+    fn a_meta_network_that_no_step_moves_is_a_warning() {
+        let of = |every: usize| {
+            let text = format!(
+                "representations: {{r: {{method: {{mpcl: {{t_th_frac: 0.5, meta_every: {every}}}}}, backbone: resnet50, batch_size: 16, \
+                 epochs: 4}}}}\nclassifiers: {{joint: }}\n"
+            );
+            let data = "data: {dataset: image_folder, image_side: 32}\n";
+            let recipe = read_str(&format!("{data}{text}"), "never", &[]).unwrap_or_else(|error| panic!("{error}"));
+            recipe.misfits(SplitSizes { train: 48, meta: 8, val: 8 })
+        };
+        // Twelve steps, the last six after T_th: step 10 is one of every 10, and none of every 5 000 or every 12 is.
+        assert_eq!((of(1), of(10)), (Vec::new(), Vec::new()));
+        for every in [12, 5000] {
+            let found = of(every);
+            assert!(!found[0].refused && found[0].problem.contains("stays as it begins"), "{every}: {found:?}");
+        }
     }
 
     #[test]
