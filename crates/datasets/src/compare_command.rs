@@ -10,16 +10,12 @@ use longtail_datasets::DatasetError;
 use longtail_datasets::identity::{identify, with_bar};
 use serde_json::{Value, json};
 
-use crate::target::data_recipe;
+use crate::target::{RecipeFile, data_recipe};
 
 #[derive(Args)]
 pub struct CompareArgs {
-    /// A recipe file
-    #[arg(long, value_name = "FILE")]
-    recipe: PathBuf,
-    /// Change one field of the recipe (may be repeated)
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    of: RecipeFile,
     /// The folder with the images; without it they are looked for as stages do, then where a run found them
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -39,7 +35,7 @@ pub struct CompareArgs {
 pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
     init_threads(arguments.threads)?;
     install_interrupt_handler();
-    let data = data_recipe(None, Some(&arguments.recipe), &arguments.set)?;
+    let data = data_recipe(None, Some(&arguments.of.recipe), &arguments.of.set)?;
     let layouts: Vec<RunLayout> = arguments.run.iter().map(RunLayout::new).collect();
     let now = match with_bar(false, |progress| identify(&data, arguments.data.as_deref(), &layouts, progress)) {
         Ok(now) => now,

@@ -10,16 +10,12 @@ use longtail_datasets::{DatasetError, Split, read};
 use longtail_recipe::{Misfit, OnBadImage, Recipe, Row, SplitSizes};
 use serde_json::json;
 
-use crate::target::target;
+use crate::target::{RecipeFile, target};
 
 #[derive(Args)]
 pub struct FitsArgs {
-    /// A recipe file
-    #[arg(long, value_name = "FILE")]
-    recipe: PathBuf,
-    /// Change one field of the recipe (may be repeated)
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    of: RecipeFile,
     /// The folder with the images; without it they are looked for as stages do
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -31,7 +27,7 @@ pub struct FitsArgs {
 /// Prints `{"misfits": [{"part", "name", "problem", "hint", "refused"}]}`, or `{"error"}` with code 2 where nobody can tell. Lists are
 /// read, and no image.
 pub fn run(arguments: &FitsArgs) -> Result<ExitCode> {
-    let (_, recipe) = target(None, Some(&arguments.recipe), &arguments.set)?;
+    let (_, recipe) = target(None, Some(&arguments.of.recipe), &arguments.of.set)?;
     let recipe = recipe.context("a recipe's file was named")?;
     let drawn = draw(&recipe, arguments.data.as_deref());
     match drawn.or_else(|error| arguments.run.as_deref().and_then(of_run).ok_or(error)) {

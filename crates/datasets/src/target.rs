@@ -1,11 +1,23 @@
 //! Which data set a command means: by its name, by a recipe's name, or by a recipe's file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use longtail_artifact::cli::{WithHint, overrides};
 use longtail_datasets::check::default_recipe;
 use longtail_recipe::{DataRecipe, Dataset, Recipe};
+
+/// A recipe by its file, with changes.
+#[derive(Args)]
+pub struct RecipeFile {
+    /// A recipe file
+    #[arg(long, value_name = "FILE")]
+    pub recipe: PathBuf,
+    /// Change one field of the recipe (may be repeated)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
 
 /// The data set, and the recipe if one is meant.
 ///

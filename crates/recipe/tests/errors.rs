@@ -1,19 +1,17 @@
 //! What a person reads when a recipe is wrong: snapshots of every kind of error.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod common;
+
+use common::{GOOD, with, words};
 use longtail_recipe::{read, read_str};
 
-const GOOD: &str = include_str!("common.yaml");
-
-/// The error of the good recipe with `from` replaced by `to`.
 fn error(from: &str, to: &str) -> String {
-    assert!(GOOD.contains(from), "the test replaces text that is there: {from}");
-    read_str(&GOOD.replacen(from, to, 1), "small.yaml", &[]).expect_err("the recipe is wrong").to_string()
+    words(with(from, to))
 }
 
 fn set(path: &str, value: &str) -> String {
-    let overrides = [(path.to_string(), value.to_string())];
-    read_str(GOOD, "small.yaml", &overrides).expect_err("the override is wrong").to_string()
+    words(common::set(path, value))
 }
 
 macro_rules! errors {

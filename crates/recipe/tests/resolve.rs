@@ -1,10 +1,11 @@
 //! What a recipe resolves to: sharing, presets, overrides, keys of stages; and no text makes the reader panic.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod common;
+
+use common::GOOD;
 use longtail_recipe::*;
 use proptest::prelude::*;
-
-const GOOD: &str = include_str!("common.yaml");
 
 fn good(overrides: &[(&str, &str)]) -> Recipe {
     let overrides: Vec<(String, String)> = overrides.iter().map(|(p, v)| (p.to_string(), v.to_string())).collect();

@@ -1,22 +1,10 @@
 //! What errors offer, and where they point: examples of the field at hand, suggestions that fit the images, names with dots, and
 //! values of `--set` that YAML would not take whole.
 
-use longtail_recipe::{Recipe, RecipeError, read_str, set_representation};
+mod common;
 
-const GOOD: &str = include_str!("common.yaml");
-
-fn with(from: &str, to: &str) -> Result<Recipe, RecipeError> {
-    assert!(GOOD.contains(from), "the test replaces text that is there: {from}");
-    read_str(&GOOD.replacen(from, to, 1), "small.yaml", &[])
-}
-
-fn set(path: &str, value: &str) -> Result<Recipe, RecipeError> {
-    read_str(GOOD, "small.yaml", &[(path.to_string(), value.to_string())])
-}
-
-fn words(result: Result<Recipe, RecipeError>) -> String {
-    result.expect_err("refused").to_string()
-}
+use common::{GOOD, set, with, words};
+use longtail_recipe::{read_str, set_representation};
 
 /// `--set PATH=VALUE` of a hint, taken apart as a shell and xtask do.
 fn change(hint: &str) -> (String, String) {

@@ -1,21 +1,9 @@
 //! Fields without a value, numbers written another way, encodings, and suggestions that hold what they promise.
 
-use longtail_recipe::{Recipe, RecipeError, read, read_str};
+mod common;
 
-const GOOD: &str = include_str!("common.yaml");
-
-fn with(from: &str, to: &str) -> Result<Recipe, RecipeError> {
-    assert!(GOOD.contains(from), "the test replaces text that is there: {from}");
-    read_str(&GOOD.replacen(from, to, 1), "small.yaml", &[])
-}
-
-fn set(path: &str, value: &str) -> Result<Recipe, RecipeError> {
-    read_str(GOOD, "small.yaml", &[(path.to_string(), value.to_string())])
-}
-
-fn words(result: Result<Recipe, RecipeError>) -> String {
-    result.expect_err("refused").to_string()
-}
+use common::{GOOD, set, with, words};
+use longtail_recipe::{read, read_str};
 
 #[test]
 fn a_field_without_a_value_is_a_mistake() {
