@@ -44,6 +44,15 @@ pub struct SingleImage {
     pub hint: String,
 }
 
+/// Batches larger than the training set, where partial batches are dropped: there would be nothing to learn from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoBatch {
+    /// What does not fit, with the numbers.
+    pub problem: String,
+    /// What to change.
+    pub hint: String,
+}
+
 impl Recipe {
     /// What does not fit a split of these sizes, in the recipe's order, whether or not a row asks for it.
     pub fn misfits(&self, sizes: SplitSizes) -> Vec<Misfit> {
@@ -68,6 +77,26 @@ struct Found {
 }
 
 impl RepresentationRecipe {
+    /// Whether training on `images` images has an epoch without a batch. `variant` is the recipe's name for it.
+    pub fn no_batch(&self, variant: &str, images: usize) -> Option<NoBatch> {
+        if !self.drop_last || images >= self.batch_size {
+            return None;
+        }
+        let noun = if images == 1 { "image" } else { "images" };
+        let problem = format!(
+            "`drop_last: true` leaves no batch in an epoch: `batch_size` is {}, and the split has {images} training {noun}",
+            self.batch_size
+        );
+        let hint = match images {
+            1 => format!(
+                "train on two images or more, or keep them: {}",
+                set_representation(variant, "drop_last", "false")
+            ),
+            _ => format!("lower it to {images} or less: {}", set_representation(variant, "batch_size", images)),
+        };
+        Some(NoBatch { problem, hint })
+    }
+
     /// The first kind of batch, of those that training on `images` images sees, that is a single image and is normalised by its own
     /// statistics. `variant` is the recipe's name for it. (`micro_batch` leaves no single image over where a batch has several.)
     pub fn single_image_batch(&self, variant: &str, images: usize) -> Option<SingleImage> {
@@ -102,15 +131,8 @@ impl RepresentationRecipe {
             };
             return Some(Found { problem, hint, refused });
         }
-        if self.drop_last && sizes.train < self.batch_size && sizes.train > 0 {
-            return Some(Found {
-                problem: format!(
-                    "`drop_last: true` leaves no batch in an epoch: `batch_size` is {}, and there are {} training images",
-                    self.batch_size, sizes.train
-                ),
-                hint: format!("lower it: {}", set_representation(variant, "batch_size", sizes.train.max(2))),
-                refused: true,
-            });
+        if let Some(NoBatch { problem, hint }) = self.no_batch(variant, sizes.train).filter(|_| sizes.train > 0) {
+            return Some(Found { problem, hint, refused: true });
         }
         match &self.method {
             RepresentationMethod::Mpcl(mpcl) if self.never_moves_theta(mpcl, sizes.train) => Some(Found {

@@ -52,10 +52,8 @@ impl StageData {
         if split.train.is_empty() {
             return Err(RepresentationError::NoTrainingImages);
         }
-        let images = split.train.len();
-        if recipe.drop_last && images < recipe.batch_size {
-            let (variant, batch_size) = (variant.to_owned(), recipe.batch_size);
-            return Err(RepresentationError::NoBatch { variant, batch_size, images });
+        if let Some(no_batch) = recipe.no_batch(variant, split.train.len()) {
+            return Err(RepresentationError::NoBatch(no_batch));
         }
         let shape = source.shape();
         let plain = Transform::eval(data, shape)?;

@@ -1,10 +1,9 @@
 //! What can go wrong in stage 1.
 
 use longtail_artifact::ArtifactError;
-use longtail_artifact::counted;
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
-use longtail_recipe::set_representation;
+use longtail_recipe::NoBatch;
 use longtail_training::TrainingError;
 
 /// Errors of this crate.
@@ -24,18 +23,8 @@ pub enum RepresentationError {
     #[error("the split has no training images")]
     NoTrainingImages,
     /// A batch larger than the training set, and partial batches are dropped: there would be nothing to learn from.
-    #[error(
-        "`drop_last: true` leaves no batch in an epoch: `batch_size` is {batch_size}, and the split has {}",
-        counted(*images, "training image")
-    )]
-    NoBatch {
-        /// The representation.
-        variant: String,
-        /// Images of a batch.
-        batch_size: usize,
-        /// Training images.
-        images: usize,
-    },
+    #[error("{}", .0.problem)]
+    NoBatch(NoBatch),
     /// A batch or a part of one that gives batch norm one value a channel, whose variance is 0.
     #[error(
         "{which} is a single image, and `{network}` shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
@@ -93,15 +82,7 @@ impl RepresentationError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
-            Self::NoBatch { variant, images, .. } => {
-                return Some(match images {
-                    1 => format!(
-                        "train on two images or more, or keep them: {}",
-                        set_representation(variant, "drop_last", "false")
-                    ),
-                    _ => format!("lower it to {images} or less: {}", set_representation(variant, "batch_size", images)),
-                });
-            }
+            Self::NoBatch(no_batch) => &no_batch.hint,
             Self::ImagesChanged { .. } => {
                 "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
                  made with `--accept-stale`"
