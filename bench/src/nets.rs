@@ -1,6 +1,7 @@
 //! Our networks: a training step, plain or bi-level, and the features of a batch.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
@@ -13,8 +14,8 @@ use longtail_representation::stage::open_gpu;
 use longtail_training::prototype::{MetaNetwork, PrototypeSettings};
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    AdamSettings, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step,
-    StepAt, to_f32,
+    AdamSettings, CrossEntropy, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step, StepAt,
+    to_f32,
 };
 
 use crate::case::{Absent, Case, Repetition, timed};
@@ -91,7 +92,7 @@ fn trainer(case: &Case, trained: &mut Step, method: &mut Mpcl) -> Result<Box<dyn
         _ => CudaPrecision::F32,
     };
     let plan = DevicePlan {
-        loss: settings.loss.clone(),
+        loss: Arc::clone(&settings.loss),
         prototypes: settings.prototypes.clone(),
         mpcl: Some(settings.clone()),
         meta: Some(Rc::new(OneBatch(batch(case, Feed::Side, "bench/meta-images")?))),
@@ -108,8 +109,8 @@ fn trainer(case: &Case, trained: &mut Step, method: &mut Mpcl) -> Result<Box<dyn
 
 fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> MpclSettings {
     MpclSettings {
-        loss: ClassificationLoss::cross_entropy(),
-        meta_classification: ClassificationLoss::cross_entropy(),
+        loss: Arc::new(CrossEntropy::default()),
+        meta_classification: Arc::new(CrossEntropy::default()),
         use_meta: true,
         lambda: 0.5,
         lambda_ramp_epochs: 0,

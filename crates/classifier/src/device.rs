@@ -13,7 +13,9 @@ use longtail_ops::gpu::{
     ViewMut, gpu_bias, gpu_column_sums, gpu_cross_entropy, gpu_norm_apply, gpu_norm_gradient_sums, gpu_norm_products,
     gpu_sgd, gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
 };
-use longtail_training::{HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, TrainedPart, TrainingError};
+use longtail_training::{
+    CrossEntropy, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, TrainedPart, TrainingError, to_f32,
+};
 
 use crate::ClassifierError;
 use crate::generate::gpu::{GpuModel, GpuSampler};
@@ -183,20 +185,22 @@ impl<D: Driver> HeadDevice for GpuHeads<D> {
     }
 
     fn load(&mut self, trainer: &HeadTrainer) -> Result<(), ClassifierError> {
-        let (shape, settings) = (trainer.head().shape, trainer.settings().clone());
+        let (head, settings) = (trainer.head()?, trainer.settings().clone());
+        let shape = head.shape;
         let supported = match settings.part {
-            TrainedPart::All => shape.form != HeadForm::ScaledLinear,
-            TrainedPart::ClassScales => true,
+            TrainedPart::All => matches!(shape.form, HeadForm::Linear | HeadForm::Cosine { .. }),
+            TrainedPart::ClassScales => shape.form == HeadForm::ScaledLinear,
         };
-        if !supported || settings.loss != longtail_training::ClassificationLoss::cross_entropy() {
+        if !supported || settings.loss.as_cross_entropy() != Some(&CrossEntropy::default()) {
             let what = format!("{:?} of a head of form {:?} with {:?}", settings.part, shape.form, settings.loss);
             return Err(ClassifierError::Recipe(format!("a GPU does not train {what}; `--device cpu` does")));
         }
-        let trained = trainer.momentum().len();
+        let momentum = to_f32(trainer.momentum())?;
+        let trained = momentum.len();
         self.head = Some(Head {
-            values: GpuVec::of(&self.driver, &trainer.head().values)?,
+            values: GpuVec::of(&self.driver, &head.values)?,
             gradient: GpuVec::zeros(&self.driver, trained)?,
-            momentum: GpuVec::of(&self.driver, trainer.momentum())?,
+            momentum: GpuVec::of(&self.driver, &momentum)?,
             decays: GpuVec::of(&self.driver, &vec![1; trained])?,
             rate: GpuVec::zeros(&self.driver, 1)?,
             lr: None,
@@ -390,7 +394,7 @@ impl<D: Driver> Room<D> {
         }
         self.losses.reserve(driver, n)?;
         match form {
-            HeadForm::Cosine { .. } => {
+            HeadForm::Cosine { .. } | HeadForm::NormedLinear => {
                 self.unit.reserve(driver, n * dim)?;
                 self.norms.reserve(driver, n)?;
                 // Used whole, so of this head's size exactly.

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
+use candle_core::{Device, Tensor};
 use longtail_recipe::{HeadTraining, ShotGroups};
 use longtail_training::{
-    Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter,
-    TrainedPart, argmax_rows, evaluate,
+    Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter, StepAt,
+    TrainedPart, TrainingError, argmax_rows, evaluate,
 };
 
 use crate::ClassifierError;
@@ -156,6 +157,7 @@ pub fn train_head(
         let journal = &mut Shifted { inner: &mut *journal, epochs_before: trial * epochs };
         while at.epoch < epochs {
             let (epoch, lr) = (at.epoch, schedule.lr(at.epoch));
+            let step_at = StepAt { epoch, step: 0, epoch_fraction: 0.0, lr, relative_lr: schedule.relative(epoch) };
             // The source is in use while its batches are; its state is that of the epoch's start.
             let mut of_source = StateWriter::default();
             source.save(&mut of_source);
@@ -169,7 +171,9 @@ pub fn train_head(
                     _ if labels.is_empty() => {}
                     (Some(device), rows) => device.borrow_mut().step(epoch, lr, &rows, &labels)?,
                     (None, Rows::Host(rows)) => {
-                        at.loss_sum += trainer.step(epoch, lr, &rows, &labels)? * labels.len() as f64;
+                        let rows = Tensor::from_vec(rows, (labels.len(), data.dim()), &Device::Cpu);
+                        at.loss_sum +=
+                            trainer.step(&step_at, &rows.map_err(TrainingError::from)?, &labels)? * labels.len() as f64;
                     }
                     (None, Rows::Drawn(_)) => unreachable!("rows are drawn on a device alone"),
                 }
@@ -179,15 +183,15 @@ pub fn train_head(
                     let (at, trainer) = &mut *here.borrow_mut();
                     bring_back(device, trainer, at)?;
                     state.clone_from(&of_source);
-                    save(state, at, trainer, &trial_accuracies, best.as_ref());
-                    Ok(())
+                    save(state, at, trainer, &trial_accuracies, best.as_ref())
                 })?;
             }
             bring_back(device, &mut trainer, &mut at)?;
             journal.scalar(epoch, "train", "loss", at.loss_sum / at.rows.max(1) as f64, "nats")?;
             journal.scalar(epoch, "train", "lr", lr, "")?;
-            source.after_epoch(epoch, trainer.head(), journal)?;
-            if let Some(accuracy) = accuracy(trainer.head(), &val, data, plan.groups)? {
+            let head = trainer.head()?;
+            source.after_epoch(epoch, &head, journal)?;
+            if let Some(accuracy) = accuracy(&head, &val, data, plan.groups)? {
                 for (group, value) in accuracy.groups() {
                     if let Some(value) = value {
                         journal.scalar(epoch, "val", &format!("accuracy_{group}"), value, "fraction")?;
@@ -197,14 +201,14 @@ pub fn train_head(
             at = at.next_epoch();
             journal.after(at.done, &|state| {
                 source.save(state);
-                save(state, &at, &trainer, &trial_accuracies, best.as_ref());
-                Ok(())
+                save(state, &at, &trainer, &trial_accuracies, best.as_ref())
             })?;
         }
-        let final_accuracy = accuracy(trainer.head(), &val, data, plan.groups)?.and_then(|accuracy| accuracy.all);
+        let head = trainer.head()?;
+        let final_accuracy = accuracy(&head, &val, data, plan.groups)?.and_then(|accuracy| accuracy.all);
         trial_accuracies.push(final_accuracy);
         if best.as_ref().is_none_or(|best| final_accuracy > best.accuracy) {
-            best = Some(Best { trial, accuracy: final_accuracy, head: trainer.head().clone() });
+            best = Some(Best { trial, accuracy: final_accuracy, head });
         }
     }
     let best = best.unwrap_or(Best { trial: 0, accuracy: None, head: plan.head.clone() });
@@ -277,14 +281,15 @@ fn save(
     trainer: &HeadTrainer,
     trial_accuracies: &[Option<f64>],
     best: Option<&Best>,
-) {
+) -> Result<(), ClassifierError> {
     at.save(state);
-    trainer.save(state);
+    trainer.save(state)?;
     state.vector("trial_accuracies", &trial_accuracies.iter().map(|a| to_nan(*a)).collect::<Vec<f64>>());
     state.counters("best", &[u64::from(best.is_some()), best.map_or(0, |best| best.trial as u64)]);
     if let Some(best) = best {
         state.vector("best_head", &best.head.values);
     }
+    Ok(())
 }
 
 fn to_nan(value: Option<f64>) -> f64 {

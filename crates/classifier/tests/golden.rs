@@ -148,7 +148,7 @@ fn lws_scales_the_bias_too() {
     let values = [f32s(&file["weight"]), f32s(&file["bias"]), ones].concat();
     let head = HeadWeights::new(shape, values).expect("sizes fit");
     let (result, loss) = train_on(&file, head, TrainedPart::ClassScales);
-    assert_close("scale", result.head.class_scales().expect("scales"), &f64s(&file["scale"]), 3e-6);
+    assert_close("scale", result.head.block("scale").expect("scales"), &f64s(&file["scale"]), 3e-6);
     assert_close("weight", result.head.weight(), &f64s(&file["weight"]), 1e-7);
     assert_close("logits", &result.head.logits(&f32s(&file["features"])).expect("fits"), &f64s(&file["logits"]), 1e-5);
     assert_close("loss", &[loss], &[mean_of(&file["losses"])], 1e-6);

@@ -10,7 +10,7 @@
 //!    `resolve`;
 //! 5. an error finds the line and column of the field it is about, `locate`.
 //!
-//! A method is one file: `method/` for stage 1, `classifier/` for stage 3. It holds both forms of the method's settings, their
+//! A method is one file: `method/` for stage 1, `classifier/` for stage 3; so is a loss of stage 1 that has settings, `loss/`. It holds both forms of the method's settings, their
 //! defaults, ranges and docs, and `settings::Settings` for them. One line in the list of its folder registers it; enums,
 //! lists of words and what goes into a stage's key are made from that list.
 
@@ -22,6 +22,7 @@ mod error;
 mod explain;
 mod fit;
 mod locate;
+mod loss;
 mod merge;
 mod method;
 mod numbers;
@@ -41,6 +42,7 @@ mod without_value;
 pub use classifier::*;
 pub use error::{Place, RecipeError};
 pub use fit::{Misfit, NoBatch, SingleImage, SplitSizes};
+pub use loss::*;
 pub use method::*;
 pub use read::{read, read_str};
 pub use resolved::*;

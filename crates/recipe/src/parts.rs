@@ -15,6 +15,10 @@ const PHOTO_PIXELS: u32 = 2;
 /// 2: a τ that was given is not listed as chosen.
 const GIVEN_VALUES: u32 = 2;
 
+/// Raised by hand when stage 1 trains a cosine head to other bits than before.
+/// 2: its gradient is written out, as stage 3's always was.
+const COSINE_HEAD: u32 = 2;
+
 impl Recipe {
     /// The recipe as YAML, every default written out; [`crate::read`] makes the same recipe of it.
     pub fn to_yaml(&self) -> String {
@@ -74,7 +78,11 @@ impl Recipe {
         for key in representation.method.without_effect() {
             remove(&mut settings["method"][representation.method.name()], key);
         }
-        Ok(json!({"seed": self.seed, "data": self.images(), "representation": settings}))
+        let mut part = json!({"seed": self.seed, "data": self.images(), "representation": settings});
+        if matches!(representation.head, HeadKind::Cosine(_)) {
+            part["cosine_head"] = json!(COSINE_HEAD);
+        }
+        Ok(part)
     }
 
     /// What stage 2 of `variant` depends on beside its inputs: data, the number of views and, for views, seed and

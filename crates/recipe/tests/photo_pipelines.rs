@@ -24,7 +24,7 @@ fn check_stage1(recipe: &Recipe, backbone: Backbone, epochs: usize, weight_decay
         assert!(stage1.drop_last, "{what}");
         assert_eq!(stage1.augmentation, Augmentation::RandomResizedCropJitter, "{what}");
         assert_eq!(
-            (stage1.head, stage1.loss, stage1.sampler),
+            (stage1.head, stage1.loss.clone(), stage1.sampler),
             (HeadKind::Linear, Stage1Loss::Ce, Sampler::InstanceBalanced)
         );
         assert_eq!(stage1.label_smoothing, 0.0, "{what}");

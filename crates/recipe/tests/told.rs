@@ -18,12 +18,12 @@ fn change(hint: &str) -> (String, String) {
 #[test]
 fn a_choice_is_told_in_its_own_words() {
     for (field, value, told) in [
-        ("head", "3", "must be `linear` or `{cosine: 16}`, found `3`"),
-        ("head", "{cosine: 16, linear: 1}", "must be `linear` or `{cosine: 16}`, found"),
+        ("head", "3", "must be `linear`, `{cosine: 16}` or `normed_linear`, found `3`"),
+        ("head", "{cosine: 16, linear: 1}", "must be `linear`, `{cosine: 16}` or `normed_linear`, found"),
         ("schedule", "3", "must be `cosine`, `{step: {milestones: [120, 160]}}` or `constant`, found `3`"),
         ("backbone", "cifar_resnet", "or `{cifar_resnet_two_headed: 32}`, found a word alone"),
         ("method", "ce", "must be `{ce: {}}` or `{mpcl: {}}`, found a word alone"),
-        ("loss", "[ce]", "must be `ce`, `balanced_softmax` or `class_balanced`, found a list"),
+        ("loss", "[ce]", "must be `ce`, `balanced_softmax`, `class_balanced` or `{ldam: {}}`, found a list"),
         ("sampler", "{square_root: 1}", "`square_root` or `progressively_balanced`, found a map"),
     ] {
         let changed = words(set(&format!("representations.ce.{field}"), value));

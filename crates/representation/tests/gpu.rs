@@ -4,6 +4,7 @@
 mod common;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use common::{BATCH, CHANNELS, CLASSES, META_BATCH, SIDE, batch, pixels, settings};
@@ -14,11 +15,12 @@ use longtail_recipe::{Ema, EmaMomentum, EmaOrder, Jvp, MetaBn, MetaOptimizer, Me
 use longtail_representation::RepresentationError;
 use longtail_representation::gpu::{DevicePlan, DeviceTrainer, GpuTrainer, Pixels};
 use longtail_representation::method::{Ce, MetaBatches, Method, Mpcl, MpclSettings};
+use longtail_training::loss::{balanced_softmax, class_balanced};
 use longtail_training::prototype::PrototypeSettings;
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Scalar, Sgd, SgdSettings, State, Step,
-    StepAt, to_f32,
+    ClassificationLoss, CrossEntropy, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Scalar, Sgd, SgdSettings,
+    State, Step, StepAt, to_f32,
 };
 
 const COUNTS: [u32; CLASSES] = [30, 20, 9, 5, 2];
@@ -55,7 +57,7 @@ fn batches<T: Scalar>() -> Vec<Vec<T>> {
 #[derive(Clone)]
 struct Case {
     form: HeadForm,
-    loss: ClassificationLoss,
+    loss: Arc<dyn ClassificationLoss>,
     nesterov: bool,
     decays: bool,
     ema: Ema,
@@ -83,7 +85,7 @@ classifiers: {joint: {joint: {}}}
 
 impl Case {
     fn ce(form: HeadForm) -> Self {
-        let loss = ClassificationLoss::cross_entropy();
+        let loss = Arc::new(CrossEntropy::default());
         Self { form, loss, nesterov: false, decays: false, ema: ema(), mpcl: None, micro: MicroBatch::WHOLE }
     }
 
@@ -252,13 +254,13 @@ fn relative(found: &[f64], exact: &[f64]) -> f64 {
 
 /// Every case, each with its name.
 fn cases() -> Vec<(&'static str, Case)> {
-    let loss = ClassificationLoss::class_balanced(&COUNTS, 0.99).expect("positive").with_smoothing(0.1);
+    let loss = Arc::new(class_balanced(&COUNTS, 0.99).expect("positive").with_smoothing(0.1));
     let mut raw_ema = ema();
     (raw_ema.space, raw_ema.order, raw_ema.debias, raw_ema.momentum) =
         (ProtoSpace::Raw, EmaOrder::BatchMean, true, EmaMomentum::PerClass(2.0));
     let form = HeadForm::Cosine { scale: 16.0 };
     let cosine = Case { loss, nesterov: true, decays: true, ema: raw_ema, ..Case::ce(form) };
-    let loss = ClassificationLoss::balanced_softmax(&COUNTS).expect("positive");
+    let loss = Arc::new(balanced_softmax(&COUNTS).expect("positive"));
     let balanced = Case { loss, ..Case::ce(HeadForm::Linear) };
     let empirical = MpclSettings { use_meta: false, lambda_ramp_epochs: 4, ..settings(true, 180.0) };
     let raw = PrototypeSettings { on_sphere: false, debias: true, ..settings(true, 15.0).prototypes };
@@ -270,7 +272,7 @@ fn cases() -> Vec<(&'static str, Case)> {
         scale: MetaScale::Unit,
         virtual_step: VirtualStep::Nesterov,
         meta_bn: MetaBn::Running,
-        meta_classification: ClassificationLoss::balanced_softmax(&COUNTS).expect("positive"),
+        meta_classification: Arc::new(balanced_softmax(&COUNTS).expect("positive")),
         ..settings(false, 180.0)
     };
     // The batch of 6 as 3 and 3, the meta batch of 5 as 2 and 3.

@@ -171,7 +171,7 @@ fn where_batch_norm_stands_still_parts_give_the_whole_batchs_gradients() {
         let settings = bench.mpcl.settings().clone();
         let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: settings.lambda, tau: settings.tau };
         let Bench { step, train, .. } = &mut bench;
-        let loss = settings.train_loss(Some(&contrast));
+        let loss = settings.train_loss(Some(&contrast), &common::AT);
         let gradient = step.gradient(At::Weights, train, Norm::Running, &loss).expect("sizes fit");
         let value = |name| gradient.losses.get(name).expect("a term").to_scalar::<f64>().expect("a scalar");
         let losses = (value("train/ce"), value("train/pc"));

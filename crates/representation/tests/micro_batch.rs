@@ -3,17 +3,20 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 use common::{BATCH, CHANNELS, LR, META_BATCH, SIDE, bench_in_parts, settings, values};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_recipe::{Ema, read_str};
 use longtail_representation::method::{Ce, MetaBatches, Method, build};
 use longtail_representation::{Memory, RepresentationError};
+use longtail_training::loss::class_balanced;
 use longtail_training::prototype::Contrast;
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    At, ClassificationLoss, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Norm, Sgd, SgdSettings, Step, StepAt,
-    state_bytes,
+    At, ClassificationLoss, CrossEntropy, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Norm, Sgd, SgdSettings,
+    Step, StepAt, state_bytes,
 };
 
 fn relative(found: &[f64], expected: &[f64]) -> f64 {
@@ -26,9 +29,9 @@ fn relative(found: &[f64], expected: &[f64]) -> f64 {
 #[test]
 fn on_running_statistics_the_parts_sum_to_the_whole_gradient() {
     for weighted in [false, true] {
-        let loss = match weighted {
-            true => ClassificationLoss::class_balanced(&[50, 20, 10, 5, 2], 0.99).expect("counts are positive"),
-            false => ClassificationLoss::cross_entropy(),
+        let loss: CrossEntropy = match weighted {
+            true => class_balanced(&[50, 20, 10, 5, 2], 0.99).expect("counts are positive"),
+            false => CrossEntropy::default(),
         };
         let run = |most: usize| {
             let mut bench =
@@ -36,7 +39,7 @@ fn on_running_statistics_the_parts_sum_to_the_whole_gradient() {
             let (empirical, seen) = (bench.empirical(), bench.seen());
             let contrast = Contrast { prototypes: &empirical, seen: &seen, lambda: 0.8, tau: 0.3 };
             let gradient = bench.step.gradient(At::Weights, &bench.train, Norm::Running, &|seen| {
-                let mut terms = vec![loss.term("train/ce", seen)?];
+                let mut terms = vec![loss.term("train/ce", seen, &common::AT)?];
                 terms.extend(contrast.term("train/pc", seen)?);
                 Ok(terms)
             });
@@ -178,7 +181,7 @@ fn a_batch_moves_only_its_own_classes() {
         panic!("ce")
     };
     let ema: &Ema = &settings.ema;
-    let loss = ClassificationLoss::cross_entropy();
+    let loss = Arc::new(CrossEntropy::default());
     let mut method = Ce::new(ema, dim, loss, &vec![3; classes], dtype).expect("memory");
     let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     let optimizer = Sgd::new(sgd, &model.weights, None).expect("memory");

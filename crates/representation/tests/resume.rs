@@ -36,6 +36,7 @@ representations:
   parts: {micro_batch: 6, activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12}}}
   parts_on_device: {micro_batch: 6, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12}}}
   again: {activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12, lambda_ramp_epochs: 1}}}
+  ldam: {method: {ce: {}}, head: normed_linear, loss: {ldam: {drw: {from_epoch: 1}}}}
 classifiers: {joint: {joint: {}}}
 ";
 
@@ -161,7 +162,7 @@ fn assert_same(actual: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, V
 
 #[test]
 fn stopped_and_resumed_is_a_straight_run() {
-    for variant in ["ce", "control", "meta", "central", "parts_ce", "parts"] {
+    for variant in ["ce", "control", "meta", "central", "parts_ce", "parts", "ldam"] {
         let expected = straight(variant);
         let folder = tempfile::tempdir().expect("a temporary folder");
         for step in [3, 7, 11] {
@@ -204,7 +205,7 @@ fn on_a_device_stopped_and_resumed_is_a_straight_run() {
             assert_same(&result(uploaded.path()), &result(straight.path()), variant);
         }
     }
-    for variant in ["again", "central"] {
+    for variant in ["again", "central", "ldam"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let refused = train_on(Some(open), folder.path(), variant, &mut never()).expect_err(variant);
         assert!(matches!(refused, RepresentationError::NotOnDevice { .. }), "{refused}");

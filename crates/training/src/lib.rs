@@ -7,8 +7,8 @@
 //! - [`step`]: a batch's passes through a network: a loss's gradient, a derivative along a direction, a step of the optimiser.
 //! - [`prototype`]: averages of features a class, the loss against them, the meta-network and its gradient in closed form.
 //! - [`state`]: what is kept from step to step, as one list. [`log`]: what a step measures.
-//! - [`loss`]: cross-entropy as one fused, differentiable candle operation, with class weights, logit offsets, smoothing.
-//! - [`head`]: linear, cosine and scaled-linear heads, as flat vectors, as candle graphs, as files, and [`HeadTrainer`].
+//! - [`loss`]: one file a loss; most are one fused, differentiable cross-entropy with class weights, logit offsets, smoothing.
+//! - [`head`]: one file a form; as flat vectors, as candle graphs, as files, and [`HeadTrainer`].
 //! - [`optimizer`]: SGD and Adam on flat vectors, their state in reach.
 //! - [`Schedule`]: the learning rate of an epoch. [`metrics`]: accuracies by class and shot group.
 //! - [`checkpoint`]: when to save, and how a state becomes named tensors and comes back to the same bits.
@@ -22,6 +22,7 @@ pub mod loss;
 mod meter;
 pub mod metrics;
 mod model;
+mod op;
 pub mod optimizer;
 pub mod prototype;
 mod scalar;
@@ -34,7 +35,7 @@ pub use checkpoint::{CheckpointClock, StateReader, StateWriter};
 pub use error::TrainingError;
 pub use head::{Head, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, HeadWeights, TrainedPart};
 pub use log::Log;
-pub use loss::ClassificationLoss;
+pub use loss::{ClassificationLoss, CrossEntropy};
 pub use meter::{EpochMeter, StepClock};
 pub use metrics::{GroupAccuracy, ShotBounds, argmax_rows, evaluate};
 pub use model::Model;

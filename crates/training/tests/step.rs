@@ -7,10 +7,12 @@ use longtail_ops::{normal, stream};
 use longtail_recipe::VirtualStep;
 use longtail_training::step::{Losses, MicroBatch, Seen, Term};
 use longtail_training::{
-    At, ClassificationLoss, Feed, HeadForm, ImageBatch, Model, Norm, Scalar, Sgd, SgdSettings, Step, TrainingError,
+    At, ClassificationLoss, CrossEntropy, Feed, HeadForm, ImageBatch, Model, Norm, Scalar, Sgd, SgdSettings, Step,
+    StepAt, TrainingError,
 };
 
 const CLASSES: usize = 4;
+const START: StepAt = StepAt { epoch: 0, step: 0, epoch_fraction: 0.0, lr: 0.1, relative_lr: 1.0 };
 const IMAGE: ImageShape = ImageShape { height: 6, width: 5, channels: 2 };
 
 fn normals(seed: u64, len: usize) -> Vec<f64> {
@@ -43,7 +45,7 @@ fn batch(feed: Feed, seed: u64) -> ImageBatch {
 /// Cross-entropy, and half the mean square of the features with weight 0.7: two consumers of one tensor.
 fn loss(seen: &Seen<'_>) -> Result<Vec<Term>, TrainingError> {
     let squares = (seen.features.sqr()?.mean_all()? * 0.5)?;
-    let classification = ClassificationLoss::cross_entropy().term("ce", seen)?;
+    let classification = CrossEntropy::default().term("ce", seen, &START)?;
     Ok(vec![classification, Term { name: "squares", value: squares, share: seen.share(), weight: 0.7 }])
 }
 

@@ -33,7 +33,7 @@ impl Method for Lws<'_> {
             return Err(ClassifierError::Head {
                 method: "lws",
                 why: "rescales the rows and bias of a linear head",
-                found: form_words(data.head.shape.form),
+                found: data.head.shape.form.name(),
             });
         };
         let shape = HeadShape { form: HeadForm::ScaledLinear, ..data.head.shape };
@@ -54,14 +54,5 @@ impl Method for Lws<'_> {
         let result = train_head(&plan, data, &mut source, context.journal)?;
         let head = ScoringHead::Trained { head: result.head, transform: FeatureTransform::IDENTITY };
         Ok(Fitted::new(head, Map::new(), result.val_accuracy))
-    }
-}
-
-/// A head's form as one word of an error.
-pub(super) fn form_words(form: HeadForm) -> &'static str {
-    match form {
-        HeadForm::Linear => "linear",
-        HeadForm::Cosine { .. } => "cosine",
-        HeadForm::ScaledLinear => "scaled linear",
     }
 }

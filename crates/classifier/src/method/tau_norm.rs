@@ -6,7 +6,6 @@ use serde_json::{Map, json};
 
 use super::base::{Context, Fitted, Method};
 use super::joint::val_accuracy;
-use super::lws::form_words;
 use crate::ClassifierError;
 use crate::data::FitData;
 use crate::generate::{FeatureTransform, norm};
@@ -33,7 +32,7 @@ impl Method for TauNorm<'_> {
             return Err(ClassifierError::Head {
                 method: "tau_norm",
                 why: "divides rows by the norms that training gave them, and a cosine head has none to speak of",
-                found: form_words(data.head.shape.form),
+                found: data.head.shape.form.name(),
             });
         }
         if data.val.labels.is_empty() && self.recipe.taus.len() > 1 {

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::loss::RawLoss;
 use crate::method::RawMethod;
-use crate::resolved::{Augmentation, Backbone, CudaPrecision, HeadKind, Sampler, Stage1Loss, WdGroups};
+use crate::resolved::{Augmentation, Backbone, CudaPrecision, HeadKind, Sampler, WdGroups};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,7 +12,7 @@ pub(crate) struct RawRepresentation {
     pub method: Option<RawMethod>,
     pub backbone: Option<Backbone>,
     pub head: Option<HeadKind>,
-    pub loss: Option<Stage1Loss>,
+    pub loss: Option<RawLoss>,
     pub label_smoothing: Option<f64>,
     pub sampler: Option<Sampler>,
     pub augmentation: Option<Augmentation>,

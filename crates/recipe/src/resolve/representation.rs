@@ -1,6 +1,7 @@
 //! Stage 1: what every method shares.
 
 use crate::check::{At, Problem, Span};
+use crate::loss::{BesideLoss, RawLoss, Stage1Loss};
 use crate::method::{RepresentationMethod, Stage1};
 use crate::raw::{RawRepresentation, RawSchedule};
 use crate::resolved::*;
@@ -16,11 +17,13 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
         0..=epochs - 1,
         "warm-up ends before training does",
     )?;
+    let head = head(&at.key("head"), raw.head.unwrap_or(HeadKind::Linear))?;
+    let beside = BesideLoss { epochs, head };
     Ok(RepresentationRecipe {
         method: RepresentationMethod::resolve(&at.key("method"), method, &Stage1 { epochs, data: data.clone() })?,
         backbone: backbone(&at.key("backbone"), raw.backbone, data)?,
-        head: head(&at.key("head"), raw.head.unwrap_or(HeadKind::Linear))?,
-        loss: raw.loss.unwrap_or(Stage1Loss::Ce),
+        head,
+        loss: Stage1Loss::resolve(&at.key("loss"), raw.loss.unwrap_or(RawLoss::Ce), &beside)?,
         label_smoothing: at.real(
             "label_smoothing",
             raw.label_smoothing,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::loss::Stage1Loss;
 use crate::method::RepresentationMethod;
 
 /// Stage 1 for one variant.
@@ -127,18 +128,8 @@ pub enum HeadKind {
     Linear,
     /// s·cos(z, w_k), no bias; the value is s, in (0, 1000]. Written `{cosine: 16.0}`.
     Cosine(f64),
-}
-
-/// The classification loss of stage 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage1Loss {
-    /// Cross-entropy.
-    Ce,
-    /// Cross-entropy on logits shifted by log N_k (Ren et al. 2020).
-    BalancedSoftmax,
-    /// Class-balanced weights, β = 0.9999 (methods.md §3.1).
-    ClassBalanced,
+    /// cos(z, w_k), no bias, rows of norm 1 at the start: LDAM's head. Written `normed_linear`.
+    NormedLinear,
 }
 
 /// How images, or features, are drawn (methods.md §3.7).

@@ -4,7 +4,7 @@ use longtail_ops::gpu::{
     Driver, GemmSize, GpuCrossEntropy, GpuVec, Matrix, MatrixMut, Total, View, ViewMut, gpu_bias, gpu_column_sums,
     gpu_cross_entropy, gpu_dots, gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
 };
-use longtail_training::{ClassificationLoss, HeadForm, HeadShape};
+use longtail_training::{ClassificationLoss, CrossEntropy, HeadForm, HeadShape};
 
 use super::buffer::Buffer;
 use crate::RepresentationError;
@@ -14,11 +14,14 @@ use crate::RepresentationError;
 pub(super) struct DeviceLoss<D: Driver> {
     offsets: Option<GpuVec<f32, D>>,
     class_weights: Option<GpuVec<f32, D>>,
-    host: ClassificationLoss,
+    host: CrossEntropy,
 }
 
 impl<D: Driver> DeviceLoss<D> {
-    pub(super) fn new(driver: &D, loss: &ClassificationLoss) -> Result<Self, RepresentationError> {
+    pub(super) fn new(driver: &D, loss: &dyn ClassificationLoss) -> Result<Self, RepresentationError> {
+        let Some(loss) = loss.as_cross_entropy() else {
+            return Err(super::not_on_device("this loss", "the device knows cross-entropies alone"));
+        };
         let on_device = |values: Option<&[f64]>| {
             values.map(|v| GpuVec::of(driver, &v.iter().map(|&v| v as f32).collect::<Vec<f32>>())).transpose()
         };
@@ -31,7 +34,7 @@ impl<D: Driver> DeviceLoss<D> {
 
     /// What the sum over a batch is multiplied with to be its mean.
     pub(super) fn factor(&self, labels: &[u32]) -> f32 {
-        (1.0 / self.host.weight_of(labels)) as f32
+        (1.0 / self.host.sum_of_weights(labels)) as f32
     }
 }
 
@@ -132,7 +135,12 @@ pub(super) fn logits<'a, D: Driver>(
             driver.gemm(size, 1.0, Matrix::plain(features, dim), b, 0.0, MatrixMut::plain(out.again(), classes))?;
             gpu_bias(driver, out, weights.part(weight.len()..weight.len() + classes), false)?;
         }
-        HeadForm::ScaledLinear => return Err(super::not_on_device("a scaled linear head", "stage 1 trains none")),
+        HeadForm::ScaledLinear | HeadForm::NormedLinear => {
+            return Err(super::not_on_device(
+                format!("a head of form `{}`", head.form.name()),
+                "the device has linear and cosine ones",
+            ));
+        }
     }
     Ok(room.logits.view())
 }

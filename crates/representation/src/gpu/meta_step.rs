@@ -76,7 +76,7 @@ impl<D: Driver + Clone> Meta<D> {
         };
         Ok(Self {
             batches,
-            loss: DeviceLoss::new(driver, &settings.meta_classification)?,
+            loss: DeviceLoss::new(driver, &*settings.meta_classification)?,
             network: DeviceMetaNetwork::new(&settings.network),
             theta: GpuVec::zeros(driver, len)?,
             gradient: GpuVec::zeros(driver, len)?,

@@ -16,6 +16,7 @@ mod step;
 mod walk;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
@@ -86,7 +87,7 @@ pub trait DeviceTrainer {
 /// What is trained, and how: the settings of the host's method.
 pub struct DevicePlan {
     /// L_CE.
-    pub loss: ClassificationLoss,
+    pub loss: Arc<dyn ClassificationLoss>,
     /// How prototypes are averaged.
     pub prototypes: PrototypeSettings,
     /// None for `ce`.
@@ -120,7 +121,13 @@ impl DevicePlan {
         if recipe.activation_checkpointing {
             return Err(not_on_device("`activation_checkpointing`", "the device keeps every activation"));
         }
-        let loss = ClassificationLoss::from_recipe(recipe.loss, class_counts)?.with_smoothing(recipe.label_smoothing);
+        let loss = longtail_training::loss::from_recipe(&recipe.loss, recipe.label_smoothing, class_counts)?;
+        if loss.as_cross_entropy().is_none() {
+            return Err(not_on_device(
+                format!("`loss: {}`", recipe.loss.name()),
+                "the device knows cross-entropies alone",
+            ));
+        }
         let (prototypes, mpcl) = match &recipe.method {
             RepresentationMethod::Ce(ce) => (PrototypeSettings::from_recipe(&ce.ema, class_counts), None),
             RepresentationMethod::Mpcl(mpcl) => {
@@ -254,7 +261,7 @@ impl<D: Driver + Clone> GpuTrainer<D> {
         };
         Ok(Self {
             tape: GpuTape::new(&network)?,
-            loss: DeviceLoss::new(&driver, &loss)?,
+            loss: DeviceLoss::new(&driver, &*loss)?,
             prototypes: DevicePrototypes::new(&driver, prototypes, network.feature_dim())?,
             reports: Reports::new(&driver)?,
             head: model.head,

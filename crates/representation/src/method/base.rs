@@ -5,7 +5,7 @@ use longtail_artifact::NamedTensor;
 use longtail_datasets::PlacedBatch;
 use longtail_recipe::{RepresentationMethod, RepresentationRecipe};
 use longtail_training::prototype::PrototypeBank;
-use longtail_training::{ClassificationLoss, ImageBatch, Log, StateList, Step, StepAt};
+use longtail_training::{ImageBatch, Log, StateList, Step, StepAt, loss};
 
 use super::{Ce, Mpcl, MpclSettings};
 use crate::RepresentationError;
@@ -130,7 +130,7 @@ pub fn build(
     seed: u64,
     dtype: DType,
 ) -> Result<Box<dyn Method>, RepresentationError> {
-    let loss = ClassificationLoss::from_recipe(recipe.loss, class_counts)?.with_smoothing(recipe.label_smoothing);
+    let loss = loss::from_recipe(&recipe.loss, recipe.label_smoothing, class_counts)?;
     match &recipe.method {
         RepresentationMethod::Ce(ce) => Ok(Box::new(Ce::new(&ce.ema, feature_dim, loss, class_counts, dtype)?)),
         RepresentationMethod::Mpcl(mpcl) => {

@@ -1,5 +1,7 @@
 //! Cross-entropy alone. Prototypes are tracked beside it, so that every classifier runs on its features.
 
+use std::sync::Arc;
+
 use candle_core::DType;
 use longtail_recipe::Ema;
 use longtail_training::prototype::{PrototypeBank, PrototypeSettings};
@@ -10,7 +12,7 @@ use crate::RepresentationError;
 
 /// The baseline (methods.md §4.0), and the first epochs of MPCL.
 pub struct Ce {
-    loss: ClassificationLoss,
+    loss: Arc<dyn ClassificationLoss>,
     prototypes: PrototypeBank,
 }
 
@@ -22,7 +24,7 @@ impl Ce {
     pub fn new(
         ema: &Ema,
         feature_dim: usize,
-        loss: ClassificationLoss,
+        loss: Arc<dyn ClassificationLoss>,
         class_counts: &[u32],
         dtype: DType,
     ) -> Result<Self, RepresentationError> {
@@ -45,7 +47,7 @@ impl Method for Ce {
     ) -> Result<(), RepresentationError> {
         let loss = &self.loss;
         let gradient =
-            step.gradient(At::Weights, batch, Norm::Batch, &|seen| Ok(vec![loss.term("train/ce", seen)?]))?;
+            step.gradient(At::Weights, batch, Norm::Batch, &|seen| Ok(vec![loss.term("train/ce", seen, at)?]))?;
         let value = gradient.losses.total()?;
         log.must_be_finite("train/ce", &value)?;
         step.descend(at.lr, &gradient)?;

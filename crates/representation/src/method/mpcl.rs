@@ -121,7 +121,8 @@ impl Method for Mpcl {
         };
         let contrast =
             prototypes.as_ref().map(|prototypes| Contrast { prototypes, seen: &seen, lambda, tau: self.settings.tau });
-        let gradient = step.gradient(At::Weights, batch, Norm::Batch, &self.settings.train_loss(contrast.as_ref()))?;
+        let gradient =
+            step.gradient(At::Weights, batch, Norm::Batch, &self.settings.train_loss(contrast.as_ref(), at))?;
         log.must_be_finite("train/loss", gradient.losses.total()?)?;
         let measured = Measured { losses: &gradient.losses, features: &gradient.features, labels: &batch.labels };
         let empirical = empirical.as_ref().filter(|_| matches!(phase, Phase::Meta { .. }));

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 use longtail_backbone::{Architecture, ImageShape};
 use longtail_ops::{below, normal, stream};
@@ -11,7 +13,7 @@ use longtail_representation::method::{MetaBatches, Mpcl, MpclSettings};
 use longtail_training::prototype::{Contrast, MetaNetwork, PrototypeBank, PrototypeSettings, SeenClasses};
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    AdamSettings, At, ClassificationLoss, Feed, HeadForm, ImageBatch, Model, Norm, Scalar, Sgd, SgdSettings, Step,
+    AdamSettings, At, CrossEntropy, Feed, HeadForm, ImageBatch, Model, Norm, Scalar, Sgd, SgdSettings, Step, StepAt,
 };
 
 pub const CLASSES: usize = 5;
@@ -20,6 +22,7 @@ pub const CHANNELS: usize = 2;
 pub const BATCH: usize = 6;
 pub const META_BATCH: usize = 5;
 pub const LR: f64 = 0.3;
+pub const AT: StepAt = StepAt { epoch: 0, step: 0, epoch_fraction: 0.0, lr: LR, relative_lr: 1.0 };
 
 /// Endless copies of one batch.
 pub struct OneBatch(pub ImageBatch);
@@ -67,8 +70,8 @@ pub fn images(feed: Feed, seed: u64, n: usize) -> ImageBatch {
 
 pub fn settings(residual: bool, max_angle_deg: f64) -> MpclSettings {
     MpclSettings {
-        loss: ClassificationLoss::cross_entropy(),
-        meta_classification: ClassificationLoss::cross_entropy(),
+        loss: Arc::new(CrossEntropy::default()),
+        meta_classification: Arc::new(CrossEntropy::default()),
         use_meta: true,
         lambda: 0.8,
         lambda_ramp_epochs: 0,
@@ -173,7 +176,7 @@ impl Bench {
         let (empirical, seen) = (self.empirical(), self.seen());
         let lambda = self.mpcl.settings().lambda;
         let Self { step, train, meta, mpcl, .. } = self;
-        let found = mpcl.meta_gradient(step, train, meta, LR, &empirical, &seen, lambda).expect("sizes fit");
+        let found = mpcl.meta_gradient(step, train, meta, &AT, &empirical, &seen, lambda).expect("sizes fit");
         values(&found.gradient)
     }
 
@@ -185,10 +188,12 @@ impl Bench {
         let contrast = Contrast { prototypes: &prototypes, seen: &seen, lambda: settings.lambda, tau: settings.tau };
         // A new batch every time, so that no pass before it is used again.
         let train = ImageBatch::new(Feed::Side, self.train.images.clone(), self.train.labels.clone());
-        let gradient =
-            self.step.gradient(At::Weights, &train, norm, &settings.train_loss(Some(&contrast))).expect("sizes fit");
+        let gradient = self
+            .step
+            .gradient(At::Weights, &train, norm, &settings.train_loss(Some(&contrast), &AT))
+            .expect("sizes fit");
         let ahead = self.step.ahead(settings.virtual_step, LR, &gradient).expect("sizes fit");
-        let loss = self.mpcl.meta_loss(&mut self.step, At::Moved(ahead.weights.tensor()), &self.meta);
+        let loss = self.mpcl.meta_loss(&mut self.step, At::Moved(ahead.weights.tensor()), &self.meta, &AT);
         loss.expect("sizes fit").to_scalar::<f64>().expect("a scalar")
     }
 

@@ -5,31 +5,27 @@ use std::path::Path;
 use longtail_artifact::{FileHash, NamedTensor, TensorData, TensorFile, write_tensors};
 use serde_json::{Value, json};
 
-use super::{HeadForm, HeadShape, HeadWeights};
+use super::{Block, HeadForm, HeadShape, HeadWeights};
 use crate::TrainingError;
 
 impl HeadWeights {
-    /// The tensors `weight` (K, d), `bias` (K) and `scale` (K), as far as the form has them.
+    /// The tensors that the form has: `weight` (K, d), `bias` (K), `scale` (K).
     pub fn to_tensors(&self) -> Vec<NamedTensor> {
         let HeadShape { num_classes, feature_dim, .. } = self.shape;
-        let tensor = |name: &str, shape: Vec<usize>, values: &[f32]| NamedTensor {
-            name: name.to_owned(),
-            shape,
-            data: TensorData::F32(values.to_vec()),
+        let tensor = |block: &Block| NamedTensor {
+            name: block.name.to_owned(),
+            shape: block.shape(num_classes, feature_dim),
+            data: TensorData::F32(self.block(block.name).unwrap_or_default().to_vec()),
         };
-        let mut tensors = vec![tensor("weight", vec![num_classes, feature_dim], self.weight())];
-        tensors.extend(self.bias().map(|bias| tensor("bias", vec![num_classes], bias)));
-        tensors.extend(self.class_scales().map(|scales| tensor("scale", vec![num_classes], scales)));
-        tensors
+        self.shape.blocks().iter().map(tensor).collect()
     }
 
-    /// `{"kind": "linear"}`, `{"kind": "cosine", "scale": 16.0}` or `{"kind": "scaled_linear"}`.
+    /// `{"kind": "linear"}`, `{"kind": "cosine", "scale": 16.0}`, ….
     pub fn metadata(&self) -> Value {
-        match self.shape.form {
-            HeadForm::Linear => json!({"kind": "linear"}),
-            HeadForm::Cosine { scale } => json!({"kind": "cosine", "scale": scale}),
-            HeadForm::ScaledLinear => json!({"kind": "scaled_linear"}),
-        }
+        let form = self.shape.form.form();
+        let mut metadata = form.numbers();
+        metadata.insert("kind".to_owned(), json!(form.kind()));
+        Value::Object(metadata)
     }
 
     /// Writes the head atomically; `extra` (an object) is merged into the metadata.
@@ -51,31 +47,19 @@ impl HeadWeights {
     pub fn load(path: &Path) -> Result<Self, TrainingError> {
         let file = TensorFile::open(path)?;
         let problem = |problem: String| TrainingError::State { file: path.display().to_string(), problem };
-        let kind = file.metadata().get("kind").and_then(Value::as_str).unwrap_or("missing");
-        let form = match kind {
-            "linear" => HeadForm::Linear,
-            "scaled_linear" => HeadForm::ScaledLinear,
-            "cosine" => match file.metadata().get("scale").and_then(Value::as_f64) {
-                Some(scale) if scale.is_finite() && scale > 0.0 => HeadForm::Cosine { scale },
-                other => return Err(problem(format!("a cosine head needs a positive `scale`, found {other:?}"))),
-            },
-            other => {
-                let expected = "`linear`, `cosine` or `scaled_linear`";
-                return Err(problem(format!("the head's kind is `{other}`, expected {expected}")));
-            }
-        };
-        let mut values = file.expect_f32("weight", &[None, None])?;
+        let form = HeadForm::read(file.metadata()).map_err(problem)?;
         let (num_classes, feature_dim) = match file.shape("weight") {
             Some(&[num_classes, feature_dim]) if num_classes > 0 && feature_dim > 0 => (num_classes, feature_dim),
+            None => (0, 0), // what is missing is named below
             other => return Err(problem(format!("`weight` has shape {other:?}, expected (classes, features)"))),
         };
-        if !matches!(form, HeadForm::Cosine { .. }) {
-            values.extend(file.expect_f32("bias", &[Some(num_classes)])?);
+        let shape = HeadShape { form, num_classes, feature_dim };
+        let mut values = Vec::with_capacity(shape.len());
+        for block in shape.blocks() {
+            let dims: Vec<Option<usize>> = block.shape(num_classes, feature_dim).into_iter().map(Some).collect();
+            values.extend(file.expect_f32(block.name, &dims)?);
         }
-        if form == HeadForm::ScaledLinear {
-            values.extend(file.expect_f32("scale", &[Some(num_classes)])?);
-        }
-        Self::new(HeadShape { form, num_classes, feature_dim }, values)
+        Self::new(shape, values)
     }
 }
 
@@ -87,7 +71,9 @@ mod tests {
     fn every_kind_comes_back_the_same() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("head.safetensors");
-        for form in [HeadForm::Linear, HeadForm::Cosine { scale: 16.0 }, HeadForm::ScaledLinear] {
+        for form in [HeadForm::Linear, HeadForm::Cosine { scale: 16.0 }, HeadForm::NormedLinear, HeadForm::ScaledLinear]
+        {
+            assert!(HeadForm::KINDS.contains(&form.name()));
             let shape = HeadShape { form, num_classes: 2, feature_dim: 3 };
             let values = (0..shape.len()).map(|index| index as f32).collect();
             let head = HeadWeights::new(shape, values).expect("sizes fit");

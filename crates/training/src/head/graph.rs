@@ -9,32 +9,12 @@ use crate::TrainingError;
 /// Smallest norm that a row is divided by.
 const MIN_NORM: f64 = 1e-12;
 
-/// A head whose weights are candle variables, made from a flat vector for one forward and backward.
+/// A head whose tensors lie in a candle graph.
 #[derive(Debug, Clone)]
-pub enum Head {
-    /// `z·Wᵀ + b`.
-    Linear {
-        /// (K, d).
-        weight: Tensor,
-        /// (K).
-        bias: Tensor,
-    },
-    /// `s·cos(z, w_k)`.
-    Cosine {
-        /// (K, d).
-        weight: Tensor,
-        /// s.
-        scale: f64,
-    },
-    /// `(z·Wᵀ + b)·f`.
-    ScaledLinear {
-        /// (K, d).
-        weight: Tensor,
-        /// (K).
-        bias: Tensor,
-        /// f, (K).
-        scale: Tensor,
-    },
+pub struct Head {
+    form: HeadForm,
+    /// In the order of the flat vector.
+    blocks: Vec<Tensor>,
 }
 
 impl Head {
@@ -43,18 +23,32 @@ impl Head {
     /// # Errors
     /// If the vector's size is not the shape's.
     pub fn variables(shape: &HeadShape, values: &Tensor) -> Result<Self, TrainingError> {
+        Self::of(shape, values, |_, block| Ok(Var::from_tensor(&block)?.into_inner()))
+    }
+
+    /// Constants that see the flat vector `values` of a head of this shape.
+    ///
+    /// # Errors
+    /// If the vector's size is not the shape's.
+    pub fn constants(shape: &HeadShape, values: &Tensor) -> Result<Self, TrainingError> {
+        Self::of(shape, values, |_, block| Ok(block))
+    }
+
+    /// Each tensor as `made` makes it of its name and its part of the flat vector.
+    pub(super) fn of(
+        shape: &HeadShape,
+        values: &Tensor,
+        made: impl Fn(&'static str, Tensor) -> Result<Tensor, TrainingError>,
+    ) -> Result<Self, TrainingError> {
         TrainingError::check_size("head", values.elem_count(), shape.len())?;
-        let (classes, start) = (shape.num_classes, shape.weight_len());
-        let weight = values.narrow(0, 0, start)?.reshape((classes, shape.feature_dim))?;
-        let weight = Var::from_tensor(&weight)?.into_inner();
-        let per_class = |index: usize| -> Result<Tensor, TrainingError> {
-            Ok(Var::from_tensor(&values.narrow(0, start + index * classes, classes)?)?.into_inner())
-        };
-        Ok(match shape.form {
-            HeadForm::Cosine { scale } => Self::Cosine { weight, scale },
-            HeadForm::Linear => Self::Linear { weight, bias: per_class(0)? },
-            HeadForm::ScaledLinear => Self::ScaledLinear { weight, bias: per_class(0)?, scale: per_class(1)? },
-        })
+        let (classes, dim) = (shape.num_classes, shape.feature_dim);
+        let (mut start, mut blocks) = (0, Vec::new());
+        for block in shape.blocks() {
+            let len = block.len(classes, dim);
+            blocks.push(made(block.name, values.narrow(0, start, len)?.reshape(block.shape(classes, dim))?)?);
+            start += len;
+        }
+        Ok(Self { form: shape.form, blocks })
     }
 
     /// The logits of a batch.
@@ -64,15 +58,12 @@ impl Head {
     /// # Errors
     /// If shapes or types do not fit.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor, TrainingError> {
-        Ok(match self {
-            Self::Linear { weight, bias } => features.matmul(&weight.t()?)?.broadcast_add(bias)?,
-            Self::Cosine { weight, scale } => {
-                (normalize_rows(features)?.matmul(&normalize_rows(weight)?.t()?)? * *scale)?
-            }
-            Self::ScaledLinear { weight, bias, scale } => {
-                features.matmul(&weight.t()?)?.broadcast_add(bias)?.broadcast_mul(scale)?
-            }
-        })
+        self.form.form().logits(&self.blocks, features)
+    }
+
+    /// Its tensors, in the order of the flat vector.
+    pub fn blocks(&self) -> &[Tensor] {
+        &self.blocks
     }
 
     /// The gradient as one flat vector in the order of the weights; zeros for a variable that the loss did not meet.
@@ -80,14 +71,7 @@ impl Head {
     /// # Errors
     /// Never, as the variables are floats.
     pub fn gradient(&self, store: &GradStore) -> Result<Tensor, TrainingError> {
-        flat_gradient(
-            store,
-            &match self {
-                Self::Linear { weight, bias } => vec![weight, bias],
-                Self::Cosine { weight, .. } => vec![weight],
-                Self::ScaledLinear { weight, bias, scale } => vec![weight, bias, scale],
-            },
-        )
+        flat_gradient(store, &self.blocks.iter().collect::<Vec<_>>())
     }
 }
 
@@ -106,7 +90,7 @@ pub fn flat_gradient(store: &GradStore, variables: &[&Tensor]) -> Result<Tensor,
     Ok(Tensor::cat(&parts, 0)?)
 }
 
-/// Rows divided by their Euclidean norm, at least 1e-12; differentiable.
+/// Rows divided by their Euclidean norm, at least 1e-12; differentiable, twice too.
 ///
 /// # Shapes
 /// - `rows`: `(N, d)`
@@ -121,17 +105,6 @@ pub fn normalize_rows(rows: &Tensor) -> Result<Tensor, TrainingError> {
 mod tests {
     use super::*;
     use crate::Scalar;
-
-    #[test]
-    fn a_cosine_head_sees_directions_only() {
-        let shape = HeadShape { form: HeadForm::Cosine { scale: 16.0 }, num_classes: 2, feature_dim: 2 };
-        let head = Head::variables(&shape, &f64::constant(&[3.0, 0.0, 0.0, 0.5], &[4]).expect("4")).expect("2·2");
-        let features = f64::constant(&[5.0, 0.0, 3.0, 4.0], &[2, 2]).expect("2·2");
-        let logits = f64::values(&head.logits(&features).expect("fits")).expect("f64");
-        for (actual, expected) in logits.iter().zip([16.0, 0.0, 9.6, 12.8]) {
-            assert!((actual - expected).abs() < 1e-12, "{logits:?}");
-        }
-    }
 
     #[test]
     fn gradients_come_back_in_flat_order() {

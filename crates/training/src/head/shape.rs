@@ -1,39 +1,11 @@
 //! What a head is on the host: its form, its sizes and one flat vector of weights.
 
+use candle_core::{Device, Tensor};
 use longtail_ops::ChaCha8Rng;
-use longtail_ops::uniform;
-use longtail_recipe::HeadKind;
 
+use super::form::Block;
+use super::{Head, HeadForm};
 use crate::{Scalar, TrainingError};
-
-/// How logits come from a feature z and a class's row w_k.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HeadForm {
-    /// `z·w_k + b_k`. Flat: weight (K, d), bias (K).
-    Linear,
-    /// `s·cos(z, w_k)`, no bias. Flat: weight (K, d).
-    ///
-    /// # Source
-    /// methods.md §3.3, VMF CosNorm (s = 16).
-    Cosine {
-        /// s > 0.
-        scale: f64,
-    },
-    /// `(z·w_k + b_k)·f_k`: LWS. Flat: weight (K, d), bias (K), scale f (K).
-    ///
-    /// # Source
-    /// methods.md §3.2: the bias is scaled too.
-    ScaledLinear,
-}
-
-impl From<HeadKind> for HeadForm {
-    fn from(kind: HeadKind) -> Self {
-        match kind {
-            HeadKind::Linear => Self::Linear,
-            HeadKind::Cosine(scale) => Self::Cosine { scale },
-        }
-    }
-}
 
 /// A head's form and sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,14 +19,14 @@ pub struct HeadShape {
 }
 
 impl HeadShape {
+    /// Its tensors, in the order of the flat vector.
+    pub fn blocks(&self) -> &'static [Block] {
+        self.form.form().blocks()
+    }
+
     /// The number of weights in the flat vector.
     pub fn len(&self) -> usize {
-        let per_class = match self.form {
-            HeadForm::Linear => self.feature_dim + 1,
-            HeadForm::Cosine { .. } => self.feature_dim,
-            HeadForm::ScaledLinear => self.feature_dim + 2,
-        };
-        self.num_classes * per_class
+        self.blocks().iter().map(|block| block.len(self.num_classes, self.feature_dim)).sum()
     }
 
     /// Whether it has no weights.
@@ -67,19 +39,22 @@ impl HeadShape {
         self.num_classes * self.feature_dim
     }
 
-    /// Fresh weights: rows and bias uniform in ±1/√d, scales 1; drawn in flat order.
-    ///
-    /// # Source
-    /// `torch.nn.Linear.reset_parameters` (Kaiming uniform with a = √5); methods.md §3.3 for the cosine head.
+    /// Fresh weights, drawn in flat order ([`Fresh`](super::Fresh)).
     pub fn init<T: Scalar>(&self, rng: &mut ChaCha8Rng) -> Vec<T> {
-        let bound = 1.0 / (self.feature_dim as f64).sqrt();
-        let drawn = match self.form {
-            HeadForm::Cosine { .. } => self.weight_len(),
-            HeadForm::Linear | HeadForm::ScaledLinear => self.weight_len() + self.num_classes,
-        };
-        let mut values: Vec<T> = (0..drawn).map(|_| T::of((2.0 * uniform(rng) - 1.0) * bound)).collect();
-        values.resize(self.len(), T::ONE);
-        values
+        self.blocks().iter().flat_map(|block| block.draw::<T>(rng, self.num_classes, self.feature_dim)).collect()
+    }
+
+    /// Where a tensor stands in the flat vector, if the form has it.
+    pub(super) fn range(&self, name: &str) -> Option<std::ops::Range<usize>> {
+        let mut start = 0;
+        for block in self.blocks() {
+            let len = block.len(self.num_classes, self.feature_dim);
+            if block.name == name {
+                return Some(start..start + len);
+            }
+            start += len;
+        }
+        None
     }
 }
 
@@ -121,6 +96,11 @@ impl HeadWeights {
         Self::new(HeadShape { form: HeadForm::Cosine { scale }, num_classes, feature_dim }, weight)
     }
 
+    /// The tensor of that name, if the form has it: `weight` (K, d), `bias` (K), `scale` (K).
+    pub fn block(&self, name: &str) -> Option<&[f32]> {
+        self.shape.range(name).map(|range| &self.values[range])
+    }
+
     /// The rows, (K, d).
     pub fn weight(&self) -> &[f32] {
         &self.values[..self.shape.weight_len()]
@@ -128,19 +108,22 @@ impl HeadWeights {
 
     /// The bias, (K), of a linear or scaled-linear head.
     pub fn bias(&self) -> Option<&[f32]> {
-        let start = self.shape.weight_len();
-        match self.shape.form {
-            HeadForm::Cosine { .. } => None,
-            HeadForm::Linear | HeadForm::ScaledLinear => Some(&self.values[start..start + self.shape.num_classes]),
-        }
+        self.block("bias")
     }
 
-    /// The per-class scales, (K), of a scaled-linear head.
-    pub fn class_scales(&self) -> Option<&[f32]> {
-        match self.shape.form {
-            HeadForm::ScaledLinear => Some(&self.values[self.shape.weight_len() + self.shape.num_classes..]),
-            HeadForm::Linear | HeadForm::Cosine { .. } => None,
+    /// Logits (n, K) of features (n, d).
+    ///
+    /// # Errors
+    /// If the size of `features` is no multiple of d.
+    pub fn logits(&self, features: &[f32]) -> Result<Vec<f32>, TrainingError> {
+        let dim = self.shape.feature_dim;
+        let rows = features.len() / dim.max(1);
+        TrainingError::check_size("features", features.len(), rows * dim)?;
+        if rows == 0 {
+            return Ok(Vec::new());
         }
+        let head = Head::constants(&self.shape, &Tensor::from_slice(&self.values, self.values.len(), &Device::Cpu)?)?;
+        f32::values(&head.logits(&Tensor::from_slice(features, (rows, dim), &Device::Cpu)?)?)
     }
 }
 
@@ -160,10 +143,27 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_normed_head_start_with_norm_1() {
+        let shape = HeadShape { form: HeadForm::NormedLinear, num_classes: 3, feature_dim: 4 };
+        let values: Vec<f64> = shape.init(&mut stream(0, "head", 0, 0));
+        for row in values.chunks_exact(4) {
+            assert!((row.iter().map(|value| value * value).sum::<f64>() - 1.0).abs() < 1e-12, "{row:?}");
+        }
+    }
+
+    #[test]
     fn parts_are_found_in_the_flat_vector() {
         let head = HeadWeights::linear(&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0]).expect("2·2 and 2");
         assert_eq!((head.weight(), head.bias()), (&[1.0, 2.0, 3.0, 4.0][..], Some(&[5.0, 6.0][..])));
         assert!(HeadWeights::linear(&[1.0, 2.0, 3.0], &[5.0, 6.0]).is_err());
         assert_eq!(HeadWeights::cosine(vec![1.0, 0.0], 2, 16.0).expect("2·1").bias(), None);
+    }
+
+    #[test]
+    fn logits_of_no_rows_are_none() {
+        let head = HeadWeights::linear(&[1.0, 2.0], &[0.5]).expect("1·2 and 1");
+        assert_eq!(head.logits(&[]).expect("no rows"), Vec::<f32>::new());
+        assert_eq!(head.logits(&[1.0, 1.0]).expect("one row"), [3.5]);
+        assert!(head.logits(&[1.0]).is_err());
     }
 }

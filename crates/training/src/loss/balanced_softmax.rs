@@ -1,6 +1,15 @@
 //! Balanced softmax: logits shifted by the log of the training counts.
 
+use super::CrossEntropy;
 use crate::TrainingError;
+
+/// Cross-entropy on logits shifted by [`log_counts`].
+///
+/// # Errors
+/// If a class has no training image.
+pub fn balanced_softmax(class_counts: &[u32]) -> Result<CrossEntropy, TrainingError> {
+    Ok(CrossEntropy::with_logit_offsets(log_counts(class_counts)?))
+}
 
 /// The logit offsets of balanced softmax, `o_k = log N_k`.
 ///

@@ -1,236 +1,58 @@
-//! A classification loss: the settings of one cross-entropy, on tensors and on slices.
+//! What a classification loss is, and the one that a recipe asks for.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use longtail_ops::{CrossEntropySpec, cross_entropy};
 use longtail_recipe::Stage1Loss;
 
-use super::{CrossEntropyOp, effective_number_weights, log_counts};
-use crate::step::{Seen, Term};
-use crate::{Scalar, TrainingError};
+use super::{CrossEntropy, Ldam, balanced_softmax, class_balanced};
+use crate::TrainingError;
+use crate::step::{Seen, StepAt, Term};
 
-/// Cross-entropy on shifted logits, weighted by class, smoothed: mean over the batch, in nats.
-///
-/// `ℓ_i = w_{y_i} · [ −Σ_k t_ik log softmax(η_i + o)_k ]`, `t = (1−ε)·onehot(y) + ε/K`, and the mean is
-/// `Σ_i ℓ_i / Σ_i w_{y_i}` (PyTorch's).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ClassificationLoss {
-    /// `w`, (K,); none = all 1.
-    class_weights: Option<Arc<[f64]>>,
-    /// `o`, (K,); none = all 0.
-    logit_offsets: Option<Arc<[f64]>>,
-    /// ε in [0, 1).
-    smoothing: f64,
-}
-
-impl ClassificationLoss {
-    /// Plain cross-entropy.
-    pub fn cross_entropy() -> Self {
-        Self::default()
-    }
-
-    /// Balanced softmax ([`log_counts`] as offsets).
-    ///
-    /// # Errors
-    /// If a class has no training image.
-    pub fn balanced_softmax(class_counts: &[u32]) -> Result<Self, TrainingError> {
-        Ok(Self { logit_offsets: Some(log_counts(class_counts)?.into()), ..Self::default() })
-    }
-
-    /// Class-balanced weights ([`effective_number_weights`]).
-    ///
-    /// # Errors
-    /// If a class has no training image or β is not in [0, 1).
-    pub fn class_balanced(class_counts: &[u32], beta: f64) -> Result<Self, TrainingError> {
-        Ok(Self { class_weights: Some(effective_number_weights(class_counts, beta)?.into()), ..Self::default() })
-    }
-
-    /// The stage-1 loss of a recipe; β = 0.9999 for `class_balanced`.
-    ///
-    /// # Errors
-    /// If a class has no training image where the loss needs one.
-    pub fn from_recipe(loss: Stage1Loss, class_counts: &[u32]) -> Result<Self, TrainingError> {
-        match loss {
-            Stage1Loss::Ce => Ok(Self::cross_entropy()),
-            Stage1Loss::BalancedSoftmax => Self::balanced_softmax(class_counts),
-            Stage1Loss::ClassBalanced => Self::class_balanced(class_counts, 0.9999),
-        }
-    }
-
-    /// The same loss with label smoothing ε in [0, 1).
-    #[must_use]
-    pub fn with_smoothing(mut self, smoothing: f64) -> Self {
-        self.smoothing = smoothing;
-        self
-    }
-
-    /// The mean loss as a candle scalar that can be differentiated once.
+/// A loss on the logits of a batch: a text over tensors, one file each.
+pub trait ClassificationLoss: Debug + Send + Sync {
+    /// The mean loss over the images, in nats: a scalar that can be differentiated once.
     ///
     /// # Shapes
     /// - `logits`: `(N, K)` f32 or f64, N at least 1  - `labels`: `(N,)` below K
     /// # Errors
     /// If sizes or labels do not fit.
-    pub fn forward(&self, logits: &Tensor, labels: &[u32]) -> Result<Tensor, TrainingError> {
-        let (rows, classes) = logits.dims2()?;
-        self.check(labels, rows, classes)?;
-        Ok(logits.contiguous()?.apply_op1(CrossEntropyOp::new(self.clone(), labels.to_vec()))?)
-    }
+    fn forward(&self, logits: &Tensor, labels: &[u32], at: &StepAt) -> Result<Tensor, TrainingError>;
+
+    /// `Σ_i w_i`, what the mean divides by: the mean over a batch is that of its parts, weighted by this. Labels that the loss
+    /// would refuse weigh nothing.
+    fn weight_of(&self, labels: &[u32], at: &StepAt) -> f64;
 
     /// The loss as a term of a step's, of weight 1.
     ///
     /// # Errors
-    /// If sizes or labels do not fit.
-    pub fn term(&self, name: &'static str, seen: &Seen<'_>) -> Result<Term, TrainingError> {
-        let value = self.forward(&seen.logits()?, seen.labels)?;
-        let share = self.weight_of(seen.labels) / self.weight_of(seen.batch_labels);
+    /// As [`ClassificationLoss::forward`].
+    fn term(&self, name: &'static str, seen: &Seen<'_>, at: &StepAt) -> Result<Term, TrainingError> {
+        let value = self.forward(&seen.logits()?, seen.labels, at)?;
+        let share = self.weight_of(seen.labels, at) / self.weight_of(seen.batch_labels, at);
         Ok(Term { name, value, share, weight: 1.0 })
     }
 
-    /// The mean loss of host logits; its gradient with respect to them goes to `dlogits` where given.
-    ///
-    /// # Shapes
-    /// - `logits`, `dlogits`: `(N, K)` row-major, N at least 1  - `labels`: `(N,)` below K
-    /// # Errors
-    /// If sizes or labels do not fit.
-    pub fn value_and_gradient<T: Scalar>(
-        &self,
-        logits: &[T],
-        labels: &[u32],
-        num_classes: usize,
-        dlogits: Option<&mut [T]>,
-    ) -> Result<f64, TrainingError> {
-        TrainingError::check_size("logits", logits.len(), labels.len() * num_classes)?;
-        self.check(labels, labels.len(), num_classes)?;
-        let mut losses = vec![T::ZERO; labels.len()];
-        let weights = self.class_weights.as_deref().map(narrow::<T>);
-        let offsets = self.logit_offsets.as_deref().map(narrow::<T>);
-        let spec = CrossEntropySpec {
-            labels: Some(labels),
-            soft_targets: None,
-            sample_weights: None,
-            class_weights: weights.as_deref(),
-            logit_offsets: offsets.as_deref(),
-            smoothing: self.smoothing,
-        };
-        Ok(cross_entropy(&spec, logits, labels.len(), num_classes, &mut losses, dlogits)?.wide())
-    }
-
-    /// `w`, (K,), where classes are weighted.
-    pub fn class_weights(&self) -> Option<&[f64]> {
-        self.class_weights.as_deref()
-    }
-
-    /// `o`, (K,), where logits are shifted.
-    pub fn logit_offsets(&self) -> Option<&[f64]> {
-        self.logit_offsets.as_deref()
-    }
-
-    /// ε.
-    pub fn smoothing(&self) -> f64 {
-        self.smoothing
-    }
-
-    /// `Σ_i w_{y_i}`, what the mean divides by: the mean over a batch is that of its parts, weighted by this. Labels that the loss
-    /// would refuse weigh nothing.
-    pub fn weight_of(&self, labels: &[u32]) -> f64 {
-        match &self.class_weights {
-            None => labels.len() as f64,
-            Some(weights) => labels.iter().filter_map(|&label| weights.get(label as usize)).sum(),
-        }
-    }
-
-    fn check(&self, labels: &[u32], rows: usize, classes: usize) -> Result<(), TrainingError> {
-        TrainingError::check_size("labels", labels.len(), rows)?;
-        TrainingError::check_labels(labels, classes)?;
-        for per_class in [&self.class_weights, &self.logit_offsets].into_iter().flatten() {
-            TrainingError::check_size("class weights or logit offsets", per_class.len(), classes)?;
-        }
-        Ok(())
+    /// The loss as one cross-entropy, if it is one at any step: what the older code for devices knows.
+    fn as_cross_entropy(&self) -> Option<&CrossEntropy> {
+        None
     }
 }
 
-fn narrow<T: Scalar>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&value| T::of(value)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::{Device, Var};
-
-    const LOGITS: [f64; 6] = [1.0, 2.0, 0.5, -1.0, 0.0, 3.0];
-
-    fn log_softmax(row: &[f64]) -> Vec<f64> {
-        let total: f64 = row.iter().map(|value| value.exp()).sum();
-        row.iter().map(|value| value - total.ln()).collect()
-    }
-
-    #[test]
-    fn balanced_softmax_is_cross_entropy_on_shifted_logits() {
-        let counts = [100, 10, 1];
-        let loss = ClassificationLoss::balanced_softmax(&counts).expect("counts are positive");
-        let actual = loss.value_and_gradient(&LOGITS, &[2, 0], 3, None).expect("valid");
-        let shifted: Vec<f64> =
-            LOGITS.iter().enumerate().map(|(index, value)| value + f64::from(counts[index % 3]).ln()).collect();
-        let expected = -0.5 * (log_softmax(&shifted[..3])[2] + log_softmax(&shifted[3..])[0]);
-        assert!((actual - expected).abs() < 1e-12, "{actual} is not {expected}");
-    }
-
-    #[test]
-    fn class_weights_divide_by_their_own_sum() {
-        let loss = ClassificationLoss { class_weights: Some(vec![1.0, 1.0, 3.0].into()), ..Default::default() };
-        let actual = loss.value_and_gradient(&LOGITS, &[2, 0], 3, None).expect("valid");
-        let expected = -(3.0 * log_softmax(&LOGITS[..3])[2] + log_softmax(&LOGITS[3..])[0]) / 4.0;
-        assert!((actual - expected).abs() < 1e-12, "{actual} is not {expected}");
-    }
-
-    #[test]
-    fn the_mean_is_that_of_its_parts_by_their_weight() {
-        for class_weights in [None, Some(vec![1.0, 2.0, 3.0].into())] {
-            let loss = ClassificationLoss { class_weights, ..Default::default() };
-            let mean =
-                |logits: &[f64], labels: &[u32]| loss.value_and_gradient(logits, labels, 3, None).expect("valid");
-            let parts =
-                loss.weight_of(&[2]) * mean(&LOGITS[..3], &[2]) + loss.weight_of(&[0]) * mean(&LOGITS[3..], &[0]);
-            assert!((mean(&LOGITS, &[2, 0]) - parts / loss.weight_of(&[2, 0])).abs() < 1e-15);
-        }
-    }
-
-    #[test]
-    fn candle_sees_the_same_value_and_gradient() {
-        for loss in [
-            ClassificationLoss::cross_entropy(),
-            ClassificationLoss::cross_entropy().with_smoothing(0.1),
-            ClassificationLoss::balanced_softmax(&[9, 3, 1]).expect("positive"),
-            ClassificationLoss::class_balanced(&[9, 3, 1], 0.9).expect("positive"),
-        ] {
-            let logits = Var::from_slice(&LOGITS, (2, 3), &Device::Cpu).expect("2·3 values");
-            let value = loss.forward(&logits, &[1, 2]).expect("valid");
-            let doubled = (&value * 2.0).expect("scalar");
-            let store = doubled.backward().expect("differentiable");
-            let through_candle = f64::values(store.get(&logits).expect("a gradient")).expect("f64");
-            let mut direct = [0.0; 6];
-            let mean = loss.value_and_gradient(&LOGITS, &[1, 2], 3, Some(&mut direct)).expect("valid");
-            assert_eq!(value.to_scalar::<f64>().expect("scalar"), mean);
-            for (index, gradient) in through_candle.iter().enumerate() {
-                assert!((gradient - 2.0 * direct[index]).abs() < 1e-15);
-                let at = |shift: f64| {
-                    let mut moved = LOGITS;
-                    moved[index] += shift;
-                    loss.value_and_gradient(&moved, &[1, 2], 3, None).expect("valid")
-                };
-                let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((direct[index] - difference).abs() < 1e-9, "{} is not {difference}", direct[index]);
-            }
-        }
-    }
-
-    #[test]
-    fn labels_and_sizes_are_checked() {
-        let loss = ClassificationLoss::cross_entropy();
-        assert!(loss.value_and_gradient(&LOGITS, &[3, 0], 3, None).is_err());
-        assert!(loss.value_and_gradient(&LOGITS, &[0], 3, None).is_err());
-        assert!(ClassificationLoss::balanced_softmax(&[3, 0]).is_err());
-    }
+/// The stage-1 loss of a recipe, with label smoothing ε in [0, 1).
+///
+/// # Errors
+/// If a class has no training image where the loss needs one.
+pub fn from_recipe(
+    loss: &Stage1Loss,
+    smoothing: f64,
+    class_counts: &[u32],
+) -> Result<Arc<dyn ClassificationLoss>, TrainingError> {
+    Ok(match loss {
+        Stage1Loss::Ce => Arc::new(CrossEntropy::default().with_smoothing(smoothing)),
+        Stage1Loss::BalancedSoftmax => Arc::new(balanced_softmax(class_counts)?.with_smoothing(smoothing)),
+        Stage1Loss::ClassBalanced => Arc::new(class_balanced(class_counts, 0.9999)?.with_smoothing(smoothing)),
+        Stage1Loss::Ldam(ldam) => Arc::new(Ldam::new(ldam, smoothing, class_counts)?),
+    })
 }

@@ -1,6 +1,15 @@
 //! Class-balanced weights by the effective number of samples.
 
+use super::CrossEntropy;
 use crate::TrainingError;
+
+/// Cross-entropy weighted by [`effective_number_weights`].
+///
+/// # Errors
+/// If a class has no training image, or β is out of range.
+pub fn class_balanced(class_counts: &[u32], beta: f64) -> Result<CrossEntropy, TrainingError> {
+    Ok(CrossEntropy::with_class_weights(effective_number_weights(class_counts, beta)?))
+}
 
 /// `w_k ∝ (1−β)/(1−β^{N_k})`, scaled so that they sum to K.
 ///

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 
-use super::ClassificationLoss;
+use super::CrossEntropy;
 use crate::Scalar;
 
 /// Mean cross-entropy of `(N, K)` logits as one node of candle's graph.
@@ -11,13 +11,13 @@ use crate::Scalar;
 /// gradient is recomputed in `bwd` from detached logits: a few microseconds, against keeping a matrix. It can be
 /// differentiated once; the meta-gradient is written out in closed form and needs no second derivative of it.
 pub struct CrossEntropyOp {
-    loss: ClassificationLoss,
+    loss: CrossEntropy,
     labels: Vec<u32>,
 }
 
 impl CrossEntropyOp {
-    /// Labels and class vectors must fit the logits it will be applied to ([`ClassificationLoss::forward`] checks).
-    pub fn new(loss: ClassificationLoss, labels: Vec<u32>) -> Self {
+    /// Labels and class vectors must fit the logits it will be applied to ([`CrossEntropy::of`] checks).
+    pub fn new(loss: CrossEntropy, labels: Vec<u32>) -> Self {
         Self { loss, labels }
     }
 

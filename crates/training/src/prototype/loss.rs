@@ -5,7 +5,7 @@ use candle_core::{D, DType, Tensor};
 use super::bank::SeenClasses;
 use crate::head::normalize_rows;
 use crate::step::{Seen, Term};
-use crate::{ClassificationLoss, TrainingError};
+use crate::{CrossEntropy, TrainingError};
 
 /// What features are contrasted against; constants of a step.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub fn prototype_loss(
     }
     let unit = normalize_rows(&select_rows(features, &rows)?)?;
     let similarities = similarities(&unit, &normalize_rows(prototypes)?, tau)?;
-    let mean = ClassificationLoss::cross_entropy().forward(&similarities, &targets)?;
+    let mean = CrossEntropy::default().of(&similarities, &targets)?;
     Ok(Some(if rows.len() == labels.len() { mean } else { (mean * (rows.len() as f64 / labels.len() as f64))? }))
 }
 

@@ -37,10 +37,10 @@ impl Mpcl {
     ) -> Result<(), RepresentationError> {
         let [meta_steps] = self.meta_steps;
         let meta = self.meta.as_ref().ok_or(RepresentationError::NoMetaSet)?.batch(meta_steps)?;
-        let found = self.meta_gradient(step, batch, &meta, at.lr, empirical, seen, lambda)?;
+        let found = self.meta_gradient(step, batch, &meta, at, empirical, seen, lambda)?;
         log.must_be_finite("meta/loss_after", &found.loss_after)?;
         if meta_steps.is_multiple_of(diagnostics::LOSS_BEFORE_EVERY) {
-            let before = self.meta_loss(step, At::Weights, &meta)?;
+            let before = self.meta_loss(step, At::Weights, &meta, at)?;
             log.add("meta/loss_before", "nats", &before, 1.0)?;
             log.add("meta/loss_drop", "nats", (before - &found.loss_after)?, 1.0)?;
         }
@@ -68,7 +68,7 @@ impl Mpcl {
         step: &mut Step,
         batch: &ImageBatch,
         meta: &ImageBatch,
-        lr: f64,
+        at: &StepAt,
         empirical: &Tensor,
         seen: &SeenClasses,
         lambda: f64,
@@ -83,15 +83,15 @@ impl Mpcl {
         // 2  g at Θ_t.
         let prototypes = self.settings.network.apply(&self.theta, empirical)?;
         let contrast = Contrast { prototypes: &prototypes, seen, lambda, tau };
-        let gradient = step.gradient(At::Weights, batch, norm, &self.settings.train_loss(Some(&contrast)))?;
+        let gradient = step.gradient(At::Weights, batch, norm, &self.settings.train_loss(Some(&contrast), at))?;
         let features = gradient.features.clone();
 
         // 3  Ŵ.
-        let ahead = step.ahead(self.settings.virtual_step, lr, &gradient)?;
+        let ahead = step.ahead(self.settings.virtual_step, at.lr, &gradient)?;
         drop(gradient); // its memory serves step 4
 
         // 4  v = ∇L_meta at Ŵ; only its backbone block matters, as L_PC does not know the head.
-        let after = step.gradient(At::Moved(ahead.weights.tensor()), meta, norm, &self.settings.meta_loss())?;
+        let after = step.gradient(At::Moved(ahead.weights.tensor()), meta, norm, &self.settings.meta_loss(at))?;
         let direction = after.weights.tensor();
 
         // 5  u̇ along v, on the train batch at W.
@@ -105,7 +105,7 @@ impl Mpcl {
         let factor = match self.settings.scale {
             MetaScale::WithLr => ahead.factor,
             // Without α_lr: 1, or 1 + μ with Nesterov.
-            MetaScale::Unit if lr > 0.0 => ahead.factor / lr,
+            MetaScale::Unit if at.lr > 0.0 => ahead.factor / at.lr,
             MetaScale::Unit => 1.0,
         };
         let objective = MetaObjective { factor, proximity: self.settings.proximity };
@@ -118,8 +118,14 @@ impl Mpcl {
     ///
     /// # Errors
     /// If sizes do not fit.
-    pub fn meta_loss(&self, step: &mut Step, at: At<'_>, meta: &ImageBatch) -> Result<Tensor, RepresentationError> {
-        Ok(step.losses(at, meta, self.meta_norm(), &self.settings.meta_loss())?.total()?)
+    pub fn meta_loss(
+        &self,
+        step: &mut Step,
+        weights: At<'_>,
+        meta: &ImageBatch,
+        at: &StepAt,
+    ) -> Result<Tensor, RepresentationError> {
+        Ok(step.losses(weights, meta, self.meta_norm(), &self.settings.meta_loss(at))?.total()?)
     }
 
     fn meta_norm(&self) -> Norm {

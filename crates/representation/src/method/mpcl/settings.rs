@@ -1,11 +1,14 @@
 //! MPCL's settings as the step takes them.
 
+use std::sync::Arc;
+
 use longtail_recipe::{
     Jvp, MetaBn, MetaLoss, MetaOptimizer, MetaScale, MpclRecipe, Prototypes as PrototypeKind, VirtualStep,
 };
+use longtail_training::loss::balanced_softmax;
 use longtail_training::prototype::{Contrast, MetaNetwork, PrototypeSettings};
 use longtail_training::step::{Seen, Term};
-use longtail_training::{AdamSettings, ClassificationLoss, StepAt, TrainingError};
+use longtail_training::{AdamSettings, ClassificationLoss, CrossEntropy, StepAt, TrainingError};
 
 use crate::RepresentationError;
 
@@ -13,9 +16,9 @@ use crate::RepresentationError;
 #[derive(Debug, Clone)]
 pub struct MpclSettings {
     /// L_CE on the train batch.
-    pub loss: ClassificationLoss,
+    pub loss: Arc<dyn ClassificationLoss>,
     /// L_meta's form (row 12).
-    pub meta_classification: ClassificationLoss,
+    pub meta_classification: Arc<dyn ClassificationLoss>,
     /// A meta-network; false is the empirical control.
     pub use_meta: bool,
     /// λ (row 34).
@@ -80,14 +83,14 @@ impl MpclSettings {
     /// If a loss needs images of every class and one has none, or this build does not know a setting.
     pub fn from_recipe(
         recipe: &MpclRecipe,
-        loss: ClassificationLoss,
+        loss: Arc<dyn ClassificationLoss>,
         epochs: usize,
         feature_dim: usize,
         class_counts: &[u32],
     ) -> Result<Self, RepresentationError> {
-        let meta_classification = match recipe.meta_loss {
-            MetaLoss::Ce => ClassificationLoss::cross_entropy(),
-            MetaLoss::BalancedSoftmax => ClassificationLoss::balanced_softmax(class_counts)?,
+        let meta_classification: Arc<dyn ClassificationLoss> = match recipe.meta_loss {
+            MetaLoss::Ce => Arc::new(CrossEntropy::default()),
+            MetaLoss::BalancedSoftmax => Arc::new(balanced_softmax(class_counts)?),
         };
         let epsilon = if recipe.meta_scale == MetaScale::WithLr { 1e-12 } else { 1e-8 };
         Ok(Self {
@@ -119,9 +122,10 @@ impl MpclSettings {
     pub fn train_loss<'a>(
         &'a self,
         contrast: Option<&'a Contrast<'a>>,
+        at: &'a StepAt,
     ) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + 'a {
         move |seen| {
-            let mut terms = vec![self.loss.term("train/ce", seen)?];
+            let mut terms = vec![self.loss.term("train/ce", seen, at)?];
             if let Some(contrast) = contrast {
                 terms.extend(contrast.term("train/pc", seen)?);
             }
@@ -130,8 +134,8 @@ impl MpclSettings {
     }
 
     /// L_meta.
-    pub fn meta_loss(&self) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + '_ {
-        move |seen| Ok(vec![self.meta_classification.term("meta/ce", seen)?])
+    pub fn meta_loss<'a>(&'a self, at: &'a StepAt) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + 'a {
+        move |seen| Ok(vec![self.meta_classification.term("meta/ce", seen, at)?])
     }
 
     /// What the step at `at` contrasts against, and with which λ.

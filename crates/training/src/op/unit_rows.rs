@@ -1,0 +1,95 @@
+//! Rows over their norm: what a cosine head sees of features and of its own rows.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+use longtail_backbone::by_float;
+use longtail_backbone::host::HostElement;
+use longtail_ops::Real;
+
+use super::{elements, must_be};
+
+/// Smallest norm that a row is divided by.
+const MIN_NORM: f64 = 1e-12;
+
+/// `x_i / ‖x_i‖`, the norm at least 1e-12; differentiable.
+///
+/// # Shapes
+/// - `x`: (n, d), contiguous, f32 or f64  - returns (n, d)
+/// # Errors
+/// If `x` is no such matrix.
+pub fn unit_rows(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1(UnitRows)
+}
+
+struct UnitRows;
+
+impl CustomOp1 for UnitRows {
+    fn name(&self) -> &'static str {
+        "longtail-unit-rows"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, dim) = layout.shape().dims2()?;
+        by_float!(x, T => {
+            let mut unit = elements::<T>(x, layout)?.to_vec();
+            for row in unit.chunks_exact_mut(dim.max(1)) {
+                let norm = norm(row);
+                row.iter_mut().for_each(|value| *value /= norm);
+            }
+            Ok((T::to_cpu_storage_owned(unit), layout.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _unit: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {
+        x.track_op().then(|| x.apply_op2_no_bwd(&upstream.contiguous()?, &UnitRowsGradient)).transpose()
+    }
+}
+
+/// `(g_i − ⟨g_i, û_i⟩·û_i) / ‖x_i‖`.
+struct UnitRowsGradient;
+
+impl CustomOp2 for UnitRowsGradient {
+    fn name(&self) -> &'static str {
+        "longtail-unit-rows-gradient"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, of_x: &Layout, g: &CpuStorage, of_g: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, dim) = of_x.shape().dims2()?;
+        must_be("elements of the gradient", of_g.shape().elem_count(), rows * dim)?;
+        by_float!(x, T => {
+            let (x, mut gradient) = (elements::<T>(x, of_x)?, elements::<T>(g, of_g)?.to_vec());
+            for (row, x) in gradient.chunks_exact_mut(dim.max(1)).zip(x.chunks_exact(dim.max(1))) {
+                let norm = norm(x);
+                let along: T = row.iter().zip(x).map(|(g, x)| *g * (*x / norm)).sum();
+                row.iter_mut().zip(x).for_each(|(g, x)| *g = (*g - along * (*x / norm)) / norm);
+            }
+            Ok((T::to_cpu_storage_owned(gradient), of_x.shape().clone()))
+        })
+    }
+}
+
+fn norm<T: HostElement>(row: &[T]) -> T {
+    let square: T = row.iter().map(|value| *value * *value).sum();
+    let (norm, least) = (Real::sqrt(square), <T as Real>::from_f64(MIN_NORM));
+    if norm > least { norm } else { least }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::super::tests::check_gradient;
+    use super::*;
+
+    #[test]
+    fn three_four_five_and_a_row_of_zeros() {
+        let rows = Tensor::from_slice(&[3.0, 4.0, 0.0, 0.0], (2, 2), &Device::Cpu).expect("2·2");
+        let unit = unit_rows(&rows).expect("a matrix").to_vec2::<f64>().expect("f64");
+        assert_eq!(unit, [[0.6, 0.8], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_differences() {
+        check_gradient(&[(&[0.5, -1.0, 2.0, 0.1, 3.0, 1.0], &[2, 3])], &|x| unit_rows(&x[0]).expect("fits"));
+    }
+}
