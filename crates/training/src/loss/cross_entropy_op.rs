@@ -1,6 +1,9 @@
 //! The fused cross-entropy as a candle operation on logits.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use longtail_backbone::by_float;
+use longtail_backbone::host::read;
+use longtail_ops::Real;
 
 use super::CrossEntropy;
 use crate::Scalar;
@@ -33,13 +36,18 @@ impl CrossEntropyOp {
         Ok((<T as WithDType>::to_cpu_storage_owned(vec![T::of(value)]), Shape::from(())))
     }
 
-    fn gradient<T: Scalar>(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
+    /// The gradient of `upstream` times the mean.
+    fn gradient<T: Scalar>(&self, logits: &Tensor, upstream: &Tensor) -> candle_core::Result<Tensor> {
         let (rows, classes) = logits.dims2()?;
-        let host = logits.detach().flatten_all()?.to_vec1::<T>()?;
-        let mut dlogits = vec![T::ZERO; rows * classes];
-        self.loss
-            .value_and_gradient(&host, &self.labels, classes, Some(&mut dlogits))
-            .map_err(candle_core::Error::wrap)?;
+        let mut dlogits = vec![<T as Real>::ZERO; rows * classes];
+        let given = read(&logits.contiguous()?, |logits: &[T]| {
+            self.loss.value_and_gradient(logits, &self.labels, classes, Some(&mut dlogits))
+        });
+        given?.map_err(candle_core::Error::wrap)?;
+        let upstream = upstream.to_scalar::<T>()?;
+        if upstream != <T as Real>::ONE {
+            dlogits.iter_mut().for_each(|gradient| *gradient *= upstream);
+        }
         Tensor::from_vec(dlogits, (rows, classes), logits.device())
     }
 }
@@ -58,10 +66,6 @@ impl CustomOp1 for CrossEntropyOp {
     }
 
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let gradient = match logits.dtype() {
-            candle_core::DType::F32 => self.gradient::<f32>(logits)?,
-            _ => self.gradient::<f64>(logits)?,
-        };
-        Ok(Some(gradient.broadcast_mul(&upstream.detach())?))
+        Ok(Some(by_float!(logits, T => self.gradient::<T>(logits, upstream)?)))
     }
 }
