@@ -40,7 +40,7 @@ mod without_value;
 
 pub use classifier::*;
 pub use error::{Place, RecipeError};
-pub use fit::{Misfit, NoBatch, SingleImage, SplitSizes};
+pub use fit::{Misfit, SingleImage, SplitSizes, Unfit};
 pub use method::*;
 pub use read::{read, read_str};
 pub use resolved::*;
