@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::classifier::{Alpha, ClassifierRecipe};
 use crate::method::{MetaBn, MpclRecipe, Prototypes, RepresentationMethod};
-use crate::resolved::{Backbone, Recipe, RepresentationRecipe};
+use crate::resolved::{Backbone, MOST_IN_A_BATCH, Recipe, RepresentationRecipe};
 use crate::set_representation;
 
 /// Images of a split.
@@ -245,7 +245,8 @@ fn last_batch_hint(variant: &str, images: usize, batch_size: usize) -> String {
         return "train on two images or more".to_owned();
     }
     let fits = |size: &usize| images % size != 1;
-    let larger = (batch_size + 1..=images).find(fits);
+    // More than so many are no batch size.
+    let larger = (batch_size + 1..=images.min(MOST_IN_A_BATCH)).find(fits);
     let smaller = (2..batch_size).rev().find(fits);
     let nearest = match (larger, smaller) {
         (Some(larger), Some(smaller)) if batch_size - smaller < larger - batch_size => smaller,

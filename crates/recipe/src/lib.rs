@@ -14,6 +14,7 @@
 //! defaults, ranges and docs, and `settings::Settings` for them. One line in the list of its folder registers it; enums,
 //! lists of words and what goes into a stage's key are made from that list.
 
+mod beyond;
 mod check;
 mod choices;
 mod classifier;
