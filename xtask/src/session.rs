@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
     fn compare_images(&mut self) -> Result<Option<Ready>> {
         let data = self.execute.data.as_deref();
         if images::drawn(&self.recipe_dir).is_empty() {
-            self.take(&Verdicts::default());
+            Verdicts::default().put(&mut self.runs);
             return Ok(None);
         }
         fetch::refuse_wrong_folder(&self.runs[0].recipe, data)?;
@@ -154,14 +154,8 @@ impl<'a> Session<'a> {
         if let Some(note) = verdicts.note.as_ref().filter(|note| !verdicts.is_reason(note)) {
             eprintln!("warning: {note}");
         }
-        self.take(&verdicts);
+        verdicts.put(&mut self.runs);
         Ok(ready)
-    }
-
-    fn take(&mut self, verdicts: &Verdicts) {
-        for run in &mut self.runs {
-            run.images = verdicts.of(run.seed);
-        }
     }
 
     fn prepare(&self) -> Result<Ready> {
@@ -432,10 +426,7 @@ impl<'a> Session<'a> {
         if self.execute.accept_stale {
             let (recipe, data) = ((self.recipe.0.as_path(), self.recipe.1), self.execute.data.as_deref());
             let program = binaries.path("datasets")?;
-            let verdicts = images::compare(self.root, program, recipe, data, &self.recipe_dir, true)?;
-            for run in &mut runs {
-                run.images = verdicts.of(run.seed);
-            }
+            images::compare(self.root, program, recipe, data, &self.recipe_dir, true)?.put(&mut runs);
         }
         Ok(runs)
     }

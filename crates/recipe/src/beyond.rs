@@ -58,7 +58,7 @@ fn is(value: &str, stand_in: &str) -> bool {
     value == stand_in || matches!((value.parse::<f64>(), stand_in.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn restored(place: Place, words: impl Fn(String) -> String) -> Box<Place> {
+fn restored(place: Place, words: &dyn Fn(String) -> String) -> Box<Place> {
     Box::new(match place {
         Place::Text { name, line, column, text } => Place::Text { name, line, column, text: words(text) },
         Place::Set { path, value } => Place::Set { path, value: words(value) },
