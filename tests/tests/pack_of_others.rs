@@ -86,3 +86,35 @@ fn photographs_that_changed_behind_a_pack_make_its_runs_stale_and_are_not_traine
     expect(place.xtask(&["reproduce"], &[]), 0, &["files differ, first: test/a/0.png", "3 of 3 stages of folder ran"]);
     expect(place.xtask(&["reproduce"], &[]), 0, &["nothing to do"]);
 }
+
+#[test]
+fn a_fresh_run_on_a_pack_of_other_photographs_is_named_by_the_report() {
+    let place = Place::new();
+    expect(place.pack(), 0, &["26 images in"]);
+    png(&place.path("photos/test/a/0.png"), 250);
+    let page = || std::fs::read_to_string(place.path("runs/folder/report/report.md")).expect("a report");
+    expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["3 of 3 stages of folder ran"]);
+    let named = "Counts by --accept-stale: seed 0 (all rows)";
+    assert!(page().contains(named) && page().contains("1 of 26 files differ, first: test/a/0.png"), "{}", page());
+    // Seeds are named one by one: here both are of that pack, and of the asked one it is said once.
+    expect(place.xtask(&["reproduce"], &["--accept-stale", "--seed", "1"]), 0, &["3 of 3 stages of folder ran"]);
+    assert!(page().contains("Counts by --accept-stale: seed 1 (all rows)"), "{}", page());
+    // The photographs are put back: nothing speaks against the runs any more.
+    png(&place.path("photos/test/a/0.png"), 0);
+    expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["nothing to do"]);
+    assert!(!page().contains("accept-stale"), "{}", page());
+}
+
+#[test]
+fn a_run_that_was_made_anew_from_these_photographs_is_not_called_one_of_others() {
+    let place = Place::new();
+    let unpacked = ["--set", "data.packed=false"];
+    let page = || std::fs::read_to_string(place.path("runs/folder/report/report.md")).expect("a report");
+    expect(place.xtask(&["reproduce"], &unpacked), 0, &["3 of 3 stages of folder ran"]);
+    png(&place.path("photos/train/a/0.png"), 250);
+    // Seed 0 is kept, seed 1 is of the photographs that there are now.
+    let both = [&unpacked[..], &["--accept-stale", "--seeds", "2"]].concat();
+    expect(place.xtask(&["reproduce"], &both), 0, &["3 of 6 stages of folder ran"]);
+    assert!(page().contains("Counts by --accept-stale: seed 0 (all rows)"), "{}", page());
+    assert!(!page().contains("--accept-stale: seed 1"), "{}", page());
+}

@@ -70,8 +70,8 @@ pub struct RecipeArgs {
 }
 
 impl RecipeArgs {
-    /// `cargo xtask VERB` with the recipe and its settings as they were typed: for hints, which may be followed word by word.
-    pub fn command(&self, verb: &str, data: Option<&Path>) -> String {
+    /// `cargo xtask VERB RECIPE --set …`.
+    fn words(&self, verb: &str) -> Vec<String> {
         let mut words = vec!["cargo xtask".to_owned(), verb.to_owned(), shell_word(&self.name)];
         for change in &self.set {
             words.push(match change.split_once('=') {
@@ -79,6 +79,19 @@ impl RecipeArgs {
                 None => format!("--set {}", shell_word(change)),
             });
         }
+        words
+    }
+
+    /// [`RecipeArgs::command`] for `data check` and `data pack`, which know neither seeds nor runs. `more`: the end of the line.
+    pub fn data_command(&self, verb: &str, data: Option<&Path>, more: &str) -> String {
+        let mut words = self.words(&format!("data {verb}"));
+        words.extend(data.map(|data| format!("--data {}", shell_word(&data.to_string_lossy()))));
+        words.join(" ") + more
+    }
+
+    /// `cargo xtask VERB` with the recipe and its settings as they were typed: for hints, which may be followed word by word.
+    pub fn command(&self, verb: &str, data: Option<&Path>) -> String {
+        let mut words = self.words(verb);
         words.extend(self.seed.map(|seed| format!("--seed {seed}")));
         let folder = |flag: &str, folder: &Path| format!("{flag} {}", shell_word(&folder.to_string_lossy()));
         if self.runs != Path::new("runs") {

@@ -20,7 +20,8 @@ struct Misfit {
     refused: bool,
 }
 
-/// Warns of stages of the plan that the split would make refuse, and refuses them unless it is a plan alone.
+/// Warns of stages of the plan that the split would make refuse, and refuses them unless it is a plan alone. A plan alone also says why
+/// the images would be refused (no pack, an empty class folder): else `datasets check` does that, in more words, before any stage.
 ///
 /// What the split is cannot be told where there are no images: then nothing is said, here.
 ///
@@ -41,6 +42,24 @@ pub fn check(
     let answer: Value = serde_json::from_slice(&output).unwrap_or_default();
     let Some(found) = answer["misfits"].as_array().filter(|_| code == 0) else { return Ok(()) };
     let misfits: Vec<Misfit> = found.iter().filter_map(|misfit| of_a_stage(misfit, entries)).collect();
+    let first_reader = entries.iter().find(|entry| will_run(entry) && entry.job.stage <= Stage::Features);
+    if let (Some(reader), true) = (first_reader, dry_run)
+        && let Some(problem) = answer["data"]["problem"].as_str()
+    {
+        eprintln!("warning: {}: will be refused: {problem}", reader.job.label());
+        if let Some(hint) = answer["data"]["hint"].as_str() {
+            eprintln!("hint: {hint}");
+        }
+    }
+    if first_reader.is_some_and(|reader| reader.job.stage == Stage::Representation)
+        && answer["left_out_unknown"] == true
+    {
+        eprintln!(
+            "note: `on_bad_image: skip`: how many images are left out is known once each was decoded; before that, this tells whether the \
+             settings fit what is left: {}",
+            arguments.data_command("check", data, " --images")
+        );
+    }
     let refused = |misfit: &&Misfit| misfit.refused && !dry_run;
     for misfit in misfits.iter().filter(|misfit| !refused(misfit)) {
         let will = if misfit.refused { "will be refused: " } else { "" };

@@ -10,6 +10,7 @@ use longtail_artifact::{ImageMatch, RunLayout};
 use serde_json::Value;
 
 use crate::cli::RecipeArgs;
+use crate::plan::SeedRun;
 use crate::{child, seeds, stage_command};
 
 /// What came of the question, by seed.
@@ -29,6 +30,13 @@ impl Verdicts {
             (Some(_), _) => ImageMatch::NotCompared,
             (None, Some(verdict)) => verdict.clone(),
             (None, None) => ImageMatch::Same,
+        }
+    }
+
+    /// Tells each run.
+    pub fn put(&self, runs: &mut [SeedRun]) {
+        for run in runs {
+            run.images = self.of(run.seed);
         }
     }
 

@@ -205,9 +205,19 @@ pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, left: Unfini
             Unfinished::GoesOn { .. } if !upstream_runs && !force => {
                 "interrupted; goes on from its last checkpoint".to_owned()
             }
-            Unfinished::GoesOn { step } | Unfinished::OfOthers { step } => {
-                format!("not made yet; the checkpoint of step {step}, of other settings or inputs, is discarded")
+            Unfinished::GoesOn { step } | Unfinished::OfOthers { step } if force => {
+                format!("not made yet; --force discards the checkpoint of step {step}: its steps are lost")
             }
+            // Only then are its inputs known.
+            Unfinished::GoesOn { step } | Unfinished::OfOthers { step } if upstream_runs => {
+                format!(
+                    "not made yet; the checkpoint of step {step} is discarded unless the stages before make the same files again"
+                )
+            }
+            Unfinished::GoesOn { step } | Unfinished::OfOthers { step } => format!(
+                "not made yet; the checkpoint of step {step}, of other settings or inputs, is discarded: its steps are lost (another folder \
+                 keeps it: --runs DIR)"
+            ),
         }]),
         StageState::Locked { .. } => Intent::Locked,
     }
@@ -258,7 +268,13 @@ mod tests {
         let (mine, others) = (Unfinished::GoesOn { step: 7 }, Unfinished::OfOthers { step: 7 });
         assert_eq!(why(none, false, nothing), "not made yet");
         assert_eq!(why(none, false, mine), "interrupted; goes on from its last checkpoint");
-        let discarded = "not made yet; the checkpoint of step 7, of other settings or inputs, is discarded";
-        assert_eq!([why(none, false, others), why(none, true, mine), why(force, false, mine)], [discarded; 3]);
+        let discarded = "not made yet; the checkpoint of step 7, of other settings or inputs, is discarded: its steps are lost (another \
+                         folder keeps it: --runs DIR)";
+        assert_eq!(why(none, false, others), discarded);
+        let perhaps =
+            "not made yet; the checkpoint of step 7 is discarded unless the stages before make the same files again";
+        assert_eq!([why(none, true, mine), why(none, true, others)], [perhaps; 2]);
+        let forced = "not made yet; --force discards the checkpoint of step 7: its steps are lost";
+        assert_eq!([why(force, false, mine), why(force, true, mine), why(force, false, others)], [forced; 3]);
     }
 }

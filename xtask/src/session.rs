@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
     fn compare_images(&mut self) -> Result<Option<Ready>> {
         let data = self.execute.data.as_deref();
         if images::drawn(&self.recipe_dir).is_empty() {
-            self.take(&Verdicts::default());
+            Verdicts::default().put(&mut self.runs);
             return Ok(None);
         }
         fetch::refuse_wrong_folder(&self.runs[0].recipe, data)?;
@@ -154,14 +154,8 @@ impl<'a> Session<'a> {
         if let Some(note) = verdicts.note.as_ref().filter(|note| !verdicts.is_reason(note)) {
             eprintln!("warning: {note}");
         }
-        self.take(&verdicts);
+        verdicts.put(&mut self.runs);
         Ok(ready)
-    }
-
-    fn take(&mut self, verdicts: &Verdicts) {
-        for run in &mut self.runs {
-            run.images = verdicts.of(run.seed);
-        }
     }
 
     fn prepare(&self) -> Result<Ready> {
@@ -416,12 +410,25 @@ impl<'a> Session<'a> {
     /// The table over every seed of this recipe that counts; 1 when a row is outside its expected range.
     fn report(&self, binaries: &Binaries) -> Result<u8> {
         let others = seeds::others(&self.runs, &self.recipe_dir);
-        let arguments = stage_command::report(self.root, &self.runs, &others, &self.report_dir(), self.execute);
+        let runs = self.as_they_are_now(binaries)?;
+        let arguments = stage_command::report(self.root, &runs, &others, &self.report_dir(), self.execute);
         match crate::child::run(self.root, binaries.path("report")?, &arguments, self.stdout())? {
             code @ (0 | 1) => Ok(code as u8),
             code => Err(anyhow!("the report of `{}` stopped with code {code}", self.runs[0].recipe.recipe))
                 .hint("its own message stands above"),
         }
+    }
+
+    /// The runs, and where other images were accepted, how the images stand to the splits that there are now: one that was just drawn
+    /// from a pack of other photographs is to be named, one that was drawn anew from these is not.
+    fn as_they_are_now(&self, binaries: &Binaries) -> Result<Vec<SeedRun>> {
+        let mut runs = self.runs.clone();
+        if self.execute.accept_stale {
+            let (recipe, data) = ((self.recipe.0.as_path(), self.recipe.1), self.execute.data.as_deref());
+            let program = binaries.path("datasets")?;
+            images::compare(self.root, program, recipe, data, &self.recipe_dir, true)?.put(&mut runs);
+        }
+        Ok(runs)
     }
 
     pub fn report_dir(&self) -> PathBuf {

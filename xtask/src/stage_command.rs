@@ -158,10 +158,11 @@ pub fn report(root: &Path, asked: &[SeedRun], others: &[PathBuf], out: &Path, ex
     words.pair("--out", relative(root, out));
     words.flag("--force", execute.force);
     words.flag("--accept-stale", execute.accept_stale);
-    // Else what is of other images has just been made again.
-    let other_images = asked.iter().find_map(|run| run.images.reason()).filter(|_| execute.accept_stale);
-    if let Some(why) = other_images {
-        words.pair("--other-images", why);
+    for run in asked {
+        // Else what is of other images has just been made again.
+        if let Some(why) = run.images.reason().filter(|_| execute.accept_stale) {
+            words.pair("--other-images", format!("{}:{why}", run.seed));
+        }
     }
     words.0
 }

@@ -80,8 +80,10 @@ pub(crate) fn latest(
             Ok((found_key, _, _)) if found_key != key => {
                 remove(&path)?;
                 let step = entry.step;
-                warnings
-                    .push(format!("the checkpoint of step {step} is of other settings or inputs, and is discarded"));
+                warnings.push(format!(
+                    "the checkpoint of step {step} is of other settings or inputs, and is discarded: its steps are lost (a folder for each \
+                     setting keeps both: --run DIR, or --runs DIR of `cargo xtask`)"
+                ));
             }
             Ok((_, found, _)) if kind(&found) != kind(device) && !accept_device_change => {
                 return Err(ArtifactError::DeviceChange { path, found, wanted: device.to_owned() });
@@ -218,7 +220,10 @@ mod tests {
         assert_eq!(latest(dir.path(), "key", "cpu", true).expect("accepted").0, Some(checkpoint(1)));
         assert_eq!((newest_of(dir.path(), "key"), newest_of(dir.path(), "other")), (Some((1, true)), Some((1, false))));
         let (found, warnings) = latest(dir.path(), "other", "cpu", false).expect("readable");
-        assert!(found.is_none() && warnings[0].contains("step 1 is of other settings"), "{warnings:?}");
+        assert!(
+            found.is_none() && warnings[0].contains("step 1 is of other settings") && warnings[0].contains("--run DIR"),
+            "{warnings:?}"
+        );
         assert_eq!(newest_of(dir.path(), "key"), None);
         assert_eq!(steps(dir.path()), [] as [u64; 0]);
     }

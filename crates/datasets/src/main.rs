@@ -55,7 +55,8 @@ enum Command {
   datasets compare --recipe folder.yaml --run runs/folder/seed-0 --data ~/photos")]
     Compare(compare_command::CompareArgs),
     /// Say in JSON which stages of a recipe's rows would refuse the split that it draws, or warn of it: a search on validation images
-    /// where there are none, a last batch of one image. No image is read.
+    /// where there are none, a last batch of one image; and why the images themselves would be refused: no pack, an empty class. No image
+    /// is decoded.
     #[command(after_help = "Example:
   datasets fits --recipe folder.yaml --data ~/photos")]
     Fits(fits_command::FitsArgs),
@@ -144,7 +145,7 @@ fn run(arguments: &CheckArgs) -> Result<ExitCode> {
     match check(dataset, arguments.data.as_deref(), data.as_ref()) {
         Ok(report) => {
             let sizes = report.split.as_ref().map(|split| (split.train, split.meta, split.val));
-            say(arguments, &report, recipe.as_ref(), sizes)?;
+            say(arguments, &report, recipe.as_ref(), sizes, true)?;
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Err(error) => {
@@ -156,15 +157,17 @@ fn run(arguments: &CheckArgs) -> Result<ExitCode> {
 }
 
 /// The report, and what of the recipe does not fit its split of (train, meta, validation) images: that says nothing against the data.
+/// `are_all`: no more images can be left out than are.
 fn say<T: std::fmt::Display + serde::Serialize>(
     arguments: &CheckArgs,
     report: &T,
     recipe: Option<&Recipe>,
     sizes: Option<(usize, usize, usize)>,
+    are_all: bool,
 ) -> Result<()> {
     let misfits = match (recipe, sizes) {
         (Some(recipe), Some((train, meta, val))) => {
-            fits_command::misfits_of_rows(recipe, SplitSizes { train, meta, val })
+            fits_command::misfits_of_rows(recipe, SplitSizes { train, meta, val }, are_all)
         }
         _ => Vec::new(),
     };
@@ -200,7 +203,7 @@ fn run_photos(
     match report {
         Ok(report) => {
             let sizes = report.split.as_ref().map(|split| (split.train, split.meta, split.val));
-            say(arguments, &report, recipe, sizes)?;
+            say(arguments, &report, recipe, sizes, report.left_out_is_known)?;
             let usable = report.usable || arguments.accept_stale && report.images_are_usable;
             Ok(match (report.ok, usable) {
                 (true, _) => ExitCode::SUCCESS,

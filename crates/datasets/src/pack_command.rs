@@ -1,6 +1,6 @@
 //! `datasets pack`: its arguments, the bar, and what it says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ use longtail_datasets::identity::with_bar;
 use longtail_datasets::pack::{self, Kind, MadeFrom, Making, Pack, PackKey, Shrinker};
 use longtail_datasets::read::photos;
 use longtail_datasets::{DataSource, DatasetError};
-use longtail_recipe::{OnBadImage, PhotoRecipe};
+use longtail_recipe::{OnBadImage, PhotoRecipe, shell_word};
 use serde_json::json;
 
 use crate::target::data_recipe;
@@ -65,7 +65,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     };
     let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
-    let file = pack::pack_file(&listed, chosen.as_deref());
+    let (file, beside) = (pack::pack_file(&listed, chosen.as_deref()), pack::pack_file(&listed, None));
     let option = if arguments.out.is_none() && chosen.is_some() { pack::PACK_VARIABLE } else { "--out" };
     check_outputs(&[], &[OutputFile { option, path: &file, kind: OutputKind::Pack }])?;
     let source = listed.into_files(photo.image_side);
@@ -90,7 +90,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
         }
         None => (make(photo, &source, &key, &file, words)?, false),
     };
-    say(arguments, &source, &pack, was_there)?;
+    say(arguments, &source, &pack, was_there, &beside)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -172,7 +172,8 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
     }
 }
 
-fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool) -> Result<()> {
+/// `beside`: where a pack is looked for if nobody names one.
+fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool, beside: &Path) -> Result<()> {
     let bad: Vec<usize> =
         pack.entries().enumerate().filter(|(_, entry)| entry.kind == Kind::Bad).map(|(index, _)| index).collect();
     if arguments.json {
@@ -210,6 +211,26 @@ fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool) 
         disk::human(pack.bytes()),
         pack.identity()
     );
-    println!("read it with --set data.packed=true");
+    match is_at(pack.path(), beside) {
+        true => println!("read it with --set data.packed=true"),
+        false => println!(
+            "read it with --set data.packed=true, and {}={} in the environment",
+            pack::PACK_VARIABLE,
+            shell_word(&absolute(pack.path()).to_string_lossy())
+        ),
+    }
     Ok(())
+}
+
+/// Whether the file at `path` is the one that `place` names.
+fn is_at(path: &Path, place: &Path) -> bool {
+    match (path.canonicalize(), place.canonicalize()) {
+        (Ok(path), Ok(place)) => path == place,
+        _ => absolute(path) == absolute(place),
+    }
+}
+
+/// As it can be named from any folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,5 +1,6 @@
 //! serde_yaml's errors in our words.
 
+use crate::beyond;
 use crate::error::{Place, RecipeError};
 use crate::locate::{Source, find, find_repeated};
 use crate::numbers::{Wanted, advice};
@@ -107,7 +108,10 @@ pub(crate) fn take_apart(message: &str) -> Said {
         }
         _ => {
             let (found, expected) = words.rsplit_once(", expected ").unwrap_or((words, ""));
-            let help = value_of(found).zip(Wanted::of(expected)).and_then(|(value, wanted)| advice(value, wanted));
+            // A whole number that is refused where one is wanted is written well, and out of the type's range.
+            let wanted =
+                Wanted::of(expected).filter(|wanted| *wanted != Wanted::Whole || !found.trim().starts_with("integer "));
+            let help = value_of(found).zip(wanted).and_then(|(value, wanted)| advice(value, wanted));
             let found = match (found_in_words(found), expected) {
                 (map, "map with a single key") if map == "a map" => "a map of several keys".to_string(),
                 (found, _) => found,
@@ -166,7 +170,7 @@ fn expected_in_words(expected: &str) -> String {
         "u32" => "a whole number from 0 to 4294967295".to_string(),
         "f64" | "f32" => "a number".to_string(),
         // Of a number beyond 64 bits, which no field takes.
-        "any YAML value" => "a number from -9223372036854775808 to 18446744073709551615".to_string(),
+        "any YAML value" => beyond::EXPECTED.to_string(),
         "a boolean" => "true or false".to_string(),
         "a string" => "text".to_string(),
         "a sequence" => "a list".to_string(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::classifier::{Alpha, ClassifierRecipe};
 use crate::method::{MetaBn, MpclRecipe, Prototypes, RepresentationMethod};
-use crate::resolved::{Backbone, Recipe, RepresentationRecipe};
+use crate::resolved::{Backbone, MOST_IN_A_BATCH, Recipe, RepresentationRecipe};
 use crate::set_representation;
 
 /// Images of a split.
@@ -33,6 +33,9 @@ pub struct Misfit {
     pub hint: String,
     /// Whether the stage refuses to start; else it warns.
     pub refused: bool,
+    /// Whether it is no less so where images are left out: what `on_bad_image: skip` may still find changes nothing.
+    #[serde(skip)]
+    pub of_fewer_too: bool,
 }
 
 /// A batch of a single image, from which batch norm takes its statistics.
@@ -44,13 +47,40 @@ pub struct SingleImage {
     pub hint: String,
 }
 
-/// Batches larger than the training set, where partial batches are dropped: there would be nothing to learn from.
+impl SingleImage {
+    /// Where it still has several pixels as batch norm sees it: a warning, without the hint.
+    pub fn statistics_of_one(&self) -> String {
+        format!("{} is a single image, so batch norm takes its statistics from that image alone", self.which)
+    }
+
+    /// Where an image of `side` pixels has shrunk to one pixel: nothing can be learned from it.
+    pub fn one_value(self, side: usize) -> Unfit {
+        let problem = format!(
+            "{} is a single image, and the network shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
+             which has no variance",
+            self.which
+        );
+        Unfit { problem, hint: self.hint }
+    }
+}
+
+/// Why a stage refuses a split: the one home of the words that it and the plan have for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoBatch {
+pub struct Unfit {
     /// What does not fit, with the numbers.
     pub problem: String,
     /// What to change.
     pub hint: String,
+}
+
+impl Unfit {
+    /// `mpcl` with `prototypes: meta`, and no meta image.
+    pub fn no_meta_set() -> Self {
+        Self {
+            problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
+            hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
+        }
+    }
 }
 
 impl Recipe {
@@ -58,8 +88,8 @@ impl Recipe {
     pub fn misfits(&self, sizes: SplitSizes) -> Vec<Misfit> {
         let side = self.data.image_side();
         let named = |part: &'static str, name: &String, found: Option<Found>| {
-            let Found { problem, hint, refused } = found?;
-            Some(Misfit { part, name: name.clone(), problem, hint, refused })
+            let Found { problem, hint, refused, of_fewer_too } = found?;
+            Some(Misfit { part, name: name.clone(), problem, hint, refused, of_fewer_too })
         };
         let representations = self.representations.iter();
         let classifiers = self.classifiers.iter();
@@ -74,11 +104,18 @@ struct Found {
     problem: String,
     hint: String,
     refused: bool,
+    of_fewer_too: bool,
+}
+
+impl Found {
+    fn refused(Unfit { problem, hint }: Unfit, of_fewer_too: bool) -> Self {
+        Self { problem, hint, refused: true, of_fewer_too }
+    }
 }
 
 impl RepresentationRecipe {
     /// Whether training on `images` images has an epoch without a batch. `variant` is the recipe's name for it.
-    pub fn no_batch(&self, variant: &str, images: usize) -> Option<NoBatch> {
+    pub fn no_batch(&self, variant: &str, images: usize) -> Option<Unfit> {
         if !self.drop_last || images >= self.batch_size {
             return None;
         }
@@ -94,7 +131,7 @@ impl RepresentationRecipe {
             ),
             _ => format!("lower it to {images} or less: {}", set_representation(variant, "batch_size", images)),
         };
-        Some(NoBatch { problem, hint })
+        Some(Unfit { problem, hint })
     }
 
     /// The first kind of batch, of those that training on `images` images sees, that is a single image and is normalised by its own
@@ -119,22 +156,22 @@ impl RepresentationRecipe {
     }
 
     fn misfit(&self, variant: &str, sizes: SplitSizes, side: usize) -> Option<Found> {
-        if let Some(SingleImage { which, hint }) = self.single_image_batch(variant, sizes.train) {
-            let refused = self.backbone.fewest_pixels(side) == 1;
-            let problem = if refused {
-                format!(
-                    "{which} is a single image, and the network shrinks an image of {side} pixels to 1: batch norm would see one value \
-                     a channel, which has no variance"
-                )
-            } else {
-                format!("{which} is a single image, so batch norm takes its statistics from that image alone")
-            };
-            return Some(Found { problem, hint, refused });
+        if let Some(single) = self.single_image_batch(variant, sizes.train) {
+            // A meta batch is one image however many there are.
+            let of_fewer_too = sizes.train % self.batch_size != 1;
+            if self.backbone.fewest_pixels(side) == 1 {
+                return Some(Found::refused(single.one_value(side), of_fewer_too));
+            }
+            let problem = single.statistics_of_one();
+            return Some(Found { problem, hint: single.hint, refused: false, of_fewer_too });
         }
-        if let Some(NoBatch { problem, hint }) = self.no_batch(variant, sizes.train).filter(|_| sizes.train > 0) {
-            return Some(Found { problem, hint, refused: true });
+        if let Some(no_batch) = self.no_batch(variant, sizes.train).filter(|_| sizes.train > 0) {
+            return Some(Found::refused(no_batch, true));
         }
         match &self.method {
+            RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && sizes.meta == 0 => {
+                Some(Found::refused(Unfit::no_meta_set(), true))
+            }
             RepresentationMethod::Mpcl(mpcl) if self.never_moves_theta(mpcl, sizes.train) => Some(Found {
                 problem: format!(
                     "the meta-network moves at every {}th step, and no such step comes after T_th: it stays as it begins",
@@ -142,11 +179,7 @@ impl RepresentationRecipe {
                 ),
                 hint: format!("lower it: {}", set_representation(variant, "method.mpcl.meta_every", 1)),
                 refused: false,
-            }),
-            RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta && sizes.meta == 0 => Some(Found {
-                problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
-                hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
-                refused: true,
+                of_fewer_too: true,
             }),
             RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         }
@@ -168,6 +201,7 @@ impl ClassifierRecipe {
             problem: format!("{what} by validation images, and the split has none"),
             hint: format!("{one}, or put validation images where the data set has them (`val/` of a folder)"),
             refused: true,
+            of_fewer_too: true,
         };
         match self {
             Self::TauNorm(recipe) if recipe.taus.len() > 1 && sizes.val == 0 => {
@@ -181,6 +215,7 @@ impl ClassifierRecipe {
                     problem: "`alpha: adaptive` follows losses on a meta set, and the split has none".to_owned(),
                     hint: "set `data.meta_source: metasaug`, or give one value: `alpha: {fixed: …}`".to_owned(),
                     refused: true,
+                    of_fewer_too: true,
                 }),
                 Alpha::Fixed(_) | Alpha::Search(_) | Alpha::Adaptive(_) => None,
             },
@@ -210,7 +245,8 @@ fn last_batch_hint(variant: &str, images: usize, batch_size: usize) -> String {
         return "train on two images or more".to_owned();
     }
     let fits = |size: &usize| images % size != 1;
-    let larger = (batch_size + 1..=images).find(fits);
+    // More than so many are no batch size.
+    let larger = (batch_size + 1..=images.min(MOST_IN_A_BATCH)).find(fits);
     let smaller = (2..batch_size).rev().find(fits);
     let nearest = match (larger, smaller) {
         (Some(larger), Some(smaller)) if batch_size - smaller < larger - batch_size => smaller,

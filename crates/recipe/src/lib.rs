@@ -14,6 +14,7 @@
 //! defaults, ranges and docs, and `settings::Settings` for them. One line in the list of its folder registers it; enums,
 //! lists of words and what goes into a stage's key are made from that list.
 
+mod beyond;
 mod check;
 mod choices;
 mod classifier;
@@ -41,7 +42,7 @@ mod without_value;
 
 pub use classifier::*;
 pub use error::{Place, RecipeError};
-pub use fit::{Misfit, NoBatch, SingleImage, SplitSizes};
+pub use fit::{Misfit, SingleImage, SplitSizes, Unfit};
 pub use loss::*;
 pub use method::*;
 pub use read::{read, read_str};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
+use crate::beyond::in_words_of_the_field;
 use crate::error::{RecipeError, nearest};
 use crate::explain::explain;
 use crate::locate::Source;
@@ -47,7 +48,11 @@ pub fn read_str(text: &str, name: &str, overrides: &[(String, String)]) -> Resul
 
 fn read_bytes(bytes: &[u8], name: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
     let text = text::decode(bytes, name)?;
-    let text = text.as_str();
+    let read = |text: &str, overrides: &[(String, String)]| read_text(text, name, overrides);
+    read(&text, overrides).map_err(|error| in_words_of_the_field(error, &text, overrides, read))
+}
+
+fn read_text(text: &str, name: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
     // The tree first: it refuses what is not YAML and keys that stand twice. Then the types, for their lines.
     let plain = Source { name, text, overrides: &[] };
     let mut tree: Value = serde_yaml::from_str(text).map_err(|error| explain(&plain, &error))?;

@@ -111,11 +111,14 @@ fn every_refusal_says_where() {
     assert!(said.contains("`rows.1.note` must be text, found `2`") && said.starts_with("small.yaml:"), "{said}");
     let said = words(set("seed", "18446744073709551616"));
     assert!(
-        said.starts_with("--set seed=18446744073709551616: it must be a number from -9223372036854775808"),
+        said.starts_with(
+            "--set seed=18446744073709551616: it must be a number, 18446744073709551615 or less, found `18"
+        ),
         "{said}"
     );
     let said = words(set("data", "{dataset: cifar100, subset_seed: -9999999999999999999999}"));
-    assert!(said.contains("`subset_seed` in it must be a number from") && !said.contains("i128"), "{said}");
+    assert!(said.contains("must be a whole number from 0 to 4294967295, found `-9999999999999999999999`"), "{said}");
+    assert!(!said.contains("i128") && !said.contains("9223372036854775808"), "{said}");
     let said = words(with("lr: 0.1", "lr: 1e300"));
     assert!(said.contains("is 1e300, but must be in (0, 100]"), "{said}");
 }

@@ -40,7 +40,11 @@ fn a_set_without_a_value_is_a_mistake() {
 #[test]
 fn numbers_are_told_as_they_are_written() {
     for (from, to, wanted) in [
-        ("epochs: 20", "epochs: 99999999999999999999999999", "must be a number from -9223372036854775808 to"),
+        (
+            "epochs: 20",
+            "epochs: 99999999999999999999999999",
+            "epochs` is 99999999999999999999999999, but must be from 1 to 100000",
+        ),
         ("epochs: 20", "epochs: \"20\"", "write it as 20, digits alone and without quotes"),
         ("epochs: 20", "epochs: 1e2", "write it as 100, digits alone and without quotes"),
         ("epochs: 20", "epochs: 1_000", "write it as 1000, digits alone and without quotes"),

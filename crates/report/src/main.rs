@@ -42,9 +42,9 @@ struct Arguments {
     /// The folder of another run: it counts where it was made with this recipe's settings, else it is left out and named.
     #[arg(long, value_name = "DIR")]
     also: Vec<PathBuf>,
-    /// What speaks against the images of the runs of --run, in words: they are left out, or counted and named with --accept-stale.
-    #[arg(long, value_name = "WHY", hide = true)]
-    other_images: Option<String>,
+    /// What speaks against the images of a run of --run, in words: it is left out, or counted and named with --accept-stale.
+    #[arg(long, value_name = "SEED:WHY", value_parser = of_seed, hide = true)]
+    other_images: Vec<(u64, String)>,
     /// Only these seeds of --runs, as in 0,1,2.
     #[arg(long, value_delimiter = ',', requires = "runs")]
     seeds: Vec<u64>,
@@ -75,7 +75,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut runs = seed_runs(&arguments.run, &arguments.also, arguments.runs.as_deref(), &arguments.seeds)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))?;
     for run in runs.iter_mut().filter(|run| !run.optional) {
-        run.other_images.clone_from(&arguments.other_images);
+        run.other_images =
+            arguments.other_images.iter().find(|(seed, _)| *seed == run.seed).map(|(_, why)| why.clone());
     }
     let collected = collect(&recipe, &runs, arguments.accept_stale)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
@@ -102,6 +103,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         print!("{}", terminal_table(&summary));
     }
     Ok(if summary.any_outside() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// `SEED:WHY`.
+fn of_seed(text: &str) -> Result<(u64, String), String> {
+    let (seed, why) = text.split_once(':').ok_or("expected SEED:WHY")?;
+    Ok((seed.parse().map_err(|_| format!("`{seed}` is no seed"))?, why.to_owned()))
 }
 
 /// A report replaces its own files (see [`own`]) and no others: not the recipe that it reads, nothing in a run, no other recipe's

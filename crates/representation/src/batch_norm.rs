@@ -1,7 +1,7 @@
 //! Batches that batch norm cannot learn from: one value a channel has no variance, and the network would be trained on zeros.
 
 use longtail_backbone::TensorNetwork;
-use longtail_recipe::{RepresentationRecipe, SingleImage};
+use longtail_recipe::RepresentationRecipe;
 
 use crate::RepresentationError;
 
@@ -16,14 +16,11 @@ pub(crate) fn check(
     images: usize,
     network: &TensorNetwork,
 ) -> Result<Option<String>, RepresentationError> {
-    let Some(SingleImage { which, hint }) = recipe.single_image_batch(variant, images) else { return Ok(None) };
+    let Some(single) = recipe.single_image_batch(variant, images) else { return Ok(None) };
     if network.fewest_norm_pixels() > 1 {
-        return Ok(Some(format!(
-            "{which} is a single image, so batch norm takes its statistics from that image alone: {hint}"
-        )));
+        return Ok(Some(format!("{}: {}", single.statistics_of_one(), single.hint)));
     }
-    let (network, side) = (network.architecture().to_string(), network.image().height);
-    Err(RepresentationError::OneValue { which, network, side, hint })
+    Err(RepresentationError::OneValue(single.one_value(network.image().height)))
 }
 
 #[cfg(test)]
@@ -54,7 +51,7 @@ mod tests {
         let ce = ("ce: {}", "");
         let error = checked("resnet50", ce, 33).expect_err("33 = 2·16 + 1");
         assert!(error.to_string().contains("33 training images in batches of 16"), "{error}");
-        assert!(error.to_string().contains("`resnet50` shrinks an image of 32 pixels to 1"), "{error}");
+        assert!(error.to_string().contains("the network shrinks an image of 32 pixels to 1"), "{error}");
         let hint = error.hint().expect("a hint");
         assert!(
             hint.starts_with("--set representations.r.batch_size=17 leaves none over")

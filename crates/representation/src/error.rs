@@ -3,7 +3,7 @@
 use longtail_artifact::ArtifactError;
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
-use longtail_recipe::NoBatch;
+use longtail_recipe::Unfit;
 use longtail_training::TrainingError;
 
 /// Errors of this crate.
@@ -17,29 +17,17 @@ pub enum RepresentationError {
         step: u64,
     },
     /// `mpcl` with `prototypes: meta` without meta images (`data.meta_source: none`).
-    #[error("`mpcl` with `prototypes: meta` needs meta images, and the split has none (`data.meta_source: none`)")]
+    #[error("{}", Unfit::no_meta_set().problem)]
     NoMetaSet,
     /// No training image.
     #[error("the split has no training images")]
     NoTrainingImages,
     /// A batch larger than the training set, and partial batches are dropped: there would be nothing to learn from.
     #[error("{}", .0.problem)]
-    NoBatch(NoBatch),
+    NoBatch(Unfit),
     /// A batch or a part of one that gives batch norm one value a channel, whose variance is 0.
-    #[error(
-        "{which} is a single image, and `{network}` shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
-         which has no variance"
-    )]
-    OneValue {
-        /// Which batch, with the numbers that make it so.
-        which: String,
-        /// The network.
-        network: String,
-        /// Height of the images, pixels.
-        side: usize,
-        /// What to change.
-        hint: String,
-    },
+    #[error("{}", .0.problem)]
+    OneValue(Unfit),
     /// The images are not those any more that training began with; what it made is there, and stale.
     #[error("the images changed while it trained: {how}")]
     ImagesChanged {
@@ -82,13 +70,12 @@ impl RepresentationError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
-            Self::NoBatch(no_batch) => &no_batch.hint,
+            Self::NoBatch(unfit) | Self::OneValue(unfit) => &unfit.hint,
             Self::ImagesChanged { .. } => {
                 "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
                  made with `--accept-stale`"
             }
-            Self::OneValue { hint, .. } => hint,
-            Self::NoMetaSet => "set `data.meta_source: metasaug`, or `prototypes: empirical`",
+            Self::NoMetaSet => return Some(Unfit::no_meta_set().hint),
             Self::Training(TrainingError::NonFinite { .. }) => {
                 "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"
             }

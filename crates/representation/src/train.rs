@@ -314,6 +314,29 @@ fn summary(at: &Position, epochs: usize, lr: f64, images_per_sec: f64, accuracy:
     if let Some(accuracy) = accuracy {
         line.push_str(&format!("  val {:.1} %", 100.0 * accuracy));
     }
-    line.push_str(&format!("  {images_per_sec:.0} images/s"));
+    line.push_str(&speed_words(images_per_sec));
     line
+}
+
+/// Nothing where no step was taken: a run that goes on after an epoch's last batch has only its validation pass left.
+fn speed_words(images_per_sec: f64) -> String {
+    match images_per_sec {
+        0.0 => String::new(),
+        slow if slow < 9.95 => format!("  {slow:.1} images/s"),
+        _ => format!("  {images_per_sec:.0} images/s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::speed_words;
+
+    #[test]
+    fn no_speed_is_told_of_no_step_and_a_slow_one_is_not_none() {
+        assert_eq!(speed_words(0.0), "");
+        assert_eq!(
+            [0.31, 9.94, 9.96, 596.4].map(speed_words),
+            ["  0.3 images/s", "  9.9 images/s", "  10 images/s", "  596 images/s"]
+        );
+    }
 }

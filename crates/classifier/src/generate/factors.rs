@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use longtail_artifact::{Interrupted, interrupted};
 use longtail_ops::{ColumnsMut, PANEL, Target};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -38,8 +39,17 @@ impl ClassFactors {
     /// - `rows`: N rows of K classes, d values each  - `centers`: `(K, d)`
     /// # Errors
     /// [`ClassifierError::Factor`] names the class with its N_k and d if LAPACK fails; [`ClassifierError::Shape`] for
-    /// centres of another shape.
+    /// centres of another shape; [`ClassifierError::Interrupted`] between two classes.
     pub fn new(rows: Arc<ClassStore>, centers: Vec<f32>) -> Result<Self, ClassifierError> {
+        Self::unless(&interrupted, rows, centers)
+    }
+
+    /// [`ClassFactors::new`], unless it is to `stop`, which is asked before each class: a thousand classes take minutes.
+    fn unless(
+        stop: &(dyn Fn() -> bool + Sync),
+        rows: Arc<ClassStore>,
+        centers: Vec<f32>,
+    ) -> Result<Self, ClassifierError> {
         let (classes, dim) = (rows.num_classes(), rows.dim());
         if centers.len() != classes * dim {
             return Err(ClassifierError::Shape {
@@ -52,6 +62,9 @@ impl ClassFactors {
         let factors = (0..classes)
             .into_par_iter()
             .map(|class| {
+                if stop() {
+                    return Err(ClassifierError::Interrupted(Interrupted));
+                }
                 let center = &centers[class * dim..(class + 1) * dim];
                 factor_class(&rows, class, center)
             })
@@ -229,6 +242,23 @@ mod tests {
             factors.add_draws(class, &targets, normals, &mut strip, &mut packed);
         }
         out
+    }
+
+    #[test]
+    fn a_request_to_stop_is_heard_between_classes() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let store =
+            Arc::new(ClassStore::new(&[1.0, 2.0, 3.0, 5.0, 7.0, 9.0], &[0, 0, 1, 1, 2, 2], 3, 1).expect("valid"));
+        let (centers, asked) = (store.means(), AtomicUsize::new(0));
+        let from = |first: usize| {
+            asked.store(0, Ordering::Relaxed);
+            let stop = || asked.fetch_add(1, Ordering::Relaxed) >= first;
+            ClassFactors::unless(&stop, Arc::clone(&store), centers.clone())
+        };
+        assert!(from(3).is_ok() && asked.load(Ordering::Relaxed) == 3, "once before each class");
+        for first in [0, 2] {
+            assert!(matches!(from(first), Err(ClassifierError::Interrupted(_))), "the {first}th question");
+        }
     }
 
     #[test]

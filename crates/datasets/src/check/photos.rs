@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use longtail_artifact::{counted, counted_are, interrupted};
+use longtail_artifact::{counted, counted_are};
 use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::published::Published;
@@ -12,11 +11,12 @@ use crate::census::Census;
 use crate::counts::{group_of, group_sizes};
 use crate::error::DatasetError;
 use crate::identity::with_bar;
-use crate::image_set::{DataSource, ImageSet};
+use crate::image_set::DataSource;
+use crate::left_out::absent;
 use crate::pack::{self, MadeFrom};
 use crate::photo_files::Absence;
 use crate::read::photos::{self, PhotoSource};
-use crate::split::Split;
+use crate::split::{Skipped, Split};
 
 /// Missing images that are named; the rest are counted.
 const NAMED: usize = 5;
@@ -33,6 +33,11 @@ pub struct PhotoReport {
     pub unreadable: usize,
     /// Whether training could run on it: no image is missing or bad, or the recipe skips those; a pack is of these photographs.
     pub usable: bool,
+    /// Whether every image that is left out is known: all were decoded, or nothing is left out.
+    #[serde(skip)]
+    pub left_out_is_known: bool,
+    /// Whether the recipe's split can be drawn from the images that are left.
+    pub can_be_drawn: bool,
     /// The same whatever the pack was made from.
     #[serde(skip)]
     pub images_are_usable: bool,
@@ -52,7 +57,7 @@ pub struct PhotoReport {
     pub lists: Vec<ListReport>,
     /// Classes.
     pub classes: usize,
-    /// Training images per class, index = label.
+    /// Training images per class, index = label: those of the split if there is a recipe, and none that the recipe leaves out.
     pub class_counts: Vec<u32>,
     /// Classes that are many, medium and few.
     pub groups: [usize; 3],
@@ -124,8 +129,7 @@ pub fn check_photos(
         return Err(DatasetError::Config { what: "dataset", problem: format!("`{}` has no photos", dataset.name()) });
     };
     let listed = photos::read(dataset, dir)?;
-    let class_counts = listed.train.class_counts(listed.class_names.len());
-    let groups = group_sizes(&class_counts, &data.shot_groups);
+    let mut class_counts = listed.train.class_counts(listed.class_names.len());
     let mut problems = differences(&listed, &class_counts);
     let as_published = Published::of(dataset).map(|_| problems.is_empty());
     let (layout, mut notes) = (listed.layout.clone(), listed.notes.clone());
@@ -184,13 +188,53 @@ pub fn check_photos(
     if !images {
         notes.push("files were looked for, not decoded; `--images` decodes every one".to_owned());
     }
-    let split = match recipe {
-        Some(recipe) => Some(split_report(recipe, &source)?),
+    let skips = photo.on_bad_image == OnBadImage::Skip;
+    let skipped = match &census {
+        _ if !skips => Skipped::default(),
+        Some(census) => census.skipped(),
+        None => {
+            let positions = |lost: &[(u32, Absence)]| lost.iter().map(|(index, _)| *index).collect();
+            Skipped { train: positions(&absent[0]), test: positions(&absent[1]) }
+        }
+    };
+    let left_out = skipped.train.len() + skipped.test.len();
+    if left_out > 0 {
+        class_counts = without(&class_counts, &source, val_from, &skipped);
+    }
+    let mut can_be_drawn = true;
+    let split = match recipe.map(|recipe| Split::draw_without(recipe, &source, skipped)) {
+        Some(Ok(split)) => {
+            class_counts.clone_from(&split.class_counts);
+            Some(PhotoSplit {
+                train: split.train.len(),
+                meta: split.meta.len(),
+                val: split.val.len(),
+                test: split.test.len(),
+            })
+        }
+        // What is wrong with the images is to be said all the same.
+        Some(Err(error)) if left_out > 0 => {
+            problems.push(error.to_string());
+            can_be_drawn = false;
+            None
+        }
+        Some(Err(error)) => return Err(error),
         None => None,
     };
-    let images_are_usable = lost + broken == 0 || photo.on_bad_image == OnBadImage::Skip;
+    if left_out > 0 {
+        let (without, others) = (
+            counted(left_out, "image"),
+            if images || pack.is_some() { "" } else { "; `--images` finds those that cannot be decoded" },
+        );
+        notes.push(format!(
+            "classes, groups and split are counted without {without} that `on_bad_image: skip` leaves out{others}"
+        ));
+    }
+    let images_are_usable = lost + broken == 0 || skips && can_be_drawn;
     Ok(PhotoReport {
         ok: problems.is_empty(),
+        left_out_is_known: !skips || images || pack.is_some(),
+        can_be_drawn,
         unreadable: lost + broken,
         usable: !pack_is_of_others && images_are_usable,
         images_are_usable,
@@ -202,8 +246,8 @@ pub fn check_photos(
         hash_of,
         lists,
         classes: class_counts.len(),
+        groups: group_sizes(&class_counts, &data.shot_groups),
         class_counts,
-        groups,
         shot_groups: [data.shot_groups.many_above, data.shot_groups.few_below],
         as_published,
         counts_are_published: Published::of(dataset).is_some_and(|published| published.class_counts.is_some()),
@@ -250,14 +294,6 @@ fn list_reports(listed: &PhotoSource) -> Vec<ListReport> {
     lists.into_iter().filter_map(report).collect()
 }
 
-/// Ascending positions of images that are not there to be read, and why.
-fn absent(set: &ImageSet) -> Result<Vec<(u32, Absence)>, DatasetError> {
-    let Some(files) = set.images.photos() else { return Ok(Vec::new()) };
-    let look = |index: usize| if interrupted() { None } else { Some((index as u32, files.absence(index)?)) };
-    let found = (0..files.len()).into_par_iter().filter_map(look).collect();
-    if interrupted() { Err(DatasetError::Interrupted) } else { Ok(found) }
-}
-
 /// How the lists differ from what is published.
 fn differences(listed: &PhotoSource, class_counts: &[u32]) -> Vec<String> {
     let Some(published) = Published::of(listed.dataset) else { return Vec::new() };
@@ -302,9 +338,13 @@ fn differences(listed: &PhotoSource, class_counts: &[u32]) -> Vec<String> {
     problems
 }
 
-fn split_report(recipe: &DataRecipe, source: &DataSource) -> Result<PhotoSplit, DatasetError> {
-    let split = Split::draw(recipe, source)?;
-    Ok(PhotoSplit { train: split.train.len(), meta: split.meta.len(), val: split.val.len(), test: split.test.len() })
+/// Training images per class without those that are left out.
+fn without(class_counts: &[u32], source: &DataSource, val_from: u32, skipped: &Skipped) -> Vec<u32> {
+    let mut counts = class_counts.to_vec();
+    for &index in skipped.train.iter().filter(|index| **index < val_from) {
+        counts[source.train.labels[index as usize] as usize] -= 1;
+    }
+    counts
 }
 
 impl std::fmt::Display for PhotoReport {
@@ -353,6 +393,7 @@ impl std::fmt::Display for PhotoReport {
         }
         let verdict = match (self.ok, self.usable, self.unreadable > 0, self.as_published) {
             (true, ..) => "ok",
+            _ if !self.can_be_drawn => "not usable as it is: put good copies of these images in place",
             _ if self.pack_is_of_others => {
                 "not usable as it is: delete the pack and make it again (cargo xtask data pack RECIPE), or put its photographs back"
             }

@@ -50,13 +50,15 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
     }
     if (key.short as usize) < recipe.resize_short {
         let (short, needed) = (key.short, recipe.resize_short);
+        // The crop of image_side is cut out of it: less is no such setting.
+        let lower = match (short as usize) < recipe.image_side {
+            true => String::new(),
+            false => format!("; or set `data.resize_short={short}`"),
+        };
         return Err(problem(
             file,
             format!("holds images of short side {short} at most, and `data.resize_short` is {needed}"),
-            format!(
-                "delete it and make another: {}; or set `data.resize_short={short}`",
-                command(&format!(" --short {needed}"))
-            ),
+            format!("delete it and make another: {}{lower}", command(&format!(" --short {needed}"))),
         ));
     }
     source.hash = blake3::hash(format!("{}\npack {}\n", source.hash, pack.identity()).as_bytes()).to_hex().to_string();

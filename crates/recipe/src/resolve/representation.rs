@@ -9,7 +9,7 @@ use crate::resolved::*;
 pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Result<RepresentationRecipe, Problem> {
     let method = raw.method.ok_or_else(|| at.missing("method", &method_choices()))?;
     let epochs = at.count("epochs", raw.epochs, 200, 1..=100_000, "passes over the training set")?;
-    let batch_size = at.count("batch_size", raw.batch_size, 256, 2..=65536, "batch norm needs two images")?;
+    let batch_size = at.count("batch_size", raw.batch_size, 256, 2..=MOST_IN_A_BATCH, "batch norm needs two images")?;
     let warmup_epochs = at.count(
         "warmup_epochs",
         raw.warmup_epochs,

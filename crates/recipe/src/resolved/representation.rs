@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::loss::Stage1Loss;
 use crate::method::RepresentationMethod;
 
+/// Images of a batch at most.
+pub(crate) const MOST_IN_A_BATCH: usize = 65_536;
+
 /// Stage 1 for one variant.
 ///
 /// Where the paper is silent, the defaults are those of protocol.md §1.5 ("ours for the paper").
