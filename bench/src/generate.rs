@@ -90,9 +90,12 @@ fn device(case: &Case, model: &FeatureModel) -> Result<Device> {
     #[cfg(feature = "cuda")]
     {
         use longtail_classifier::device::{GpuHeads, HeadDevice as _};
-        use longtail_ops::gpu::{Cuda, CudaSettings};
+        use longtail_ops::gpu::CudaSettings;
+        use longtail_training::Compute;
         let tf32 = case.word("precision")? == "tf32";
-        let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
+        let compute = Compute::open(longtail_artifact::Device::Cuda(0), "classifier")
+            .map_err(|error| Absent(error.to_string()))?;
+        let driver = compute.driver(CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
         let heads = std::rc::Rc::new(std::cell::RefCell::new(GpuHeads::new(driver)?));
         heads.borrow_mut().take_model(model)?;
         Ok(Some((heads.clone(), Box::new(move || Ok(heads.borrow().wait()?)))))

@@ -151,14 +151,17 @@ pub fn infer(case: &Case) -> Result<Repetition> {
 
 #[cfg(feature = "cuda")]
 fn gpu_infer(case: &Case, model: &Model, images: Vec<f32>, n: usize) -> Result<Repetition> {
+    use longtail_artifact::Device;
     use longtail_backbone::gpu::GpuNetwork;
-    use longtail_ops::gpu::{Cuda, CudaSettings, Element, GpuVec};
+    use longtail_ops::gpu::{CudaSettings, Element, GpuVec};
+    use longtail_training::Compute;
     let (tf32, element) = match case.word("precision")? {
         "tf32" => (true, Element::F32),
         "bf16" => (false, Element::Bf16),
         _ => (false, Element::F32),
     };
-    let driver = Cuda::open(0, CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
+    let compute = Compute::open(Device::Cuda(0), "features").map_err(|error| Absent(error.to_string()))?;
+    let driver = compute.driver(CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
     let mut network = GpuNetwork::with_element(driver, model.network.architecture(), model.network.image(), element)?;
     let params = network.upload_params(&to_f32(&model.backbone_weights()?)?)?;
     let mut running = GpuVec::of(network.driver(), &to_f32(&model.running)?)?;

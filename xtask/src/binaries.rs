@@ -10,20 +10,48 @@ use anyhow::{Context, Result, anyhow};
 use longtail_artifact::cli::{Interrupted, WithHint, interrupted};
 use serde_json::Value;
 
+use crate::cuda;
+
 /// Every package with a binary. They are always built together: one set of packages means one choice of dependency
 /// features, so that nothing is compiled twice.
 pub const ALL: [&str; 5] =
     ["longtail-datasets", "longtail-representation", "longtail-features", "longtail-classifier", "longtail-report"];
 
-/// The paths of built binaries by name.
-pub struct Binaries(BTreeMap<String, PathBuf>);
+/// The paths of built binaries by name: a set for CPUs and, where asked for, one for GPUs. A program for GPUs starts only where
+/// NVIDIA's libraries are, as candle links them; so nothing but what computes there is taken from that set.
+pub struct Binaries {
+    cpu: Programs,
+    cuda: Programs,
+}
+
+/// Paths by name.
+pub type Programs = BTreeMap<String, PathBuf>;
 
 impl Binaries {
+    /// The program for the device that was asked for.
+    ///
     /// # Errors
     /// Cargo built no binary of that name.
     pub fn path(&self, name: &str) -> Result<&Path> {
-        self.0.get(name).map(PathBuf::as_path).with_context(|| format!("the build made no binary called `{name}`"))
+        found(self.cuda.get(name).or_else(|| self.cpu.get(name)), name)
     }
+
+    /// The program that runs everywhere.
+    ///
+    /// # Errors
+    /// As [`Binaries::path`].
+    pub fn on_cpu(&self, name: &str) -> Result<&Path> {
+        found(self.cpu.get(name), name)
+    }
+
+    /// The programs for GPUs.
+    pub fn on_gpus(&self) -> &Programs {
+        &self.cuda
+    }
+}
+
+fn found<'a>(path: Option<&'a PathBuf>, name: &str) -> Result<&'a Path> {
+    path.map(PathBuf::as_path).with_context(|| format!("the build made no binary called `{name}`"))
 }
 
 /// The cargo that started us, else the one in PATH.
@@ -36,8 +64,8 @@ pub const PREBUILT_VARIABLE: &str = "LONGTAIL_BINARIES";
 
 /// A binary that lies there already, for verbs that build nothing: among others' binaries, or beside ours.
 pub fn built(name: &str) -> Option<PathBuf> {
-    let folder = match std::env::var_os(PREBUILT_VARIABLE) {
-        Some(folder) => PathBuf::from(folder),
+    let folder = match prebuilt_folder() {
+        Some(folder) => folder,
         None => std::env::current_exe().ok()?.parent()?.to_owned(),
     };
     Some(folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))).filter(|path| path.is_file())
@@ -52,8 +80,20 @@ const TESTED_ON_GPUS: [&str; 5] =
 
 /// Whether the binaries were built by someone else.
 pub fn are_prebuilt() -> bool {
-    std::env::var_os(PREBUILT_VARIABLE).is_some()
+    prebuilt_folder().is_some()
 }
+
+fn prebuilt_folder() -> Option<PathBuf> {
+    std::env::var_os(PREBUILT_VARIABLE).map(PathBuf::from)
+}
+
+/// The programs for GPUs that others built: in a folder of their own beside the others.
+pub fn prebuilt_on_gpus() -> Programs {
+    prebuilt_folder().map(|folder| in_folder(&folder.join(CUDA_FOLDER))).unwrap_or_default()
+}
+
+/// Of programs for GPUs, below the folder of those for CPUs: below cargo's target folder, below [`PREBUILT_VARIABLE`]'s, in bundles.
+pub const CUDA_FOLDER: &str = "cuda";
 
 /// What the stages are built for beside the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,30 +105,76 @@ pub enum Gpus {
     Cudnn,
 }
 
-/// `cargo build --release` of the packages, for GPUs too where asked for; cargo shows its own progress on stderr.
+impl Gpus {
+    fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::No => None,
+            Self::Cuda => Some("cuda"),
+            Self::Cudnn => Some("cudnn"),
+        }
+    }
+}
+
+/// `cargo build --release` of the packages, and where asked for once more of those that compute on GPUs, for them; cargo shows its own
+/// progress on stderr.
 ///
 /// # Errors
 /// The build fails (cargo has said why), or is interrupted.
 pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
-    if let Some(folder) = std::env::var_os(PREBUILT_VARIABLE) {
-        return Ok(prebuilt(Path::new(&folder)));
+    if let Some(folder) = prebuilt_folder() {
+        let cuda = if gpus == Gpus::No { Programs::new() } else { prebuilt_on_gpus() };
+        return Ok(Binaries { cpu: in_folder(&folder), cuda });
     }
     eprintln!("building (the first time takes some minutes) …");
+    let of_gpus: Vec<&str> = packages.iter().copied().filter(|package| ON_GPUS.contains(package)).collect();
+    let mut cpu = Programs::new();
+    if gpus == Gpus::No || of_gpus.len() < packages.len() {
+        let mut command = cargo_build();
+        for package in packages {
+            command.args(["-p", package]);
+        }
+        let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build"));
+        cpu = by_name(found.hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks")?);
+    }
+    let Some(feature) = gpus.feature() else { return Ok(Binaries { cpu, cuda: Programs::new() }) };
+    eprintln!("building for CUDA, which is kept apart (the first time takes some ten minutes) …");
+    let mut command = cargo_build();
+    for package in of_gpus {
+        command.args(["-p", package, "--features"]).arg(format!("{package}/{feature}"));
+    }
+    set_up_cuda(root, &mut command)?;
+    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build for CUDA"));
+    let cuda = by_name(found.hint(
+        "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
+    )?);
+    Ok(Binaries { cpu, cuda })
+}
+
+fn cargo_build() -> Command {
     let mut command = Command::new(cargo());
     command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
-    for package in packages {
-        command.args(["-p", package]);
-        if gpus != Gpus::No && ON_GPUS.contains(package) {
-            let feature = if gpus == Gpus::Cudnn { "cudnn" } else { "cuda" };
-            command.arg("--features").arg(format!("{package}/{feature}"));
-        }
-    }
-    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build"));
-    let found = found.hint(match gpus != Gpus::No {
-        true => "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
-        false => "cargo's messages stand above; `cargo xtask doctor` says what this machine lacks",
-    })?;
-    Ok(Binaries(found.into_iter().map(|found| (found.name, found.path)).collect()))
+    command
+}
+
+fn by_name(found: Vec<Executable>) -> Programs {
+    found.into_iter().map(|found| (found.name, found.path)).collect()
+}
+
+/// What a build for CUDA is told: a target folder of its own, so that neither set of programs replaces the other, and the compiler.
+fn set_up_cuda(root: &Path, command: &mut Command) -> Result<()> {
+    command.arg("--target-dir").arg(target_folder(root)?.join(CUDA_FOLDER));
+    cuda::set_up_build(command);
+    Ok(())
+}
+
+/// cargo's target folder, wherever its settings put it.
+fn target_folder(root: &Path) -> Result<PathBuf> {
+    let mut command = Command::new(cargo());
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root).stdin(Stdio::null());
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cannot read cargo's metadata")?;
+    let folder = metadata.get("target_directory").and_then(Value::as_str);
+    folder.map(PathBuf::from).context("cargo's metadata name no target folder")
 }
 
 /// `cargo test --no-run --release` of the tests of device code, called `gpu…` in each package's `tests/`: each with its crate's folder
@@ -100,10 +186,13 @@ pub fn build_device_tests(root: &Path, gpus: Gpus) -> Result<Vec<(String, PathBu
     eprintln!("building the tests of device code …");
     let mut command = Command::new(cargo());
     command.args(["test", "--release", "--no-run", "--message-format=json-render-diagnostics", "--test", "gpu*"]);
-    let feature = if gpus == Gpus::Cudnn { "cudnn" } else { "cuda" };
     for package in TESTED_ON_GPUS {
-        command.args(["-p", package, "--features"]).arg(format!("{package}/{feature}"));
+        command.args(["-p", package]);
+        if let Some(feature) = gpus.feature() {
+            command.arg("--features").arg(format!("{package}/{feature}"));
+        }
     }
+    set_up_cuda(root, &mut command)?;
     let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the tests do not build"));
     let found = found.hint("cargo's messages stand above")?;
     let tests = found.into_iter().filter(|found| found.name.starts_with("gpu"));
@@ -144,10 +233,10 @@ pub fn program(package: &str) -> &str {
 }
 
 /// Every binary of [`ALL`], the bench's worker and xtask's own, that lie in a folder.
-fn prebuilt(folder: &Path) -> Binaries {
+fn in_folder(folder: &Path) -> Programs {
     let names = ALL.iter().chain(&["longtail-bench", "xtask"]).map(|package| program(package));
     let paths = names.map(|name| (name.to_owned(), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))));
-    Binaries(paths.filter(|(_, path)| path.is_file()).collect())
+    paths.filter(|(_, path)| path.is_file()).collect()
 }
 
 /// What one of cargo's messages tells of a finished program, if it does.

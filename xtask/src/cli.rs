@@ -114,7 +114,8 @@ pub struct ExecuteArgs {
     /// Go on from a checkpoint that another kind of device wrote
     #[arg(long)]
     pub accept_device_change: bool,
-    /// cpu, or cuda or cuda:N, for which the stages are built with CUDA; auto is the CPU unless LONGTAIL_BINARIES knows CUDA
+    /// cpu, or cuda or cuda:N, for which the stages are built with CUDA; auto is the CPU unless LONGTAIL_BINARIES has programs for
+    /// CUDA that start here
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// The folder with the data set's files (Fashion-MNIST is embedded and needs none)

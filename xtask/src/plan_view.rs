@@ -69,7 +69,7 @@ fn text(session: &Session, entries: &[Entry]) -> String {
         format!(
             "seed {}, device {}, runs in {}",
             seeds.join(", "),
-            session.device,
+            session.device.word,
             workspace::shown(session.root, &session.recipe_dir)
         ),
     ];
@@ -153,7 +153,7 @@ fn as_json(session: &Session, entries: &[Entry]) -> Value {
                    "estimated_secs": entry.secs, "rough_secs": entry.rough_secs, "bytes_at_most": entry.bytes})
         })
         .collect();
-    json!({"recipe": session.runs[0].recipe.recipe, "device": session.device, "stages": stages,
+    json!({"recipe": session.runs[0].recipe.recipe, "device": session.device.word, "stages": stages,
            "passed_over": session.passed_over, "disk_free_bytes": disk::free_bytes(&session.recipe_dir)})
 }
 

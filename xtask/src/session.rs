@@ -10,7 +10,7 @@ use longtail_artifact::cli::{self, WithHint, disk};
 use longtail_artifact::{ImageMatch, StageState, Unfinished};
 use longtail_recipe::Dataset;
 
-use crate::binaries::{self, Binaries, Gpus};
+use crate::binaries::{self, Binaries};
 use crate::child::Stdout;
 use crate::cli::{ExecuteArgs, RecipeArgs, Stage};
 use crate::done::{Done, what_ran};
@@ -21,9 +21,9 @@ use crate::plan_view::{self, Entry};
 use crate::run_lock::{self, RunLocks};
 use crate::setup::{self, Need};
 use crate::stage_command;
-use crate::stage_device::stage_device;
+use crate::stage_device::StageDevice;
 use crate::timings::{self, Timings};
-use crate::{cuda, fetch, fits, seeds, simd, workspace};
+use crate::{fetch, fits, seeds, simd, workspace};
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -39,8 +39,7 @@ pub struct Request<'a> {
 pub struct Session<'a> {
     pub root: &'a Path,
     pub execute: &'a ExecuteArgs,
-    /// `cpu`, `cuda:N`, or `auto` where only the stages' binaries know.
-    pub device: String,
+    pub device: StageDevice,
     pub runs: Vec<SeedRun>,
     pub jobs: Vec<Job>,
     /// `runs/NAME`.
@@ -68,11 +67,14 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
     simd::in_use()?; // a wrong word in the environment, before anything is built
     let mut session = Session::new(root, request)?;
+    if !session.execute.dry_run {
+        session.device.require()?; // a plan can be made anywhere
+    }
     let ready = session.compare_images()?;
     if let Some(first) = session.first {
         session.check_stages_before(first)?;
     }
-    let mut timings = Timings::read(&session.recipe_dir, session.on_gpu());
+    let mut timings = Timings::read(&session.recipe_dir, session.device.is_gpu());
     let entries = session.entries(&timings)?;
     session.refuse_without_data(&entries)?;
     plan_view::print(&session, &entries)?;
@@ -116,7 +118,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             root,
             execute,
-            device: stage_device(execute.device, binaries::are_prebuilt()),
+            device: StageDevice::of(execute.device),
             runs,
             jobs,
             recipe_dir,
@@ -161,13 +163,11 @@ impl<'a> Session<'a> {
     fn prepare(&self) -> Result<Ready> {
         if !binaries::are_prebuilt() {
             setup::ensure(&[Need::CCompiler, Need::OpenBlas], self.execute.setup)?;
-            if self.on_gpu() {
-                cuda::require_compiler()?;
-            }
         }
         let locks = run_lock::take(self.root, self.runs.iter().map(|run| run.dir.as_path()))?;
-        let gpus = if self.on_gpu() { Gpus::Cudnn } else { Gpus::No };
-        Ok(Ready { locks, binaries: binaries::build(self.root, &binaries::ALL, gpus)? })
+        let binaries = binaries::build(self.root, &binaries::ALL, self.device.gpus)?;
+        self.device.require_started(binaries.on_gpus())?;
+        Ok(Ready { locks, binaries })
     }
 
     /// Every job of every seed with what is to become of it.
@@ -179,8 +179,8 @@ impl<'a> Session<'a> {
                 let runs_before = |entry: &&Entry| entry.seed == run.seed && plan::reads_from(job, &entry.job);
                 let upstream_runs =
                     entries.iter().filter(runs_before).any(|entry| matches!(entry.intent, Intent::Run(_)));
-                let state = job.state(run, &self.device)?;
-                let left = match job.unfinished(run, &self.device)? {
+                let state = job.state(run, &self.device.word)?;
+                let left = match job.unfinished(run, &self.device.word)? {
                     // Of other images.
                     Unfinished::GoesOn { step } if run.images.reason().is_some() => Unfinished::OfOthers { step },
                     left => left,
@@ -199,17 +199,13 @@ impl<'a> Session<'a> {
                     secs: timings.estimate(job, &part),
                     // What is known of speed before a first run is known of CPUs.
                     rough_secs: images
-                        .filter(|_| !self.on_gpu())
+                        .filter(|_| !self.device.is_gpu())
                         .and_then(|images| estimate::rough_secs(&run.recipe, job, &images)),
                     bytes: images.map(|images| estimate::disk_bytes(&run.recipe, job, &images)),
                 });
             }
         }
         Ok(entries)
-    }
-
-    fn on_gpu(&self) -> bool {
-        self.device.starts_with("cuda")
     }
 
     fn flags(&self) -> Flags {
@@ -233,7 +229,7 @@ impl<'a> Session<'a> {
                 if !needed {
                     continue;
                 }
-                let why = match job.state(run, &self.device)? {
+                let why = match job.state(run, &self.device.word)? {
                     StageState::UpToDate => continue,
                     StageState::Stale { reasons } => format!("is stale: {}", reasons.join("; ")),
                     StageState::Missing => "is not there".to_owned(),
@@ -345,7 +341,7 @@ impl<'a> Session<'a> {
         for run in &self.runs {
             let (mut run, mut has_census) = (run.clone(), false);
             for job in &self.jobs {
-                let state = job.state(&run, &self.device)?;
+                let state = job.state(&run, &self.device.word)?;
                 let intent = plan::intent(state, self.flags(), false, Unfinished::Nothing);
                 let started = Instant::now();
                 let kept_stale = matches!(intent, Intent::KeptStale(_));
@@ -380,9 +376,9 @@ impl<'a> Session<'a> {
         has_census: bool,
     ) -> Result<()> {
         let (name, started) = (job.stage.name(), Instant::now());
-        let resumes = matches!(job.unfinished(run, &self.device)?, Unfinished::GoesOn { .. });
+        let resumes = matches!(job.unfinished(run, &self.device.word)?, Unfinished::GoesOn { .. });
         eprintln!("[seed {}] {} …", run.seed, job.label());
-        let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device, has_census)?;
+        let arguments = stage_command::stage(self.root, run, job, self.execute, &self.device.word, has_census)?;
         let code = crate::child::run(self.root, binaries.path(name)?, &arguments, self.stdout())?;
         if code != 0 {
             return Err(anyhow!(

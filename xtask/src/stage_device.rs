@@ -1,25 +1,127 @@
-//! The device that stages are told to use.
+//! Which programs compute, those for CPUs or those for CUDA, and the device that they are told.
 
+use anyhow::{Result, anyhow};
+use longtail_artifact::cli::WithHint;
 use longtail_artifact::{Device, DeviceChoice};
 
-/// What stages are told. What we build for `auto` is for the CPU: a GPU gives other roundings, and is taken where it is asked for.
-/// Binaries that others built may know CUDA; they say themselves what `auto` comes to.
-pub fn stage_device(asked: DeviceChoice, prebuilt: bool) -> String {
-    match asked {
-        DeviceChoice::Auto if !prebuilt => Device::Cpu.to_string(),
-        other => other.to_string(),
+use crate::binaries::{self, Gpus, Programs};
+use crate::cuda::{self, Lack};
+
+/// What `--device` comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageDevice {
+    /// What stages are told: `cpu`, `cuda:N`, or `auto` where only programs for CUDA can tell.
+    pub word: String,
+    /// What programs are needed.
+    pub gpus: Gpus,
+}
+
+impl StageDevice {
+    /// `auto` is the CPU where we build: a GPU gives other roundings, and is taken where it is asked for. Of programs that others built, those
+    /// for CUDA are taken if they start here; they say themselves whether a GPU answers.
+    pub fn of(asked: DeviceChoice) -> Self {
+        let (device, why) = choose(asked, &binaries::prebuilt_on_gpus(), cuda::starts);
+        if let Some(why) = why {
+            eprintln!("the stages compute on the cpu: {why}");
+        }
+        device
+    }
+
+    /// The CPU.
+    pub fn cpu() -> Self {
+        Self { word: Device::Cpu.to_string(), gpus: Gpus::No }
+    }
+
+    /// Whether it is a GPU for certain.
+    pub fn is_gpu(&self) -> bool {
+        self.word.starts_with("cuda")
+    }
+
+    /// Before anything is built: refuses a GPU that cannot be computed on, in one line.
+    ///
+    /// # Errors
+    /// What is missing, all of it.
+    pub fn require(&self) -> Result<()> {
+        match self.is_gpu() {
+            true if binaries::are_prebuilt() => self.refuse(started(&binaries::prebuilt_on_gpus())),
+            true => self.refuse(cuda::can_build_and_run()),
+            false => Ok(()),
+        }
+    }
+
+    /// Once all is built: as [`StageDevice::require`], of the programs themselves.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn require_started(&self, programs: &Programs) -> Result<()> {
+        if self.is_gpu() { self.refuse(started(programs)) } else { Ok(()) }
+    }
+
+    fn refuse(&self, outcome: Result<(), Lack>) -> Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(lack) => Err(anyhow!("`--device {}`: {}", self.word, lack.what)).hint(&lack.hint),
+        }
+    }
+}
+
+/// Whether the programs for CUDA are there and start; they are linked alike, so one stands for all.
+fn started(programs: &Programs) -> Result<(), Lack> {
+    match programs.values().next() {
+        Some(program) => cuda::starts(program),
+        None => Err(Lack {
+            what: format!("the folder of {} has no programs for CUDA", binaries::PREBUILT_VARIABLE),
+            hint: format!(
+                "they lie in its folder `{}`; `--device cpu` needs none, and without {} they are built",
+                binaries::CUDA_FOLDER,
+                binaries::PREBUILT_VARIABLE
+            ),
+        }),
+    }
+}
+
+/// And why a GPU was passed over, where there was a choice.
+fn choose(
+    asked: DeviceChoice,
+    prebuilt: &Programs,
+    starts: impl Fn(&std::path::Path) -> Result<(), Lack>,
+) -> (StageDevice, Option<String>) {
+    let cpu = StageDevice::cpu();
+    match (asked, prebuilt.values().next()) {
+        (DeviceChoice::Only(Device::Cpu), _) | (DeviceChoice::Auto, None) => (cpu, None),
+        (DeviceChoice::Auto, Some(program)) => match starts(program) {
+            Ok(()) => (StageDevice { word: asked.to_string(), gpus: Gpus::Cudnn }, None),
+            Err(lack) => (cpu, Some(lack.what)),
+        },
+        (DeviceChoice::Only(_), _) => (StageDevice { word: asked.to_string(), gpus: Gpus::Cudnn }, None),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
-    fn auto_is_the_cpu_unless_the_binaries_are_someone_elses() {
-        let of = |text: &str, prebuilt| stage_device(text.parse().expect("a device"), prebuilt);
-        assert_eq!((of("auto", false), of("auto", true)), ("cpu".to_owned(), "auto".to_owned()));
-        assert_eq!((of("cuda", false), of("cuda:1", true)), ("cuda:0".to_owned(), "cuda:1".to_owned()));
-        assert_eq!(of("cpu", true), "cpu");
+    fn auto_is_the_cpu_unless_there_are_programs_for_cuda_that_start() {
+        let theirs = Programs::from([("features".to_owned(), PathBuf::from("bin/cuda/features"))]);
+        let of = |text: &str, programs: &Programs, starts: bool| {
+            let outcome = |_: &std::path::Path| match starts {
+                true => Ok(()),
+                false => Err(Lack { what: "no driver".to_owned(), hint: String::new() }),
+            };
+            let (device, why) = choose(text.parse().expect("a device"), programs, outcome);
+            (device.word.clone(), device.gpus, why)
+        };
+        let none = Programs::new();
+        for programs in [&none, &theirs] {
+            assert_eq!(of("cpu", programs, true), ("cpu".to_owned(), Gpus::No, None));
+            assert_eq!(of("cuda", programs, true), ("cuda:0".to_owned(), Gpus::Cudnn, None));
+            assert_eq!(of("cuda:1", programs, false), ("cuda:1".to_owned(), Gpus::Cudnn, None), "refused by `require`");
+        }
+        assert_eq!(of("auto", &none, true), ("cpu".to_owned(), Gpus::No, None));
+        assert_eq!(of("auto", &theirs, true), ("auto".to_owned(), Gpus::Cudnn, None));
+        assert_eq!(of("auto", &theirs, false), ("cpu".to_owned(), Gpus::No, Some("no driver".to_owned())));
     }
 }

@@ -245,8 +245,8 @@ impl ArtifactError {
             }
             Self::NoCuda { stage, .. } => {
                 return Some(format!(
-                    "build it with CUDA: `cargo build --release -p longtail-{stage} --features cudnn` (needs NVIDIA's CUDA toolkit \
-                     and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
+                    "build one with CUDA: `cargo build --release -p longtail-{stage} --features cudnn --target-dir target/cuda` (needs \
+                     NVIDIA's CUDA toolkit and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
                 ));
             }
             Self::Output { hint, .. } => hint,

@@ -10,6 +10,7 @@ use longtail_artifact::{
     stage_specs, write_tensors,
 };
 use longtail_recipe::{Alpha, ClassifierRecipe, set_classifier};
+use longtail_training::Compute;
 use serde_json::json;
 
 use crate::ClassifierError;
@@ -20,7 +21,6 @@ use crate::method::alpha::AlphaState;
 use crate::method::generation::Generation;
 use crate::method::mpfa::Mpfa;
 use crate::method::tailcalib::TailCalib;
-use crate::stage::GPUS;
 
 /// What `classifier generate` is told.
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         let taken = anyhow::anyhow!("`{}` exists already", args.out.display());
         return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
     }
-    let device = args.stage.device("classifier", GPUS)?.to_string();
+    let device = args.stage.device("classifier", Compute::gpus())?.to_string();
     let variant = &args.stage.variant;
     let images = crate::stage::images(&recipe, &args.stage, &layout).with_context(what)?;
     let representation = stage_specs::representation(&layout, &images, recipe.representation_part(variant)?, &device);

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Device, Gpus, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs,
-    StageRun, TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
+    Begin, BeginOptions, Device, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
+    TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_datasets::DatasetError;
 use longtail_datasets::identity::compare;
 use longtail_recipe::{ClassifierRecipe, Recipe};
-use longtail_training::{CheckpointClock, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
+use longtail_training::{CheckpointClock, Compute, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
 use serde_json::{Map, Value, json};
 
 use crate::ClassifierError;
@@ -22,23 +22,17 @@ use crate::method::base::{Context, Fitted, method};
 /// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
 
-#[cfg(feature = "cuda")]
-pub(crate) const GPUS: Gpus = Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|why| why.to_string()));
-#[cfg(not(feature = "cuda"))]
-pub(crate) const GPUS: Gpus = Gpus::NotBuilt;
-
 /// The device of a run. Products are not rounded to TensorFloat-32: heads are the CPU's but for roundings.
 fn open(device: Device) -> anyhow::Result<Option<SharedDevice>> {
     match device {
         Device::Cpu => Ok(None),
         #[cfg(feature = "cuda")]
-        Device::Cuda(ordinal) => {
-            use longtail_ops::gpu::{Cuda, CudaSettings};
-            let driver = Cuda::open(ordinal, CudaSettings { tf32: false })?;
-            let heads = crate::device::GpuHeads::new(driver)?;
+        Device::Cuda(_) => {
+            let settings = longtail_ops::gpu::CudaSettings { tf32: false };
+            let heads = crate::device::GpuHeads::new(Compute::open(device, "classifier")?.driver(settings)?)?;
             Ok(Some(std::rc::Rc::new(std::cell::RefCell::new(heads))))
         }
-        device => Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "classifier" }.into()),
+        _ => Ok(Compute::open(device, "classifier").map(|_| None)?),
     }
 }
 
@@ -52,7 +46,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let layout = RunLayout::new(&args.run);
     let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
     let part = recipe.classifier_part(&args.variant, method_name)?;
-    let settled = args.device("classifier", GPUS)?;
+    let settled = args.device("classifier", Compute::gpus())?;
     let device = settled.to_string();
     let images = images(&recipe, args, &layout)
         .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;

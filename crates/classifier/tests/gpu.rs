@@ -165,8 +165,10 @@ fn rows_on_an_emulated_device_are_the_cpus() {
 #[cfg(feature = "cuda")]
 #[test]
 fn rows_and_heads_on_a_real_gpu_are_the_cpus() {
-    use longtail_ops::gpu::{Cuda, CudaSettings};
-    match Cuda::open(0, CudaSettings { tf32: false }) {
+    use longtail_artifact::Device;
+    use longtail_ops::gpu::CudaSettings;
+    let opened = longtail_training::Compute::open(Device::Cuda(0), "classifier");
+    match opened.and_then(|compute| compute.driver(CudaSettings { tf32: false })) {
         Ok(driver) => {
             every_law(&driver);
             every_method(&Rc::new(driver));

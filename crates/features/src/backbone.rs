@@ -6,6 +6,7 @@ use std::path::Path;
 use longtail_artifact::Device;
 use longtail_backbone::{ImageShape, SavedBackbone};
 use longtail_ops::gpu::Driver;
+use longtail_training::Compute;
 
 use crate::FeaturesError;
 use crate::gpu::{Infer, OnGpu};
@@ -38,12 +39,11 @@ impl FrozenBackbone {
         match device {
             Device::Cpu => Ok(Self { gpu: None, ..self }),
             #[cfg(feature = "cuda")]
-            Device::Cuda(ordinal) => {
-                use longtail_ops::gpu::{Cuda, CudaSettings};
-                let driver = Cuda::open(ordinal, CudaSettings { tf32: false });
-                self.on_driver(driver.map_err(longtail_backbone::BackboneError::from)?)
+            Device::Cuda(_) => {
+                let settings = longtail_ops::gpu::CudaSettings { tf32: false };
+                self.on_driver(Compute::open(device, "features")?.driver(settings)?)
             }
-            device => Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "features" }.into()),
+            _ => Compute::open(device, "features").map(|_| self).map_err(FeaturesError::from),
         }
     }
 

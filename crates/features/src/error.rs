@@ -6,6 +6,7 @@ use longtail_artifact::{ArtifactError, Interrupted, WithHint};
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
 use longtail_ops::gpu::GpuError;
+use longtail_training::TrainingError;
 
 /// Of a dump that contradicts itself.
 pub(crate) const DUMP_AGAIN: &str = "the file is damaged or another program's: make its stage again with `--force`";
@@ -23,6 +24,9 @@ pub enum FeaturesError {
     /// The network.
     #[error("{0}")]
     Backbone(#[from] BackboneError),
+    /// The device, before it has anything to do.
+    #[error("{0}")]
+    Device(#[from] TrainingError),
     /// The recipe.
     #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
@@ -115,7 +119,8 @@ impl FeaturesError {
             Self::Backbone(BackboneError::Gpu(GpuError::OutOfMemory { .. })) => {
                 "lower features.batch_size, which changes features by roundings at most; finished dumps are kept"
             }
-            Self::Backbone(BackboneError::Gpu(_)) => {
+            Self::Device(TrainingError::Artifact(error)) => return error.hint(),
+            Self::Device(_) | Self::Backbone(BackboneError::Gpu(_)) => {
                 "`nvidia-smi` shows the driver and its devices; the same command goes on from the last checkpoint, and \
                  `--device cpu --accept-device-change` goes on without a GPU"
             }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Gpus, Interrupted, RunLayout, StageArgs, StageRun, counted, progress, stage_specs,
+    Begin, BeginOptions, FileHash, Interrupted, RunLayout, StageArgs, StageRun, counted, progress, stage_specs,
 };
 use longtail_datasets::identity::{compare, load_accepting, with_bar};
 use longtail_datasets::{
     DataSource, DatasetError, EvalLoader, Identified, ImageSet, Split, Transform, load_identified,
 };
 use longtail_recipe::{Normalize, Recipe};
+use longtail_training::Compute;
 use serde_json::{Value, json};
 
 use crate::dump_all::dump_all;
@@ -20,11 +21,6 @@ use crate::{Dump, FeaturesError, FrozenBackbone};
 
 /// Batches that are made ahead of the network.
 const PREFETCH: usize = 2;
-
-#[cfg(feature = "cuda")]
-const GPUS: Gpus = Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|why| why.to_string()));
-#[cfg(not(feature = "cuda"))]
-const GPUS: Gpus = Gpus::NotBuilt;
 
 /// Runs stage 2 for one variant, from files to files; does nothing when they are up to date.
 ///
@@ -37,7 +33,7 @@ const GPUS: Gpus = Gpus::NotBuilt;
 pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
     let layout = RunLayout::new(&args.run);
-    let settled = args.device("features", GPUS)?;
+    let settled = args.device("features", Compute::gpus())?;
     let device = settled.to_string();
     let variant = &args.variant;
     let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");

@@ -129,7 +129,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD_BOTH(pool_max_tangent); ADD_BOTH(shortcut); ADD_BOTH(shortcut_gradient); ADD_BOTH(concat_part);
         ADD_BOTH(concat_part_gradient); ADD_BOTH(activations_add); ADD_BOTH(patches); ADD_BOTH(patches_gradient);
         ADD(flat_narrow); ADD(flat_widen);
-        ADD(flat_axpy); ADD(flat_ema); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
+        ADD(flat_axpy); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
         ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
         ADD(contrast_direction); ADD(bound_angle); ADD(bound_angle_gradient); ADD(prototype_update);
         ADD(rows_bias); ADD(rows_relu_gradient); ADD(rows_column_sums); ADD(rows_gather); ADD(rows_dots); ADD(rows_total);

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Gpus, Interrupted, RunLayout, StageArgs, WithHint, counted, init_threads,
+    BeginOptions, Device, Interrupted, RunLayout, StageArgs, WithHint, counted, init_threads,
     install_interrupt_handler, interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::identity::{Identified, load_accepting, with_bar};
@@ -20,6 +20,7 @@ use longtail_recipe::DataRecipe;
 use longtail_representation::RepresentationError;
 use longtail_representation::stage::{self, OpenDevice, Outcome, open_gpu};
 use longtail_representation::train::Observer;
+use longtail_training::Compute;
 use serde_json::json;
 
 /// Train a backbone, its head and prototypes (stage 1).
@@ -45,14 +46,6 @@ struct Cli {
     stage: StageArgs,
 }
 
-/// What this build can do with GPUs.
-fn gpus() -> Gpus {
-    #[cfg(feature = "cuda")]
-    return Gpus::Counted(|| longtail_ops::gpu::Cuda::devices().map_err(|error| error.to_string()));
-    #[cfg(not(feature = "cuda"))]
-    Gpus::NotBuilt
-}
-
 fn main() -> ExitCode {
     run_main(|| run(longtail_artifact::cli::parse::<Cli>().stage))
 }
@@ -64,7 +57,7 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
     let what = format!("cannot start stage `representation` of `{}`", args.variant);
     let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?).with_context(|| what.clone())?;
     let part = recipe.representation_part(&args.variant).with_context(|| what.clone())?;
-    let place = args.device("representation", gpus())?;
+    let place = args.device("representation", Compute::gpus())?;
     let device = place.to_string();
     let layout = RunLayout::new(&args.run);
     let data = args.data.as_deref();

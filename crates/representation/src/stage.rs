@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use candle_core::DType;
-use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
+use longtail_artifact::{Begin, BeginOptions, Device, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
 use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
 use longtail_training::step::MicroBatch;
@@ -89,17 +89,15 @@ pub fn open_gpu(
     plan: DevicePlan,
     precision: CudaPrecision,
 ) -> Result<Box<dyn DeviceTrainer>, RepresentationError> {
+    let device = Device::Cuda(ordinal);
     #[cfg(feature = "cuda")]
     {
-        use longtail_ops::gpu::{Cuda, CudaSettings};
-        let driver = Cuda::open(ordinal, CudaSettings { tf32: precision == CudaPrecision::Tf32 })?;
-        Ok(Box::new(crate::gpu::GpuTrainer::new(Rc::new(driver), model, plan)?))
+        let compute = longtail_training::Compute::open(device, "representation")?;
+        let settings = longtail_ops::gpu::CudaSettings { tf32: precision == CudaPrecision::Tf32 };
+        Ok(Box::new(crate::gpu::GpuTrainer::new(Rc::new(compute.driver(settings)?), model, plan)?))
     }
     #[cfg(not(feature = "cuda"))]
-    Err(RepresentationError::NotOnDevice {
-        what: "training".to_owned(),
-        why: "this build has no CUDA; `--features cudnn` builds it in",
-    })
+    Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "representation" }.into())
 }
 
 /// Trains and writes the files of `variant` unless they are up to date.

@@ -317,8 +317,10 @@ fn steps_in_bfloat16_are_near_the_cpus() {
 #[cfg(feature = "cuda")]
 #[test]
 fn steps_on_a_real_gpu_are_the_cpus() {
-    use longtail_ops::gpu::{Cuda, CudaSettings};
-    let driver = match Cuda::open(0, CudaSettings { tf32: false }) {
+    use longtail_artifact::Device;
+    use longtail_ops::gpu::CudaSettings;
+    let opened = longtail_training::Compute::open(Device::Cuda(0), "representation");
+    let driver = match opened.and_then(|compute| compute.driver(CudaSettings { tf32: false })) {
         Ok(driver) => Rc::new(driver),
         Err(why) => return println!("skipped: {why}"),
     };

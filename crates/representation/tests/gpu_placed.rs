@@ -161,8 +161,10 @@ fn placed_batches_are_the_loaders_to_the_bit() {
 #[cfg(feature = "cuda")]
 #[test]
 fn placed_batches_of_a_real_gpu_are_the_loaders_to_the_bit() {
-    use longtail_ops::gpu::{Cuda, CudaSettings};
-    match Cuda::open(0, CudaSettings { tf32: false }) {
+    use longtail_artifact::Device;
+    use longtail_ops::gpu::CudaSettings;
+    let opened = longtail_training::Compute::open(Device::Cuda(0), "representation");
+    match opened.and_then(|compute| compute.driver(CudaSettings { tf32: false })) {
         Ok(driver) => check(&driver),
         Err(why) => println!("skipped: {why}"),
     }

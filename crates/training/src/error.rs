@@ -69,6 +69,9 @@ pub enum TrainingError {
     /// From the network.
     #[error(transparent)]
     Backbone(Box<BackboneError>),
+    /// From the GPU.
+    #[error(transparent)]
+    Gpu(#[from] longtail_ops::gpu::GpuError),
     /// From a kernel.
     #[error(transparent)]
     Ops(#[from] OpsError),

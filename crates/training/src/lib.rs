@@ -4,6 +4,7 @@
 //! it sees batches, labels, weights and learning rates. What methods are written in are candle tensors; below them are our kernels,
 //! on the tensors' own memory.
 //!
+//! - [`Compute`]: the device that tensors lie on.
 //! - [`step`]: a batch's passes through a network: a loss's gradient, a derivative along a direction, a step of the optimiser.
 //! - [`prototype`]: averages of features a class, the loss against them, the meta-network and its gradient in closed form.
 //! - [`state`]: what is kept from step to step, as one list. [`log`]: what a step measures.
@@ -15,6 +16,7 @@
 
 mod batch;
 pub mod checkpoint;
+mod compute;
 mod error;
 pub mod head;
 pub mod log;
@@ -32,6 +34,7 @@ pub mod step;
 
 pub use batch::{Feed, ImageBatch};
 pub use checkpoint::{CheckpointClock, StateReader, StateWriter};
+pub use compute::Compute;
 pub use error::TrainingError;
 pub use head::{Head, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, HeadWeights, TrainedPart};
 pub use log::Log;

@@ -18,9 +18,10 @@ use longtail_artifact::{Device, DeviceChoice};
 
 use self::measure::{Effort, RowResult, Torch, Workers};
 use self::rows::{Row, Threads};
-use crate::binaries::{self, Gpus};
+use crate::binaries;
 use crate::cli::BenchArgs;
 use crate::setup::{self, Need};
+use crate::stage_device::StageDevice;
 use crate::{cuda, workspace};
 
 const FULL_SECS: f64 = 30.0;
@@ -50,12 +51,11 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     };
     if !binaries::are_prebuilt() {
         setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
-        if on_gpu {
-            cuda::require_compiler()?;
-        }
     }
-    let gpus = if on_gpu { Gpus::Cudnn } else { Gpus::No };
-    let binaries = binaries::build(root, &["longtail-bench"], gpus)?;
+    let device = if on_gpu { StageDevice::of(arguments.device) } else { StageDevice::cpu() };
+    device.require()?;
+    let binaries = binaries::build(root, &["longtail-bench"], device.gpus)?;
+    device.require_started(binaries.on_gpus())?;
     let worker = binaries.path("bench-worker")?;
 
     let images = arguments.images.as_deref().map(workspace::absolute).transpose()?;

@@ -49,13 +49,23 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     let packages: Vec<&str> = binaries::ALL.into_iter().chain(["longtail-bench", "xtask"]).collect();
     let programs = binaries::build(root, &packages, gpus)?;
 
+    if gpus != Gpus::No && programs.on_gpus().is_empty() {
+        return Err(anyhow!("there are no programs for CUDA to pack"))
+            .hint(&format!("the folder of {} has none; without it they are built", binaries::PREBUILT_VARIABLE));
+    }
+
     let part = unfinished(&out)?;
     for folder in ["bench", "bin", "lib", "pipelines", "data"] {
         fs_err::create_dir_all(part.join(folder))?;
     }
     for package in &packages {
         let name = binaries::program(package);
-        pack_program(programs.path(name)?, &part.join("bin").join(name))?;
+        pack_program(programs.on_cpu(name)?, &part.join("bin").join(name))?;
+    }
+    for (name, program) in programs.on_gpus() {
+        let folder = part.join("bin").join(binaries::CUDA_FOLDER);
+        fs_err::create_dir_all(&folder)?;
+        pack_program(program, &folder.join(name))?;
     }
     if arguments.tests {
         fs_err::create_dir_all(part.join("tests"))?;
@@ -63,7 +73,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
             pack_program(&program, &part.join("tests").join(name))?;
         }
     }
-    for (name, library) in libraries::carried(programs.path("classifier")?)? {
+    for (name, library) in libraries::carried(programs.on_cpu("classifier")?)? {
         eprintln!("packing {name} …");
         fs_err::copy(&library, part.join("lib").join(&name))?;
     }
@@ -74,7 +84,7 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
         fs_err::copy(file, part.join("pipelines").join(name))?;
     }
     let datasets: Vec<Dataset> = recipes.iter().map(|recipe| recipe.data.dataset).collect();
-    pack_data(root, arguments, (&files, &datasets), programs.path("datasets")?, &part)?;
+    pack_data(root, arguments, (&files, &datasets), programs.on_cpu("datasets")?, &part)?;
     write_run(&part, arguments, &files)?;
     if out.exists() {
         fs_err::remove_dir_all(&out)?; // --force, or empty

@@ -4,7 +4,7 @@
 set -u
 recipes="@RECIPES@"
 device="@DEVICE@"
-# What the programs were built with: the major version of CUDA or none, and whether cuDNN.
+# What the programs in bin/cuda were built with: the major version of CUDA or none, and whether cuDNN. Those in bin need no GPU.
 cuda="@CUDA@"
 cudnn="@CUDNN@"
 
@@ -14,7 +14,8 @@ Usage: sh run.sh [RECIPE] [ARGUMENTS of cargo xtask reproduce]
        sh run.sh bench [ARGUMENTS of cargo xtask bench]
        sh run.sh test                               on the GPU, against the CPU; of a bundle made with --tests
 
-Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise.
+Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise;
+auto is a GPU where the programs for CUDA start and one answers, else the CPU.
 
 Examples:
   sh run.sh --check                            says what this machine lacks, and stops
@@ -119,42 +120,42 @@ fi
 LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export LD_LIBRARY_PATH
 
-# 3. What is missing, all of it at once.
+# 3. What is missing, all of it at once. The programs for CUDA are looked at only where a GPU was asked for by name.
 absent=""
-for program in representation features classifier datasets report bench-worker xtask; do
-    said=$(ldd "$here/bin/$program" 2>&1)
+for program in "$here"/bin/* "$here"/bin/cuda/*; do
+    [ -f "$program" ] || continue
+    case $device-$program in
+    cuda*) ;;
+    *"$here"/bin/cuda/*) continue ;;
+    esac
+    said=$(ldd "$program" 2>&1)
     absent="$absent
 $(printf '%s\n' "$said" | sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' -e "s/.*\(version .GLIBC[A-Z_0-9.]*' not found\).*/\1/p")"
 done
+of_cuda="install the CUDA toolkit, version $cuda, or \`pip install\` the wheels of NVIDIA that hold it"
+of_cudnn="install cuDNN 9 for CUDA $cuda, or \`pip install nvidia-cudnn-cu13\` (or -cu12)"
 for name in $(printf '%s\n' "$absent" | sed "s/^version .\(GLIBC[A-Z_0-9.]*\). not found/\1/" | sort -u); do
     case $name in
     GLIBC*) lack "the C library: $name" "a newer system is needed, or a bundle that was made on an older one" ;;
+    libcuda.so*) lack "NVIDIA's driver ($name)" "install the driver of the GPU; in a container, start it with --gpus all" ;;
+    libcudnn*) lack "$name" "$of_cudnn" ;;
+    libcublas* | libcurand* | libnvrtc* | libcudart*) lack "$name" "$of_cuda" ;;
     *) lack "$name" "install the package that holds it" ;;
     esac
 done
-# CUDA's are loaded by name when they are needed, cuDNN's parts by cuDNN.
+# cuDNN loads its parts by name when they are needed.
 found() {
-    for name in "$@"; do
-        for folder in $(printf '%s' "$LD_LIBRARY_PATH" | tr ':' ' ') /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib64 /usr/lib64; do
-            [ -e "$folder/$name" ] && return 0
-        done
-        { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$name " && return 0
+    for folder in $(printf '%s' "$LD_LIBRARY_PATH" | tr ':' ' ') /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib64 /usr/lib64; do
+        [ -e "$folder/$1" ] && return 0
     done
-    return 1
+    { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$1 "
 }
-case $cuda-$device in
-none-*) ;;
-*-cuda*)
-    found libcuda.so.1 || lack "NVIDIA's driver (libcuda.so.1)" "install the driver of the GPU; in a container, start it with --gpus all"
-    for part in libcublas libcublasLt; do
-        found "$part.so.$cuda" || lack "$part.so.$cuda" "install the CUDA toolkit of that major version, or \`pip install nvidia-cublas\`"
+case $cuda-$cudnn-$device in
+none-*-cuda*) lack "programs for CUDA" "this bundle was made for CPUs; \`cargo xtask bundle --features cudnn ...\` makes one with them" ;;
+*-yes-cuda*)
+    for part in _graph _ops _cnn _heuristic _engines_precompiled _engines_runtime_compiled; do
+        found libcudnn$part.so.9 || lack "libcudnn$part.so.9" "$of_cudnn"
     done
-    if [ "$cudnn" = yes ]; then
-        for part in "" _graph _ops _cnn _heuristic _engines_precompiled _engines_runtime_compiled; do
-            found libcudnn$part.so.9 ||
-                lack "libcudnn$part.so.9" "install cuDNN 9 for that CUDA, or \`pip install nvidia-cudnn-cu13\` (or -cu12)"
-        done
-    fi
     ;;
 esac
 case $device in

@@ -9,6 +9,7 @@ use libloading::{Library, Symbol};
 
 use super::conv::ConvPass;
 use super::gemm::{self, GemmSize, Matrix, MatrixMut};
+use super::kernels::KERNELS;
 use super::memory::{Activation, View, ViewMut};
 use super::{Argument, Driver, GpuError};
 use crate::{ConvShape, Workspace, conv2d, conv2d_backward_input, conv2d_backward_weight};
@@ -26,7 +27,10 @@ impl Emulated {
     /// Compiles the kernels into a file below `folder`.
     ///
     /// # Errors
-    /// In words: there is no C++ compiler (`CXX`, else `c++`), or it failed.
+    /// In words: there is no C++ compiler (`CXX`, else `c++`), or what it made cannot be loaded. Tests skip then.
+    ///
+    /// # Panics
+    /// If the compiler refuses the kernels: no test may be skipped for that.
     #[allow(unsafe_code)]
     pub fn compile(folder: &Path) -> Result<Self, String> {
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
@@ -37,9 +41,8 @@ impl Emulated {
             .args([&library, &source])
             .output();
         let output = run.map_err(|error| format!("no C++ compiler `{compiler}`: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("`{compiler}` failed: {}", String::from_utf8_lossy(&output.stderr)));
-        }
+        let refused = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`{compiler}` does not compile the kernels: {refused}");
         // SAFETY: the library was just made from this crate's source and runs nothing when it is loaded.
         let library = unsafe { Library::new(&library) }.map_err(|error| error.to_string())?;
         Ok(Self { library, own_convolutions: true })
@@ -189,6 +192,9 @@ impl Driver for Emulated {
         block: (u32, u32),
         arguments: &[Argument],
     ) -> Result<(), GpuError> {
+        if !KERNELS.contains(&kernel) {
+            return Err(GpuError::device(kernel, "it is not in `KERNELS`, so CUDA would not load it"));
+        }
         let fits = (1..=i32::MAX as u32).contains(&grid.0) && (1..=65535).contains(&grid.1);
         if !fits || !(1..=1024).contains(&(block.0 * block.1)) {
             return Err(GpuError::device(
@@ -290,4 +296,29 @@ fn widened(bytes: [u8; 4]) -> [u8; 8] {
     let mut wide = [0; 8];
     wide[..4].copy_from_slice(&bytes);
     wide
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CUDA looks all names up when a device is opened; a kernel that is gone would be found on a machine with a GPU alone.
+    #[test]
+    #[allow(unsafe_code)]
+    fn every_name_is_a_kernels() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let driver = match Emulated::compile(folder.path()) {
+            Ok(driver) => driver,
+            Err(why) => return println!("skipped: {why}"),
+        };
+        let launched = |name| {
+            // SAFETY: no kernel takes no argument, so none runs.
+            unsafe { driver.launch(name, (1, 1), (1, 1), &[]) }.expect_err("without arguments").to_string()
+        };
+        for &name in KERNELS {
+            let said = launched(name);
+            assert!(said.contains("does not take"), "{said}");
+        }
+        assert!(launched("no_kernel").contains("KERNELS"));
+    }
 }

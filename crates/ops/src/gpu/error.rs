@@ -10,14 +10,6 @@ pub enum GpuError {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// A library that is loaded when it is needed.
-    #[error("{library} is not on this machine: {hint}")]
-    NoLibrary {
-        /// Its file.
-        library: &'static str,
-        /// How to get it.
-        hint: &'static str,
-    },
     /// The device's own words.
     #[error("the GPU failed at {what}: {message}")]
     Device {

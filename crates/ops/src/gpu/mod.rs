@@ -15,6 +15,8 @@ mod flat;
 mod gemm;
 mod generate;
 mod images;
+#[cfg(any(feature = "cuda", feature = "emulate"))]
+mod kernels;
 mod loss;
 mod memory;
 mod norm;

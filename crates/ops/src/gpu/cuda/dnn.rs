@@ -44,16 +44,6 @@ struct Plan {
     filter: Ways<sys::cudnnConvolutionBwdFilterAlgo_t>,
 }
 
-/// Whether cuDNN is on this machine.
-///
-/// # Safety
-/// As of loading it.
-#[allow(unsafe_code)]
-pub(super) unsafe fn is_there() -> bool {
-    // SAFETY: the caller's.
-    unsafe { sys::is_culib_present() }
-}
-
 fn failed(error: CudnnError) -> GpuError {
     GpuError::device("a convolution (cuDNN)", error)
 }

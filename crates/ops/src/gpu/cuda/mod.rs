@@ -18,6 +18,7 @@ use cudarc::nvrtc::Ptx;
 
 use super::conv::ConvPass;
 use super::gemm::{self, GemmSize, Matrix, MatrixMut};
+use super::kernels::KERNELS;
 use super::memory::{Activation, Element};
 use super::{Argument, Driver, GpuError};
 use crate::ConvShape;
@@ -26,76 +27,6 @@ use staging::Staging;
 /// The kernels for every GPU since compute capability 8.0, which the driver compiles for its own, and for 9.0.
 const PTX_80: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-80.ptx"));
 const PTX_90: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels-90.ptx"));
-
-/// All kernels of `kernels/`.
-const KERNELS: [&str; 67] = [
-    "activations_add",
-    "activations_add_bf16",
-    "bound_angle",
-    "bound_angle_gradient",
-    "concat_part",
-    "concat_part_bf16",
-    "concat_part_gradient",
-    "concat_part_gradient_bf16",
-    "contrast_direction",
-    "cross_entropy",
-    "flat_adam",
-    "flat_axpy",
-    "flat_narrow",
-    "flat_sgd",
-    "flat_virtual_step",
-    "flat_widen",
-    "generate_add",
-    "generate_means",
-    "images_place",
-    "norm_apply",
-    "norm_apply_bf16",
-    "norm_apply_wide",
-    "norm_apply_wide_bf16",
-    "norm_gradient_sums",
-    "norm_moments",
-    "norm_moments_bf16",
-    "norm_products",
-    "norm_products_bf16",
-    "norm_running",
-    "norm_statistics",
-    "norm_statistics_bf16",
-    "norm_tangent_sums",
-    "norm_through",
-    "norm_through_bf16",
-    "norm_through_wide",
-    "norm_through_wide_bf16",
-    "patches",
-    "patches_bf16",
-    "patches_gradient",
-    "patches_gradient_bf16",
-    "philox_normals",
-    "pool_max",
-    "pool_max_bf16",
-    "pool_max_gradient",
-    "pool_max_gradient_bf16",
-    "pool_max_tangent",
-    "pool_max_tangent_bf16",
-    "pool_mean",
-    "pool_mean_bf16",
-    "pool_mean_gradient",
-    "pool_mean_gradient_bf16",
-    "prototype_update",
-    "rows_bias",
-    "rows_column_sums",
-    "rows_dots",
-    "rows_gather",
-    "rows_relu_gradient",
-    "rows_scale",
-    "rows_shrink_step",
-    "rows_total",
-    "shortcut",
-    "shortcut_bf16",
-    "shortcut_gradient",
-    "shortcut_gradient_bf16",
-    "unit_rows",
-    "unit_rows_tangent",
-];
 
 /// How numbers are worked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,37 +69,11 @@ fn keep_freed_memory(context: &CudaContext) {
 }
 
 impl Cuda {
-    /// Whether the libraries are there that this build loads: cudarc panics where one is not.
-    ///
-    /// # Errors
-    /// Which is not.
-    #[allow(unsafe_code)]
-    pub fn require_libraries() -> Result<(), GpuError> {
-        // SAFETY: NVIDIA's libraries may be loaded at any time.
-        let there = unsafe {
-            [
-                (sys::is_culib_present(), "libcuda.so.1", "install the driver of the GPU"),
-                (
-                    blas_sys::is_culib_present(),
-                    "libcublas",
-                    "install the CUDA toolkit, or put its folder on the loader's path",
-                ),
-                #[cfg(feature = "cudnn")]
-                (dnn::is_there(), "libcudnn.so.9", "install cuDNN 9, or put its folder on the loader's path"),
-            ]
-        };
-        match there.into_iter().find(|(is_there, ..)| !is_there) {
-            Some((_, library, hint)) => Err(GpuError::NoLibrary { library, hint }),
-            None => Ok(()),
-        }
-    }
-
     /// How many GPUs the driver knows; 0 where it says that there is none.
     ///
     /// # Errors
-    /// A library is missing; why the driver does not answer.
+    /// Why the driver does not answer.
     pub fn devices() -> Result<usize, GpuError> {
-        Self::require_libraries()?;
         match CudaContext::device_count() {
             Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
             Err(DriverError(sys::cudaError_enum::CUDA_ERROR_NO_DEVICE)) => Ok(0),
@@ -176,29 +81,28 @@ impl Cuda {
         }
     }
 
-    /// On a stream of its own of GPU number `ordinal`.
+    /// On a stream of its own of GPU number `ordinal`. Programs take candle's stream instead ([`Cuda::on`]).
     ///
     /// # Errors
-    /// In words: a library is missing, no such GPU, one that is too old.
-    #[allow(unsafe_code)]
+    /// In words: no such GPU, one that is too old.
     pub fn open(ordinal: usize, settings: CudaSettings) -> Result<Self, GpuError> {
-        Self::require_libraries()?;
         let context = CudaContext::new(ordinal).map_err(failed("opening the device"))?;
-        // SAFETY: all memory of this context is used on one stream, whose order is all that is needed; copies on the other have
-        // events of their own.
-        unsafe { context.disable_event_tracking() };
-        keep_freed_memory(&context);
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         Self::on(stream, settings)
     }
 
-    /// On a given stream: candle's, for instance.
+    /// On a given stream. All other memory of the stream's context must be used on this stream alone, as that of a candle device
+    /// with a stream of its own is: from now on none of it is waited for by events.
     ///
     /// # Errors
     /// As [`Cuda::open`].
     #[allow(unsafe_code)]
     pub fn on(stream: Arc<CudaStream>, settings: CudaSettings) -> Result<Self, GpuError> {
         let context = stream.context();
+        // SAFETY: all memory of this context is used on one stream, whose order is all that is needed; copies on the other have
+        // events of their own.
+        unsafe { context.disable_event_tracking() };
+        keep_freed_memory(context);
         let (major, minor) = context.compute_capability().map_err(failed("asking for the device's sort"))?;
         if major < 8 {
             let message = format!("compute capability {major}.{minor} is too old: 8.0 (A100, RTX 30) is needed");
@@ -207,7 +111,7 @@ impl Cuda {
         let ptx = if (major, minor) == (9, 0) { PTX_90 } else { PTX_80 };
         let module = context.load_module(Ptx::from_src(ptx)).map_err(failed("loading the kernels"))?;
         let mut kernels = HashMap::new();
-        for name in KERNELS {
+        for &name in KERNELS {
             kernels.insert(name, module.load_function(name).map_err(failed(name))?);
         }
         let blas = CudaBlas::new(stream.clone()).map_err(|error| GpuError::device("starting cuBLAS", error))?;
