@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use longtail_artifact::{ArtifactError, Interrupted, counted};
 use longtail_linalg::LinalgError;
+use longtail_metrics::MetricsError;
 use longtail_training::TrainingError;
 use thiserror::Error;
 
@@ -149,6 +150,9 @@ pub enum ClassifierError {
     /// A head or its training.
     #[error("{0}")]
     Training(#[from] TrainingError),
+    /// A count of right answers.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The device's.
     #[error("the classifier's device: {0}")]
     Gpu(#[from] longtail_ops::gpu::GpuError),

@@ -9,8 +9,9 @@ use longtail_artifact::{
 };
 use longtail_datasets::DatasetError;
 use longtail_datasets::identity::compare;
+use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
 use longtail_recipe::{ClassifierRecipe, Recipe};
-use longtail_training::{CheckpointClock, Compute, GroupAccuracy, StateReader, StateWriter, argmax_rows, evaluate};
+use longtail_training::{CheckpointClock, Compute, StateReader, StateWriter};
 use serde_json::{Map, Value, json};
 
 use crate::ClassifierError;

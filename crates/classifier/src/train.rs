@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 
 use candle_core::{Device, Tensor};
+use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
 use longtail_recipe::{HeadTraining, ShotGroups};
 use longtail_training::{
-    Decay, GroupAccuracy, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter, StepAt,
-    TrainedPart, TrainingError, argmax_rows, evaluate,
+    Decay, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter, StepAt, TrainedPart,
+    TrainingError,
 };
 
 use crate::ClassifierError;

@@ -6,7 +6,8 @@ use common::{classifier, recipe, toy_data};
 use longtail_classifier::generate::ClassStore;
 use longtail_classifier::method::base::{Context, Fitted, method};
 use longtail_classifier::{ClassifierError, FitData, MemoryJournal, ScoringHead, Views};
-use longtail_training::{HeadWeights, StateReader, argmax_rows};
+use longtail_metrics::argmax_rows;
+use longtail_training::{HeadWeights, StateReader};
 
 const COUNTS: [usize; 6] = [120, 60, 30, 15, 8, 4];
 const TRAINING: &str = "{epochs: 4, batch_size: 32, lr: 0.05, schedule: cosine}";

@@ -1,6 +1,4 @@
-//! How many images each class keeps, and which classes are many, medium and few.
-
-use longtail_recipe::ShotGroups;
+//! How many images each class keeps.
 
 /// Training images per class of an exponential long tail.
 ///
@@ -15,42 +13,11 @@ pub fn long_tailed_counts(base: u32, imbalance_factor: f64, num_classes: usize) 
     (0..num_classes).map(|class| (f64::from(base) * ratio.powf(class as f64 / last)) as u32).collect()
 }
 
-/// A class's group by its training images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShotGroup {
-    /// More than `many_above` images.
-    Many,
-    /// From `few_below` to `many_above` images.
-    Medium,
-    /// Fewer than `few_below` images.
-    Few,
-}
-
-/// Classes in `[many, medium, few]`.
-pub fn group_sizes(counts: &[u32], groups: &ShotGroups) -> [usize; 3] {
-    sizes(counts, groups.many_above, groups.few_below)
-}
-
-pub(crate) fn group_of(count: u32, many_above: u32, few_below: u32) -> ShotGroup {
-    if count > many_above {
-        ShotGroup::Many
-    } else if count < few_below {
-        ShotGroup::Few
-    } else {
-        ShotGroup::Medium
-    }
-}
-
-fn sizes(counts: &[u32], many_above: u32, few_below: u32) -> [usize; 3] {
-    let mut sizes = [0; 3];
-    for &count in counts {
-        sizes[group_of(count, many_above, few_below) as usize] += 1;
-    }
-    sizes
-}
-
 #[cfg(test)]
 mod tests {
+    use longtail_metrics::group_sizes;
+    use longtail_recipe::ShotGroups;
+
     use super::*;
 
     /// protocol.md §1.1: base, factor, total, last count, groups at >100 and <20.
@@ -67,7 +34,7 @@ mod tests {
             let counts = long_tailed_counts(base, factor, 100);
             assert_eq!(counts.iter().sum::<u32>(), total, "base {base} factor {factor}");
             assert_eq!((counts[0], counts[99]), (base, last));
-            assert_eq!(sizes(&counts, 100, 20), groups);
+            assert_eq!(group_sizes(&counts, ShotGroups::default()), groups);
             assert_eq!(counts.iter().map(|&count| base - count).sum::<u32>(), to_generate);
         }
     }
@@ -84,6 +51,5 @@ mod tests {
         assert_eq!(long_tailed_counts(7, 100.0, 1), [7]);
         assert_eq!(long_tailed_counts(7, 1.0, 3), [7, 7, 7]);
         assert!(long_tailed_counts(7, 1.0, 0).is_empty());
-        assert_eq!(sizes(&[101, 100, 20, 19], 100, 20), [1, 2, 1]);
     }
 }

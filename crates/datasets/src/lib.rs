@@ -59,7 +59,7 @@ pub mod synthesize;
 pub mod transform;
 
 pub use census::{BadPhoto, Census};
-pub use counts::{ShotGroup, group_sizes, long_tailed_counts};
+pub use counts::long_tailed_counts;
 pub use error::{DatasetError, FormatError};
 pub use identity::{Identified, load_identified};
 pub use image_set::{DataSource, ImageSet, ImageShape, Images};

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 use longtail_artifact::{ArtifactError, TensorCensus, TensorFile, census, counted, counted_are};
-use longtail_training::ShotBounds;
+use longtail_metrics::ShotGroup;
+use longtail_recipe::ShotGroups;
 use serde_json::{Value, json};
 
 use crate::FeaturesError;
 use crate::error::DUMP_AGAIN;
-use crate::groups::ShotGroup;
 
 /// What the rows of a dump look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,7 +182,7 @@ fn class_table(summary: &FeatureSummary, trained: &[u32], classes: impl Iterator
 
 /// One row a shot group, by the usual bounds: a dump does not know its recipe's.
 fn group_table(summary: &FeatureSummary, trained: &[u32]) -> Table {
-    let bounds = ShotBounds::default();
+    let bounds = ShotGroups::default();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([

@@ -1,5 +1,6 @@
 //! Per-class accuracy against class count.
 
+use longtail_metrics::ShotGroup;
 use plotters::coord::combinators::LogCoord;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -154,13 +155,10 @@ fn mesh(chart: &mut Chart) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn group_members<'a>(summary: &Summary, row: &'a RowSummary) -> [(&'static str, Vec<&'a ClassPoint>); 3] {
-    let groups = summary.shot_groups;
-    let of = |member: &dyn Fn(u32) -> bool| row.per_class.iter().filter(|point| member(point.count)).collect();
-    [
-        ("many", of(&|count| count > groups.many_above)),
-        ("medium", of(&|count| count <= groups.many_above && count >= groups.few_below)),
-        ("few", of(&|count| count < groups.few_below)),
-    ]
+    ShotGroup::ALL.map(|group| {
+        let of_group = |point: &&ClassPoint| ShotGroup::of(point.count, summary.shot_groups) == group;
+        (group.name(), row.per_class.iter().filter(of_group).collect())
+    })
 }
 
 /// One line a row: colour by classifier, marker by representation.

@@ -1,5 +1,6 @@
 //! Accuracy over the shot groups.
 
+use longtail_metrics::evaluate;
 use longtail_recipe::ShotGroups;
 
 /// One number for each shot group and for all; `None` for a group without classes.
@@ -42,21 +43,8 @@ pub type GroupSizes = Groups<usize>;
 
 /// Classes per group, by training images.
 pub fn group_sizes(class_counts: &[u32], shot_groups: ShotGroups) -> GroupSizes {
-    let count = |member: &dyn Fn(u32) -> bool| class_counts.iter().filter(|count| member(**count)).count();
-    Groups {
-        many: count(&|count| is_many(count, shot_groups)),
-        medium: count(&|count| !is_many(count, shot_groups) && !is_few(count, shot_groups)),
-        few: count(&|count| is_few(count, shot_groups)),
-        all: class_counts.len(),
-    }
-}
-
-fn is_many(count: u32, shot_groups: ShotGroups) -> bool {
-    count > shot_groups.many_above
-}
-
-fn is_few(count: u32, shot_groups: ShotGroups) -> bool {
-    count < shot_groups.few_below
+    let [many, medium, few] = longtail_metrics::group_sizes(class_counts, shot_groups);
+    Groups { many, medium, few, all: class_counts.len() }
 }
 
 /// Top-1 accuracies in percent of one set of predictions, and of each class (`None` for a class without test images).
@@ -73,33 +61,21 @@ pub fn group_accuracy(
     class_counts: &[u32],
     shot_groups: ShotGroups,
 ) -> (Groups, Vec<Option<f64>>) {
-    let mut right = vec![0u64; class_counts.len()];
-    let mut total = vec![0u64; class_counts.len()];
-    for (predicted, label) in predicted.iter().zip(labels) {
-        total[*label as usize] += 1;
-        right[*label as usize] += u64::from(predicted == label);
-    }
-    let per_class: Vec<Option<f64>> = right.iter().zip(&total).map(|(right, total)| percent(*right, *total)).collect();
-    let mean_over = |member: &dyn Fn(u32) -> bool| {
-        let of_group: Vec<f64> = per_class
-            .iter()
-            .zip(class_counts)
-            .filter(|(_, count)| member(**count))
-            .filter_map(|(own, _)| *own)
-            .collect();
-        mean(&of_group)
-    };
+    let found = evaluate(predicted, labels, class_counts, shot_groups);
+    let found = found.expect("predictions are checked when their file is read");
+    let percent = |share: Option<f64>| share.map(percent);
     let groups = Groups {
-        many: mean_over(&|count| is_many(count, shot_groups)),
-        medium: mean_over(&|count| !is_many(count, shot_groups) && !is_few(count, shot_groups)),
-        few: mean_over(&|count| is_few(count, shot_groups)),
-        all: percent(right.iter().sum(), total.iter().sum()),
+        many: percent(found.many),
+        medium: percent(found.medium),
+        few: percent(found.few),
+        all: percent(found.all),
     };
-    (groups, per_class)
+    (groups, found.per_class.into_iter().map(percent).collect())
 }
 
-fn percent(right: u64, total: u64) -> Option<f64> {
-    (total > 0).then(|| 100.0 * right as f64 / total as f64)
+/// A share in percent, to 1e-9: 0.555 is 55.5, and not an ulp more, as a range that ends there is compared with it.
+fn percent(share: f64) -> f64 {
+    (1e11 * share).round() / 1e9
 }
 
 /// The mean of any values at all.

@@ -158,10 +158,6 @@ pub(crate) mod tests {
 
     /// Shot groups can only come from a recipe.
     pub(crate) fn shot_groups(many_above: u32, few_below: u32) -> ShotGroups {
-        let text = format!(
-            "data: {{dataset: cifar100, shot_groups: {{many_above: {many_above}, few_below: {few_below}}}}}\n\
-             representations: {{ce: {{method: {{ce: {{}}}}}}}}\nclassifiers: {{joint: }}\n"
-        );
-        longtail_recipe::read_str(&text, "test.yaml", &[]).expect("the recipe holds").data.shot_groups
+        ShotGroups::new(many_above, few_below)
     }
 }

@@ -3,6 +3,7 @@
 use longtail_artifact::ArtifactError;
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
+use longtail_metrics::MetricsError;
 use longtail_recipe::Unfit;
 use longtail_training::TrainingError;
 
@@ -48,6 +49,9 @@ pub enum RepresentationError {
     /// From the losses, heads, optimisers or checkpoints.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// A count of right answers.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// From the network.
     #[error(transparent)]
     Backbone(#[from] BackboneError),

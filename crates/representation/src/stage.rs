@@ -8,7 +8,7 @@ use longtail_artifact::{Begin, BeginOptions, Device, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
 use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
 use longtail_training::step::MicroBatch;
-use longtail_training::{HeadForm, Model, ShotBounds, Step};
+use longtail_training::{HeadForm, Model, Step};
 
 use crate::gpu::{DevicePlan, DeviceTrainer};
 use crate::memory::{Memory, available_memory};
@@ -68,7 +68,7 @@ pub fn assemble(
         loader: data.train,
         validation: data.validation,
         class_counts: split.class_counts.clone(),
-        bounds: ShotBounds::from(recipe.data.shot_groups),
+        bounds: recipe.data.shot_groups,
         epochs: part.epochs,
         checkpoint_minutes: part.checkpoint_minutes,
     })

@@ -3,9 +3,10 @@
 use longtail_artifact::{MetricsWriter, StageRun};
 use longtail_datasets::{BatchIter, EvalLoader, Loader, PlacedBatch};
 use longtail_recipe::RepresentationRecipe;
+use longtail_recipe::ShotGroups;
 use longtail_training::{
-    CheckpointClock, Decay, EpochMeter, Feed, Log, Model, Schedule, Sgd, SgdSettings, ShotBounds, StateReader,
-    StateWriter, Step, StepAt, StepClock, restore_state, save_state,
+    CheckpointClock, Decay, EpochMeter, Feed, Log, Model, Schedule, Sgd, SgdSettings, StateReader, StateWriter, Step,
+    StepAt, StepClock, restore_state, save_state,
 };
 
 use crate::RepresentationError;
@@ -33,7 +34,7 @@ pub struct Training {
     /// Training images per class.
     pub class_counts: Vec<u32>,
     /// Where many, medium and few part.
-    pub bounds: ShotBounds,
+    pub bounds: ShotGroups,
     /// Epochs in all.
     pub epochs: usize,
     /// Minutes between checkpoints.

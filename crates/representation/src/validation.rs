@@ -2,7 +2,9 @@
 
 use candle_core::{Device, Tensor};
 use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
-use longtail_training::{GroupAccuracy, HeadWeights, Model, ShotBounds, argmax_rows, evaluate, to_f32};
+use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
+use longtail_recipe::ShotGroups;
+use longtail_training::{HeadWeights, Model, to_f32};
 
 use crate::RepresentationError;
 use crate::gpu::{DeviceTrainer, Pixels};
@@ -16,7 +18,7 @@ pub fn validate(
     model: &mut Model,
     loader: &EvalLoader,
     class_counts: &[u32],
-    bounds: ShotBounds,
+    bounds: ShotGroups,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Option<GroupAccuracy>, RepresentationError> {
     let head = model.head_file()?;
@@ -35,7 +37,7 @@ pub(crate) fn validate_on(
     device: &mut dyn DeviceTrainer,
     loader: &EvalLoader,
     class_counts: &[u32],
-    bounds: ShotBounds,
+    bounds: ShotGroups,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Option<GroupAccuracy>, RepresentationError> {
     match loader.placed_from(0).filter(|_| device.holds_images()) {
@@ -60,7 +62,7 @@ pub(crate) fn validate_on(
 fn accuracy(
     batches: impl Iterator<Item = Result<(Vec<u32>, Vec<u32>), RepresentationError>>,
     class_counts: &[u32],
-    bounds: ShotBounds,
+    bounds: ShotGroups,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Option<GroupAccuracy>, RepresentationError> {
     let (mut predicted, mut labels) = (Vec::new(), Vec::new());
@@ -136,7 +138,7 @@ classifiers: {joint: {joint: {}}}
                     let features = to_f32(&model.infer(&batch).expect("sizes fit")).expect("f32");
                     logits.extend(head.logits(&features).expect("sizes fit"));
                 }
-                let bounds = ShotBounds::from(recipe.data.shot_groups);
+                let bounds = recipe.data.shot_groups;
                 let counts = [200, 50, 10, 5];
                 let accuracy = validate(&mut model, &loader, &counts, bounds, &mut || false).expect("sizes fit");
                 assert!(validate(&mut model, &loader, &counts, bounds, &mut || true).expect("sizes fit").is_none());

@@ -174,7 +174,7 @@ impl Case {
         let features = to_f32(&features).expect("f32");
         let logits = step.model.head_file().expect("a head").logits(&features).expect("sizes fit");
         if element == Element::F32 {
-            assert_eq!(found, longtail_training::argmax_rows(&logits, CLASSES));
+            assert_eq!(found, longtail_metrics::argmax_rows(&logits, CLASSES));
         }
         results
     }

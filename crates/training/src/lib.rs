@@ -11,7 +11,7 @@
 //! - [`loss`]: one file a loss; most are one fused, differentiable cross-entropy with class weights, logit offsets, smoothing.
 //! - [`head`]: one file a form; as flat vectors, as candle graphs, as files, and [`HeadTrainer`].
 //! - [`optimizer`]: SGD and Adam on flat vectors, their state in reach.
-//! - [`Schedule`]: the learning rate of an epoch. [`metrics`]: accuracies by class and shot group.
+//! - [`Schedule`]: the learning rate of an epoch.
 //! - [`checkpoint`]: when to save, and how a state becomes named tensors and comes back to the same bits.
 
 mod batch;
@@ -22,7 +22,6 @@ pub mod head;
 pub mod log;
 pub mod loss;
 mod meter;
-pub mod metrics;
 mod model;
 mod op;
 pub mod optimizer;
@@ -40,7 +39,6 @@ pub use head::{Head, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, Head
 pub use log::Log;
 pub use loss::{ClassificationLoss, CrossEntropy};
 pub use meter::{EpochMeter, StepClock};
-pub use metrics::{GroupAccuracy, ShotBounds, argmax_rows, evaluate};
 pub use model::Model;
 pub use optimizer::{Adam, AdamSettings, Sgd, SgdRule, SgdSettings};
 pub use scalar::Scalar;

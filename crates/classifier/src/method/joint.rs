@@ -1,6 +1,6 @@
 //! `joint`: stage 1's own head, as it is.
 
-use longtail_training::argmax_rows;
+use longtail_metrics::{accuracy, argmax_rows};
 use serde_json::Map;
 
 use super::base::{Context, Fitted, Method};
@@ -31,10 +31,6 @@ pub(super) fn val_accuracy(
     set: &FeatureSet,
     num_classes: usize,
 ) -> Result<Option<f64>, ClassifierError> {
-    if set.labels.is_empty() {
-        return Ok(None);
-    }
     let predicted = argmax_rows(&head.logits(&set.features)?, num_classes);
-    let right = predicted.iter().zip(&set.labels).filter(|(guess, label)| guess == label).count();
-    Ok(Some(right as f64 / set.labels.len() as f64))
+    Ok(accuracy(&predicted, &set.labels)?)
 }

@@ -13,11 +13,11 @@ use longtail_artifact::counted;
 use longtail_recipe::{DataRecipe, Dataset, MetaSource};
 use serde::Serialize;
 
-use crate::counts::group_sizes;
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
 use crate::read::{self, FileState};
 use crate::split::Split;
+use longtail_metrics::group_sizes;
 
 /// Classes with images that are not the published ones: so many are named.
 const NAMED_CLASSES: usize = 5;
@@ -229,7 +229,7 @@ fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -
 
 fn split_report(dataset: Dataset, recipe: &DataRecipe, source: &DataSource) -> Result<SplitReport, DatasetError> {
     let split = Split::draw(recipe, source)?;
-    let groups = group_sizes(&split.class_counts, &recipe.shot_groups);
+    let groups = group_sizes(&split.class_counts, recipe.shot_groups);
     let shot_groups = [recipe.shot_groups.many_above, recipe.shot_groups.few_below];
     let published = PUBLISHED_CIFAR100_LT.iter().find(|(base, factor, ..)| {
         dataset == Dataset::Cifar100

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use longtail_artifact::{counted, counted_are};
-use longtail_recipe::{DataRecipe, Dataset, OnBadImage};
+use longtail_metrics::group_sizes;
+use longtail_recipe::{DataRecipe, Dataset, OnBadImage, ShotGroups};
 use serde::Serialize;
 
 use super::published::Published;
 use crate::census::Census;
-use crate::counts::{group_of, group_sizes};
 use crate::error::DatasetError;
 use crate::identity::with_bar;
 use crate::image_set::DataSource;
@@ -20,9 +20,6 @@ use crate::split::{Skipped, Split};
 
 /// Missing images that are named; the rest are counted.
 const NAMED: usize = 5;
-/// The groups of published tables, where no recipe says otherwise.
-const MANY_ABOVE: u32 = 100;
-const FEW_BELOW: u32 = 20;
 
 /// Everything that a check of a photo set found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -246,7 +243,7 @@ pub fn check_photos(
         hash_of,
         lists,
         classes: class_counts.len(),
-        groups: group_sizes(&class_counts, &data.shot_groups),
+        groups: group_sizes(&class_counts, data.shot_groups),
         class_counts,
         shot_groups: [data.shot_groups.many_above, data.shot_groups.few_below],
         as_published,
@@ -314,9 +311,8 @@ fn differences(listed: &PhotoSource, class_counts: &[u32]) -> Vec<String> {
         ends(most.unwrap_or(0), fewest.unwrap_or(0)),
         ends(published_most, published_fewest),
     );
-    let groups = [0, 1, 2].map(|group| {
-        class_counts.iter().filter(|&&count| group_of(count, MANY_ABOVE, FEW_BELOW) as usize == group).count()
-    });
+    // The groups of published tables.
+    let groups = group_sizes(&class_counts, ShotGroups::default());
     differs("many / medium / few classes", format!("{groups:?}"), format!("{:?}", published.groups));
     if let Some(counts) = &published.class_counts
         && counts.len() == classes

@@ -1,10 +1,11 @@
 //! Which classes and which of their rows are drawn.
 
 use longtail_artifact::counted;
+use longtail_metrics::ShotGroup;
 use longtail_ops::{shuffle, stream};
-use longtail_training::ShotBounds;
+use longtail_recipe::ShotGroups;
 
-use crate::{FeaturesError, ShotGroup};
+use crate::FeaturesError;
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Wanted {
     /// Classes with few.
     pub few: usize,
     /// Where the groups part.
-    pub bounds: ShotBounds,
+    pub bounds: ShotGroups,
     /// Training and generated rows of a class.
     pub per_class: usize,
     /// Training rows of a class, at most `per_class`.
@@ -173,7 +174,7 @@ mod tests {
             classes: classes.to_vec(),
             many: 1,
             few: 2,
-            bounds: ShotBounds { many_above: 5, few_below: 4 },
+            bounds: ShotGroups::new(5, 4),
             per_class: 6,
             real_per_class: 6,
             val_per_class: 1,

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use longtail_artifact::escape::svg as svg_text;
 
 use super::choose::Choice;
-use crate::{FeaturesError, ShotGroup};
+use longtail_metrics::ShotGroup;
+
+use crate::FeaturesError;
 
 /// What a point is; also the order in which they are drawn, the last on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

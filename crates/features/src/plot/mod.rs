@@ -18,7 +18,8 @@ use longtail_artifact::escape::plain;
 use longtail_artifact::{
     OutputFile, OutputKind, WithHint, check_outputs, counted, counted_are, is_same_file, write_atomic,
 };
-use longtail_training::ShotBounds;
+use longtail_metrics::ShotGroup;
+use longtail_recipe::ShotGroups;
 use serde_json::json;
 
 pub use args::{PlotArgs, View};
@@ -27,7 +28,7 @@ pub use figure::{Dot, Kind, Panel, colours, draw};
 pub use pca::Pca;
 pub use tsne::{Tsne, TsneSpec, tsne};
 
-use crate::{FeaturesError, ShotGroup};
+use crate::FeaturesError;
 use rows::{Rows, Space};
 
 /// Unless `--perplexity` says so.
@@ -93,7 +94,7 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
         classes: args.classes.clone(),
         many: args.many,
         few: args.few,
-        bounds: ShotBounds { many_above: args.many_above, few_below: args.few_below },
+        bounds: ShotGroups::new(args.many_above, args.few_below),
         per_class: args.per_class,
         real_per_class: args.real_per_class.unwrap_or(args.per_class),
         val_per_class: args.val_per_class,

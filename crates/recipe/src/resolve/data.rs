@@ -110,8 +110,9 @@ fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
 
 fn shot_groups(at: &At, raw: Option<RawShotGroups>) -> Result<ShotGroups, Problem> {
     let raw = raw.unwrap_or_default();
-    let many_above = raw.many_above.unwrap_or(100);
-    let few_below = raw.few_below.unwrap_or(20);
+    let default = ShotGroups::default();
+    let many_above = raw.many_above.unwrap_or(default.many_above);
+    let few_below = raw.few_below.unwrap_or(default.few_below);
     if few_below > many_above.saturating_add(1) {
         return Err(at.key("few_below").range(
             few_below,

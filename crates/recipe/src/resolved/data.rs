@@ -212,6 +212,19 @@ pub struct ShotGroups {
     pub few_below: u32,
 }
 
+impl ShotGroups {
+    /// Bounds that stand in no recipe.
+    pub fn new(many_above: u32, few_below: u32) -> Self {
+        Self { many_above, few_below }
+    }
+}
+
+impl Default for ShotGroups {
+    fn default() -> Self {
+        Self { many_above: 100, few_below: 20 }
+    }
+}
+
 /// Per-channel mean and standard deviation of pixels in 0..1; one number for each channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -21,11 +21,12 @@ use std::sync::Arc;
 use longtail_backbone::NormMode;
 use longtail_backbone::gpu::{GpuNetwork, GpuTape};
 use longtail_datasets::StoredPixels;
+use longtail_metrics::argmax_rows;
 use longtail_ops::gpu::{Driver, Element, GpuVec, SgdNumbers, StoredImages};
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, RepresentationMethod, RepresentationRecipe};
 use longtail_training::prototype::PrototypeSettings;
 use longtail_training::step::MicroBatch;
-use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Model, SgdSettings, Step, StepAt, argmax_rows};
+use longtail_training::{ClassificationLoss, EpochMeter, HeadShape, Model, SgdSettings, Step, StepAt};
 
 use crate::RepresentationError;
 use crate::method::{MetaBatches, Method, MpclSettings};

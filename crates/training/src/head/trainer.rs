@@ -279,7 +279,8 @@ mod tests {
             }
         }
         let logits = trainer.head().expect("host memory").logits(&features).expect("fits");
-        assert_eq!(crate::argmax_rows(&logits, 2), labels);
+        let right = logits.chunks_exact(2).zip(&labels).filter(|(row, label)| (row[1] > row[0]) == (**label == 1));
+        assert_eq!(right.count(), labels.len());
     }
 
     #[test]
