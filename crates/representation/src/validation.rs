@@ -1,6 +1,6 @@
 //! Accuracy of the running model on validation images: eval-mode features, the head as it is. Never on test images.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
 use longtail_training::{GroupAccuracy, HeadWeights, Model, ShotBounds, argmax_rows, evaluate, to_f32};
 
@@ -77,7 +77,8 @@ fn accuracy(
 
 fn predict(model: &mut Model, head: &HeadWeights, images: Vec<f32>, n: usize) -> Result<Vec<u32>, RepresentationError> {
     let image = model.network.image();
-    let images = Tensor::from_vec(images, (n, image.height, image.width, image.channels), &Device::Cpu)?;
+    let shape = (n, image.height, image.width, image.channels);
+    let images = Tensor::from_vec(images, shape, model.weights.device())?;
     let features = to_f32(&model.infer(&images)?)?;
     Ok(argmax_rows(&head.logits(&features)?, head.shape.num_classes))
 }
@@ -132,7 +133,7 @@ classifiers: {joint: {joint: {}}}
                 for batch in loader.iter() {
                     let batch = batch.expect("stored images");
                     let shape = (batch.len, image.height, image.width, image.channels);
-                    let batch = Tensor::from_vec(batch.images, shape, &Device::Cpu).expect("sizes fit");
+                    let batch = Tensor::from_vec(batch.images, shape, &candle_core::Device::Cpu).expect("sizes fit");
                     let features = to_f32(&model.infer(&batch).expect("sizes fit")).expect("f32");
                     logits.extend(head.logits(&features).expect("sizes fit"));
                 }

@@ -238,7 +238,7 @@ impl Results {
             ("seen", export.seen.iter().map(|&seen| f64::from(seen)).collect()),
         ];
         for (name, state) in step.state() {
-            let State::Tensor(tensor) = state else { panic!("{name} is a tensor") };
+            let (State::Tensor(tensor) | State::Weights(tensor, _)) = state else { panic!("{name} is a tensor") };
             values.push((name, wide(tensor)));
         }
         Self { values, meter: meter.clone() }

@@ -49,6 +49,20 @@ impl Compute {
         &self.device
     }
 
+    /// From now on the operations of this crate work on tensors of this device, on this thread; on the CPU there is nothing to do.
+    /// `tf32`: whether a GPU may round what it multiplies to TensorFloat-32.
+    ///
+    /// # Errors
+    /// A GPU that is too old; the driver's.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    pub fn prepare(&self, tf32: bool) -> Result<(), TrainingError> {
+        #[cfg(feature = "cuda")]
+        if let TensorDevice::Cuda(cuda) = &self.device {
+            longtail_backbone::device::register(cuda, std::rc::Rc::new(self.driver(CudaSettings { tf32 })?));
+        }
+        Ok(())
+    }
+
     /// Our kernels on this GPU, in order with candle's.
     ///
     /// # Errors

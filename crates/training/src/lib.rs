@@ -31,6 +31,7 @@ mod scalar;
 mod schedule;
 pub mod state;
 pub mod step;
+mod vectors;
 
 pub use batch::{Feed, ImageBatch};
 pub use checkpoint::{CheckpointClock, StateReader, StateWriter};
@@ -45,5 +46,5 @@ pub use model::Model;
 pub use optimizer::{Adam, AdamSettings, Sgd, SgdRule, SgdSettings};
 pub use scalar::Scalar;
 pub use schedule::{Decay, Schedule};
-pub use state::{State, StateList, restore_state, save_state, state_bytes, to_f32};
+pub use state::{State, StateList, move_state, restore_state, save_state, state_bytes, to_f32};
 pub use step::{At, Gradient, Norm, Step, StepAt};
