@@ -38,7 +38,7 @@ pub use checkpoint::{CheckpointClock, StateReader, StateWriter};
 pub use compute::Compute;
 pub use error::TrainingError;
 pub use head::{Head, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, HeadWeights, TrainedPart};
-pub use log::Log;
+pub use log::{Log, Pending};
 pub use loss::{ClassificationLoss, CrossEntropy};
 pub use meter::{EpochMeter, StepClock};
 pub use metrics::{GroupAccuracy, ShotBounds, argmax_rows, evaluate};
