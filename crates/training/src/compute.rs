@@ -29,8 +29,11 @@ impl Compute {
             Device::Cpu => Ok(Self::cpu()),
             #[cfg(feature = "cuda")]
             Device::Cuda(ordinal) => {
-                let opened = TensorDevice::new_cuda_with_stream(ordinal);
-                Ok(Self { device: opened.map_err(|why| GpuError::device("opening the device", why))? })
+                let opened = TensorDevice::new_cuda_with_stream(ordinal).map_err(|why| {
+                    let words = why.to_string(); // and where in the code, when backtraces are asked for
+                    GpuError::device("opening the device", words.lines().next().unwrap_or_default())
+                });
+                Ok(Self { device: opened? })
             }
             other => Err(ArtifactError::NoCuda { device: other, stage }.into()),
         }
