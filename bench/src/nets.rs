@@ -1,21 +1,21 @@
 //! Our networks: a training step, plain or bi-level, and the features of a batch.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
+use longtail_artifact::Device;
 use longtail_backbone::{Architecture, ImageShape};
+use longtail_ops::gpu::Element;
 use longtail_recipe::{CudaPrecision, Jvp, MetaBn, MetaOptimizer, MetaScale, VirtualStep};
 use longtail_representation::RepresentationError;
-use longtail_representation::gpu::{DevicePlan, DeviceTrainer, Pixels, element};
 use longtail_representation::method::{MetaBatches, Method, Mpcl, MpclSettings};
-use longtail_representation::stage::open_gpu;
+use longtail_representation::stage::element;
 use longtail_training::prototype::{MetaNetwork, PrototypeSettings};
 use longtail_training::step::MicroBatch;
 use longtail_training::{
-    AdamSettings, CrossEntropy, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Sgd, SgdSettings, Step, StepAt,
-    to_f32,
+    AdamSettings, Compute, CrossEntropy, EpochMeter, Feed, HeadForm, ImageBatch, Log, Model, Pending, Sgd, SgdSettings,
+    Step, StepAt, move_state, to_f32,
 };
 
 use crate::case::{Absent, Case, Repetition, timed};
@@ -44,67 +44,51 @@ fn model(case: &Case) -> Result<Model> {
     Ok(model)
 }
 
-fn batch(case: &Case, feed: Feed, purpose: &str) -> Result<ImageBatch> {
+fn batch(case: &Case, compute: &Compute, feed: Feed, purpose: &str) -> Result<ImageBatch> {
     let (n, size, classes) = (case.number("batch")?, case.number("size")?, case.number("classes")?);
-    let images = Tensor::from_vec(noise(purpose, n * size * size * 3), (n, size, size, 3), &Device::Cpu)?;
+    let images = Tensor::from_vec(noise(purpose, n * size * size * 3), (n, size, size, 3), compute.device())?;
     Ok(ImageBatch::new(feed, images, (0..n).map(|index| (index % classes) as u32).collect()))
 }
 
 /// Forward, backward and update: cross-entropy (`step`), or the bi-level step with an equal meta batch (`mpcl`).
 pub fn step(case: &Case) -> Result<Repetition> {
-    let model = model(case)?;
+    let (compute, element) = place(case)?;
+    let model = model(case)?.on(&compute, element)?;
     let sgd = SgdSettings { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
     let optimizer = Sgd::new(sgd, &model.weights, None)?;
     let mut trained = Step::new(model, optimizer, MicroBatch::WHOLE);
     // Every step timed is one of epoch 0; the bi-level part begins there, or after it.
     let first_epoch = usize::from(case.kind == "step");
     let settings = mpcl_settings(first_epoch, case.number("classes")?, trained.model.network.feature_dim());
-    let meta = OneBatch(batch(case, Feed::Side, "bench/meta-images")?);
+    let meta = OneBatch(batch(case, &compute, Feed::Side, "bench/meta-images")?);
     let mut method = Mpcl::new(settings, Some(Box::new(meta)), 0, DType::F32)?;
-    let train = batch(case, Feed::Train, "bench/images")?;
-    let mut meter = EpochMeter::default();
+    move_state(method.state(), &compute)?;
+    let train = batch(case, &compute, Feed::Train, "bench/images")?;
+    let (mut meter, mut pending) = (EpochMeter::default(), Pending::default());
     let mut steps = 0;
-    if case.is_on_gpu() {
-        let mut trainer = trainer(case, &mut trained, &mut method)?;
-        let pixels = to_f32(&train.images)?;
-        return Ok(Box::new(move || {
-            let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
-            steps += 1;
-            timed(|| {
-                trainer.step(Pixels::Values(&pixels), &train.labels, &at, &mut meter)?;
-                trainer.finish(&mut meter) // waits for the device
-            })
-        }));
-    }
     Ok(Box::new(move || {
         let at = StepAt { epoch: 0, step: steps, epoch_fraction: 0.0, lr: 1e-3, relative_lr: 1.0 };
         steps += 1;
-        timed(|| method.step(&mut trained, &train, &at, &mut Log::new(&mut meter, at)))
+        timed(|| {
+            method.step(&mut trained, &train, &at, &mut Log::deferred(&mut meter, &mut pending, at))?;
+            Ok::<_, RepresentationError>(pending.fetch(&mut meter)?) // waits for a GPU
+        })
     }))
 }
 
-/// The same on a GPU.
-fn trainer(case: &Case, trained: &mut Step, method: &mut Mpcl) -> Result<Box<dyn DeviceTrainer>> {
-    let settings = method.settings();
+/// Where the case runs, prepared, and what activations are stored in there.
+fn place(case: &Case) -> Result<(Compute, Element)> {
+    if !case.is_on_gpu() {
+        return Ok((Compute::cpu(), Element::F32));
+    }
     let precision = match case.word("precision")? {
         "bf16" => CudaPrecision::Bf16,
         "tf32" => CudaPrecision::Tf32,
         _ => CudaPrecision::F32,
     };
-    let plan = DevicePlan {
-        loss: Arc::clone(&settings.loss),
-        prototypes: settings.prototypes.clone(),
-        mpcl: Some(settings.clone()),
-        meta: Some(Rc::new(OneBatch(batch(case, Feed::Side, "bench/meta-images")?))),
-        sgd: trained.optimizer().settings(),
-        decays: None,
-        micro: MicroBatch::WHOLE,
-        element: element(precision),
-        stored: None,
-    };
-    let mut trainer = open_gpu(0, &trained.model, plan, precision).map_err(|error| Absent(error.to_string()))?;
-    trainer.load(trained, method)?;
-    Ok(trainer)
+    let opened = Compute::open(Device::Cuda(0), "representation");
+    let compute = opened.and_then(|compute| compute.prepare(precision == CudaPrecision::Tf32).map(|()| compute));
+    Ok((compute.map_err(|error| Absent(error.to_string()))?, element(precision)))
 }
 
 fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> MpclSettings {
@@ -142,7 +126,7 @@ fn mpcl_settings(first_epoch: usize, classes: usize, feature_dim: usize) -> Mpcl
 pub fn infer(case: &Case) -> Result<Repetition> {
     let mut model = model(case)?;
     let n = case.number("batch")?;
-    let images = batch(case, Feed::Side, "bench/images")?.images;
+    let images = batch(case, &Compute::cpu(), Feed::Side, "bench/images")?.images;
     if case.is_on_gpu() {
         return gpu_infer(case, &model, to_f32(&images)?, n);
     }

@@ -75,8 +75,14 @@ pub fn built(name: &str) -> Option<PathBuf> {
 const ON_GPUS: [&str; 4] = ["longtail-representation", "longtail-features", "longtail-classifier", "longtail-bench"];
 
 /// The packages with tests of device code.
-const TESTED_ON_GPUS: [&str; 5] =
-    ["longtail-ops", "longtail-backbone", "longtail-representation", "longtail-features", "longtail-classifier"];
+const TESTED_ON_GPUS: [&str; 6] = [
+    "longtail-ops",
+    "longtail-backbone",
+    "longtail-training",
+    "longtail-representation",
+    "longtail-features",
+    "longtail-classifier",
+];
 
 /// Whether the binaries were built by someone else.
 pub fn are_prebuilt() -> bool {

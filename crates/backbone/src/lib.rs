@@ -22,6 +22,8 @@
 //! ```
 
 mod arch;
+#[cfg(feature = "cuda")]
+pub mod device;
 mod engine;
 mod error;
 mod files;

@@ -1,9 +1,11 @@
-//! A network over candle tensors: what methods call. Below it the engine of the element type runs, on the tensors' own memory.
+//! A network over candle tensors: what methods call. Below it the engine of the element type runs, or that of a GPU, on the tensors' own
+//! memory.
 //!
 //! `read` and `write` lend a tensor's memory; each adds a layer of `Result`, which the question marks behind them take off.
 
 use candle_core::{DType, Device, Tensor};
 use longtail_ops::ChaCha8Rng;
+use longtail_ops::gpu::Element;
 
 use crate::arch::Architecture;
 use crate::engine::{Network, NormMode, Tape};
@@ -12,6 +14,11 @@ use crate::files::{NamedValues, to_tensors};
 use crate::host::{Float, HostElement, float, read, write};
 use crate::image::ImageShape;
 use crate::params::ParamIndex;
+#[cfg(feature = "cuda")]
+use on_cuda::OnCuda;
+
+#[cfg(feature = "cuda")]
+mod on_cuda;
 
 /// [`Network`] with tensors for slices. Parameters, gradients and directions are vectors over one index, [`Self::params`].
 #[derive(Debug)]
@@ -23,6 +30,8 @@ pub struct TensorNetwork {
 enum Engine {
     F32(Network<f32>),
     F64(Network<f64>),
+    #[cfg(feature = "cuda")]
+    Cuda(OnCuda),
 }
 
 /// What a forward pass leaves for the passes after it: a [`Tape`] of the network's element type.
@@ -35,6 +44,9 @@ pub struct TensorTape {
 enum EngineTape {
     F32(Tape<f32>),
     F64(Tape<f64>),
+    #[cfg(feature = "cuda")]
+    /// Made by its first pass.
+    Cuda(Option<Box<crate::gpu::GpuTape<crate::device::Driver>>>),
 }
 
 /// `$body` with the engine of either type.
@@ -43,6 +55,9 @@ macro_rules! engine {
         match $engine {
             Engine::F32($network) => $body,
             Engine::F64($network) => $body,
+            // What sizes and names ask for is the same there.
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(OnCuda { host: $network, .. }) => $body,
         }
     };
 }
@@ -55,6 +70,11 @@ macro_rules! engine_and_tape {
             (Engine::F64($network), EngineTape::F64($tape)) => $body,
             (Engine::F32(_), EngineTape::F64(_)) => Err(other_type(DType::F64, DType::F32)),
             (Engine::F64(_), EngineTape::F32(_)) => Err(other_type(DType::F32, DType::F64)),
+            #[cfg(feature = "cuda")]
+            (Engine::Cuda(_), _) | (_, EngineTape::Cuda(_)) => Err(BackboneError::Tape {
+                found: "another device, or no forward pass yet".to_owned(),
+                expected: "a forward pass of this network".to_owned(),
+            }),
         }
     };
 }
@@ -72,11 +92,32 @@ impl TensorNetwork {
         Ok(Self { engine })
     }
 
+    /// The same network on a device; on a GPU it is one of f32 whose activations are of `element`.
+    ///
+    /// # Errors
+    /// A network of f64 on a GPU, another element on the CPU; no memory.
+    pub fn on(self, device: &Device, element: Element) -> Result<Self, BackboneError> {
+        match (device, self.engine) {
+            (Device::Cpu, Engine::F32(network)) if element == Element::F32 => Ok(Self { engine: Engine::F32(network) }),
+            (Device::Cpu, Engine::F64(network)) if element == Element::F32 => Ok(Self { engine: Engine::F64(network) }),
+            #[cfg(feature = "cuda")]
+            (Device::Cuda(cuda), Engine::F32(host)) => {
+                Ok(Self { engine: Engine::Cuda(OnCuda::new(host, cuda, element)?) })
+            }
+            (device, _) => Err(BackboneError::from(candle_core::Error::Msg(format!(
+                "no network of this type, with activations in {element:?}, runs on {:?}",
+                device.location()
+            )))),
+        }
+    }
+
     /// The element type of all tensors.
     pub fn dtype(&self) -> DType {
         match &self.engine {
             Engine::F32(_) => DType::F32,
             Engine::F64(_) => DType::F64,
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(_) => DType::F32,
         }
     }
 
@@ -115,7 +156,7 @@ impl TensorNetwork {
         engine!(&self.engine, network => network.buffers())
     }
 
-    /// Fresh parameters and running statistics, as flat vectors.
+    /// Fresh parameters and running statistics, as flat vectors on the CPU, in the order of files.
     ///
     /// # Errors
     /// If there is no memory for them.
@@ -126,11 +167,38 @@ impl TensorNetwork {
         })
     }
 
+    /// A vector over the parameters, and whatever lies behind them, as the network takes it: of one in the order of files, PyTorch's, on any
+    /// device. A GPU has another order of a weight's axes; what goes element by element need not know.
+    ///
+    /// # Errors
+    /// A vector that is too short; the device's.
+    pub fn placed(&self, vector: &Tensor) -> Result<Tensor, BackboneError> {
+        match &self.engine {
+            Engine::F32(_) | Engine::F64(_) => Ok(vector.to_device(&Device::Cpu)?),
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(network) => network.placed(vector),
+        }
+    }
+
+    /// The way back: on the CPU, in the order of files.
+    ///
+    /// # Errors
+    /// As [`Self::placed`].
+    pub fn in_file_order(&self, vector: &Tensor) -> Result<Tensor, BackboneError> {
+        match &self.engine {
+            Engine::F32(_) | Engine::F64(_) => Ok(vector.clone()),
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(network) => network.in_file_order(vector),
+        }
+    }
+
     /// An empty tape for this network.
     pub fn tape(&self) -> TensorTape {
         let tape = match &self.engine {
             Engine::F32(_) => EngineTape::F32(Tape::default()),
             Engine::F64(_) => EngineTape::F64(Tape::default()),
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(_) => EngineTape::Cuda(None),
         };
         TensorTape { tape }
     }
@@ -151,6 +219,10 @@ impl TensorNetwork {
         tape: &mut TensorTape,
     ) -> Result<Tensor, BackboneError> {
         let n = images.dim(0)?;
+        #[cfg(feature = "cuda")]
+        if let (Engine::Cuda(network), EngineTape::Cuda(tape)) = (&mut self.engine, &mut tape.tape) {
+            return network.forward(params, running, images, n, mode, tape);
+        }
         engine_and_tape!(&mut self.engine, &mut tape.tape, (network, tape) => {
             read(params, |params| read(images, |images| write(running, |running| {
                 network.forward(params, running, images, n, mode, tape)
@@ -167,6 +239,10 @@ impl TensorNetwork {
     /// As [`Self::forward`].
     pub fn infer(&mut self, params: &Tensor, running: &Tensor, images: &Tensor) -> Result<Tensor, BackboneError> {
         let n = images.dim(0)?;
+        #[cfg(feature = "cuda")]
+        if let Engine::Cuda(network) = &mut self.engine {
+            return network.infer(params, running, images, n);
+        }
         engine!(&mut self.engine, network => {
             let mut features = vec![0.0; n * network.feature_dim()];
             read(params, |params| read(running, |running| read(images, |images| {
@@ -189,6 +265,10 @@ impl TensorNetwork {
         cotangent: &Tensor,
         gradient: &Tensor,
     ) -> Result<(), BackboneError> {
+        #[cfg(feature = "cuda")]
+        if let (Engine::Cuda(network), EngineTape::Cuda(Some(tape))) = (&mut self.engine, &tape.tape) {
+            return network.backward(params, tape, cotangent, gradient);
+        }
         engine_and_tape!(&mut self.engine, &tape.tape, (network, tape) => {
             read(params, |params| read(cotangent, |cotangent| write(gradient, |gradient| {
                 network.backward(params, tape, cotangent, gradient)
@@ -203,6 +283,10 @@ impl TensorNetwork {
     /// # Errors
     /// As [`Network::jvp`].
     pub fn jvp(&mut self, params: &Tensor, tape: &TensorTape, direction: &Tensor) -> Result<Tensor, BackboneError> {
+        #[cfg(feature = "cuda")]
+        if let (Engine::Cuda(network), EngineTape::Cuda(Some(tape))) = (&mut self.engine, &tape.tape) {
+            return network.jvp(params, tape, direction);
+        }
         engine_and_tape!(&mut self.engine, &tape.tape, (network, tape) => {
             let mut along = vec![0.0; tape.batch() * network.feature_dim()];
             read(params, |params| read(direction, |direction| {
@@ -239,8 +323,9 @@ impl TensorNetwork {
     /// # Errors
     /// Tensors of another type.
     pub fn named(&self, params: &Tensor, running: &Tensor) -> Result<Vec<NamedValues>, BackboneError> {
+        let (params, running) = (self.in_file_order(params)?, running.to_device(&Device::Cpu)?);
         engine!(&self.engine, network => {
-            Ok(read(params, |params| read(running, |running| to_tensors(network, params, running)))??)
+            Ok(read(&params, |params| read(&running, |running| to_tensors(network, params, running)))??)
         })
     }
 }
@@ -251,6 +336,8 @@ impl TensorTape {
         match &self.tape {
             EngineTape::F32(tape) => tape.memory_bytes(),
             EngineTape::F64(tape) => tape.memory_bytes(),
+            #[cfg(feature = "cuda")]
+            EngineTape::Cuda(_) => 0, // not of the program's memory
         }
     }
 }

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use common::{BOTH_MODES, Bench, bench, bits, noise};
 use longtail_backbone::host::{HostElement, to_vec};
 use longtail_backbone::{NormMode, Tape, TensorNetwork};
+use longtail_ops::gpu::Element;
 
 struct Tensors {
     network: TensorNetwork,
@@ -110,5 +111,22 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() -> Result<()> {
     // Variables are tensors too.
     let params = Var::from_tensor(&params)?;
     network.forward(&params, &running, &images, mode, &mut tape).expect("sizes fit");
+    Ok(())
+}
+
+#[test]
+fn on_the_cpu_vectors_lie_as_in_files() -> Result<()> {
+    let bench = bench::<f32>("resnet8", (6, 5, 3), 2);
+    let Tensors { network, params, running, images } = tensors(&bench)?;
+    let here = |tensor: &Tensor| to_vec::<f32>(tensor);
+    let behind = Tensor::cat(&[&params, &params.narrow(0, 0, 3)?], 0)?; // a head behind it
+    assert_eq!(here(&network.placed(&behind).expect("long enough"))?, here(&behind)?);
+    assert_eq!(here(&network.in_file_order(&behind).expect("long enough"))?, here(&behind)?);
+    let before = network.dtype();
+    let mut network = network.on(&Device::Cpu, Element::F32).expect("it is there");
+    assert_eq!(network.dtype(), before);
+    network.infer(&params, &running, &images).expect("the same network");
+    let error = network.on(&Device::Cpu, Element::Bf16).expect_err("f32 alone").to_string();
+    assert!(error.contains("Bf16") && error.contains("Cpu"), "{error}");
     Ok(())
 }

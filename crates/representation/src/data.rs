@@ -1,18 +1,16 @@
 //! The loaders of stage 1. Test images are never among them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use longtail_backbone::ImageShape;
-use longtail_datasets::{
-    Batch, EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, PlacedBatch, Split, StoredPixels, Transform,
-};
+use longtail_datasets::{EvalLoader, ImageSet, Loader, LoaderOptions, MetaLoader, Split, StoredPixels, Transform};
 use longtail_recipe::{DataRecipe, Prototypes, RepresentationMethod, RepresentationRecipe};
 use longtail_training::{Feed, ImageBatch};
 
-use crate::RepresentationError;
 use crate::batch_sizes::largest_part;
 use crate::method::MetaBatches;
+use crate::{ImageFeed, RepresentationError};
 
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
@@ -27,7 +25,7 @@ pub struct StageData {
     /// Validation images, normalised only; may be empty.
     pub validation: EvalLoader,
     /// Meta batches, where the method asks for them.
-    pub meta: Option<MetaImages>,
+    pub meta: Option<MetaLoader>,
     /// The images of all three, where a device can hold them.
     pub stored: Option<StoredPixels>,
     /// Of the images.
@@ -80,7 +78,7 @@ impl StageData {
                 let size = if mpcl.meta_batch == 0 { recipe.batch_size } else { mpcl.meta_batch };
                 let purpose = "representation/meta";
                 let loader = MetaLoader::new(Arc::clone(source), split, transform, size, seed, purpose)?;
-                Some(MetaImages { loader, image })
+                Some(loader)
             }
             RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         };
@@ -95,34 +93,30 @@ fn validation_batch(recipe: &RepresentationRecipe, values: usize) -> usize {
     (together / values.max(1)).clamp(32, most).min(largest_part(recipe))
 }
 
-/// A loader's batch as a step takes it; its memory is taken over.
-///
-/// # Errors
-/// If the pixels are not as many as the images have.
-pub(crate) fn image_batch(feed: Feed, image: ImageShape, batch: Batch) -> Result<ImageBatch, RepresentationError> {
-    let shape = (batch.labels.len(), image.height, image.width, image.channels);
-    Ok(ImageBatch::new(feed, Tensor::from_vec(batch.images, shape, &Device::Cpu)?, batch.labels))
+/// The meta loader, on its way to where the model lies.
+pub struct MetaImages {
+    loader: MetaLoader,
+    feed: RefCell<ImageFeed>,
 }
 
-/// The meta loader, with the shape of its images.
-pub struct MetaImages {
-    /// Makes the batches.
-    pub loader: MetaLoader,
-    /// Of the images.
-    pub image: ImageShape,
+impl MetaImages {
+    /// `feed`: of this loader alone.
+    pub fn new(loader: MetaLoader, feed: ImageFeed) -> Self {
+        Self { loader, feed: RefCell::new(feed) }
+    }
 }
 
 impl MetaBatches for MetaImages {
     fn batch(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
-        image_batch(Feed::Side, self.image, self.loader.batch(index)?)
-    }
-
-    fn batch_ahead(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
-        image_batch(Feed::Side, self.image, self.loader.batch_ahead(index)?)
-    }
-
-    fn placed(&self, index: u64) -> Option<PlacedBatch> {
-        self.loader.placed(index)
+        let mut feed = self.feed.borrow_mut();
+        if feed.holds_images()
+            && let Some(placed) = self.loader.placed(index)
+        {
+            return feed.placed(Feed::Side, placed);
+        }
+        // The next one is made meanwhile where this one is worked on elsewhere.
+        let batch = if feed.works_elsewhere() { self.loader.batch_ahead(index)? } else { self.loader.batch(index)? };
+        feed.batch(Feed::Side, batch)
     }
 }
 

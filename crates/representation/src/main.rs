@@ -11,14 +11,14 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::ProgressBar;
 use longtail_artifact::{
-    BeginOptions, Device, Interrupted, RunLayout, StageArgs, WithHint, counted, init_threads,
-    install_interrupt_handler, interrupted, progress, run_main, stage_specs,
+    BeginOptions, Interrupted, RunLayout, StageArgs, WithHint, counted, init_threads, install_interrupt_handler,
+    interrupted, progress, run_main, stage_specs,
 };
 use longtail_datasets::identity::{Identified, load_accepting, with_bar};
 use longtail_datasets::{DatasetError, Split, load_identified};
 use longtail_recipe::DataRecipe;
 use longtail_representation::RepresentationError;
-use longtail_representation::stage::{self, OpenDevice, Outcome, open_gpu};
+use longtail_representation::stage::{self, Outcome};
 use longtail_representation::train::Observer;
 use longtail_training::Compute;
 use serde_json::json;
@@ -107,14 +107,8 @@ fn run(args: StageArgs) -> anyhow::Result<ExitCode> {
         dir: args.data.clone(),
     };
     let (folder, train) = (layout.representation(&args.variant), Arc::new(source.train));
-    let on_gpu: Option<Box<OpenDevice<'_>>> = match place {
-        Device::Cuda(ordinal) => {
-            Some(Box::new(move |model, plan, precision| open_gpu(ordinal, model, plan, precision)))
-        }
-        _ => None,
-    };
-    let open = on_gpu.as_deref();
-    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, open, options, &mut observer);
+    let compute = with_hint(Compute::open(place, "representation").map_err(Into::into), &what)?;
+    let outcome = stage::run(&recipe, &args.variant, &train, &split, &folder, &spec, &compute, options, &mut observer);
     if let Err(RepresentationError::Interrupted { step }) = outcome {
         observer.say(&format!("checkpoint written after step {step}"));
         return Err(Interrupted.into());

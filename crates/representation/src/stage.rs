@@ -1,20 +1,20 @@
 //! Stage 1 as a whole: from a recipe, images and a split to the files of one variant.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use candle_core::DType;
-use longtail_artifact::{Begin, BeginOptions, Device, StageRun, StageSpec};
+use longtail_artifact::{Begin, BeginOptions, StageRun, StageSpec};
 use longtail_datasets::{ImageSet, Split};
+use longtail_ops::gpu::Element;
 use longtail_recipe::{CudaPrecision, Recipe, RepresentationRecipe};
 use longtail_training::step::MicroBatch;
-use longtail_training::{HeadForm, Model, Step};
+use longtail_training::{Compute, HeadForm, Model, Pending, Step, move_state};
 
-use crate::gpu::{DevicePlan, DeviceTrainer};
+use crate::data::MetaImages;
 use crate::memory::{Memory, available_memory};
 use crate::method::{MetaBatches, build};
 use crate::train::{Observer, Training};
-use crate::{RepresentationError, StageData, architecture, batch_norm, outputs};
+use crate::{ImageFeed, RepresentationError, StageData, architecture, batch_norm, outputs};
 
 /// What there was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Outcome {
     },
 }
 
-/// Everything that training `variant` of `recipe` needs, at its start, on the CPU or on the device that `open` opens.
+/// Everything that training `variant` of `recipe` needs, at its start, on `compute`.
 ///
 /// # Errors
 /// If there is no such variant, data and method do not fit, this build does not know a setting, or the GPU cannot be used.
@@ -39,9 +39,17 @@ pub fn assemble(
     variant: &str,
     source: &Arc<ImageSet>,
     split: &Split,
-    open: Option<&OpenDevice<'_>>,
+    compute: &Compute,
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
+    let on_gpu = !compute.device().is_cpu();
+    if on_gpu && part.activation_checkpointing {
+        return Err(RepresentationError::NotOnDevice {
+            what: "`activation_checkpointing`".to_owned(),
+            why: "the device keeps every activation",
+        });
+    }
+    compute.prepare(part.cuda_precision == CudaPrecision::Tf32)?;
     let data = StageData::new(variant, part, &recipe.data, recipe.seed, source, split)?;
     let architecture = architecture(part.backbone);
     let form = HeadForm::from(part.head);
@@ -49,20 +57,16 @@ pub fn assemble(
     let mut model = Model::new(&architecture, data.image, form, data.num_classes, recipe.seed, dtype)?;
     batch_norm::check(variant, part, split.train.len(), &model.network)?;
     model.network.set_checkpointing(part.activation_checkpointing);
-    let meta = data.meta.map(|images| Rc::new(images) as Rc<dyn MetaBatches>);
-    let shared = meta.clone().map(|meta| Box::new(meta) as Box<dyn MetaBatches>);
-    let method = build(part, model.head.feature_dim, &split.class_counts, shared, recipe.seed, dtype)?;
-    let device = match open {
-        None => None,
-        Some(open) => {
-            let plan = DevicePlan::new(part, &model, &split.class_counts, meta, data.stored)?;
-            Some(open(&model, plan, part.cuda_precision)?)
-        }
-    };
+    let feed = ImageFeed::new(compute, data.image, data.stored)?;
+    let meta = data.meta.map(|loader| Box::new(MetaImages::new(loader, feed.again())) as Box<dyn MetaBatches>);
+    let mut method = build(part, model.head.feature_dim, &split.class_counts, meta, recipe.seed, dtype)?;
+    if on_gpu {
+        model = model.on(compute, element(part.cuda_precision))?;
+        move_state(method.state(), compute)?;
+    }
     let optimizer = Training::optimizer(part, &model)?;
     Ok(Training {
         step: Step::new(model, optimizer, MicroBatch::new(part.micro_batch, part.batch_size)),
-        device,
         schedule: Training::schedule(part)?,
         method,
         loader: data.train,
@@ -71,33 +75,17 @@ pub fn assemble(
         bounds: recipe.data.shot_groups,
         epochs: part.epochs,
         checkpoint_minutes: part.checkpoint_minutes,
+        feed,
+        pending: Pending::default(),
     })
 }
 
-/// Opens the device that a model is trained on.
-pub type OpenDevice<'a> =
-    dyn Fn(&Model, DevicePlan, CudaPrecision) -> Result<Box<dyn DeviceTrainer>, RepresentationError> + 'a;
-
-/// An [`OpenDevice`] of the GPU of that number.
-///
-/// # Errors
-/// No such GPU; one that is too old; a build without CUDA.
-#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-pub fn open_gpu(
-    ordinal: usize,
-    model: &Model,
-    plan: DevicePlan,
-    precision: CudaPrecision,
-) -> Result<Box<dyn DeviceTrainer>, RepresentationError> {
-    let device = Device::Cuda(ordinal);
-    #[cfg(feature = "cuda")]
-    {
-        let compute = longtail_training::Compute::open(device, "representation")?;
-        let settings = longtail_ops::gpu::CudaSettings { tf32: precision == CudaPrecision::Tf32 };
-        Ok(Box::new(crate::gpu::GpuTrainer::new(Rc::new(compute.driver(settings)?), model, plan)?))
+/// What a GPU stores activations in.
+pub fn element(precision: CudaPrecision) -> Element {
+    match precision {
+        CudaPrecision::Bf16 => Element::Bf16,
+        CudaPrecision::F32 | CudaPrecision::Tf32 => Element::F32,
     }
-    #[cfg(not(feature = "cuda"))]
-    Err(longtail_artifact::ArtifactError::NoCuda { device, stage: "representation" }.into())
 }
 
 /// Trains and writes the files of `variant` unless they are up to date.
@@ -111,7 +99,7 @@ pub fn run(
     split: &Split,
     folder: &std::path::Path,
     spec: &StageSpec,
-    open: Option<&OpenDevice<'_>>,
+    compute: &Compute,
     options: BeginOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RepresentationError> {
@@ -120,12 +108,12 @@ pub fn run(
         Begin::KeptStale => return Ok(Outcome::KeptStale),
         Begin::Run(stage) => stage,
     };
-    let mut training = assemble(recipe, variant, source, split, open)?;
+    let mut training = assemble(recipe, variant, source, split, compute)?;
     let part = recipe.representation(variant)?;
     if let Some(warning) = batch_norm::check(variant, part, split.train.len(), &training.step.model.network)? {
         observer.say(&format!("warning: {warning}"));
     }
-    if open.is_none() {
+    if compute.device().is_cpu() {
         state_memory(part, &training, observer);
     }
     training.run(&mut stage, observer)?;

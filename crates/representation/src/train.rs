@@ -5,16 +5,14 @@ use longtail_datasets::{BatchIter, EvalLoader, Loader, PlacedBatch};
 use longtail_recipe::RepresentationRecipe;
 use longtail_recipe::ShotGroups;
 use longtail_training::{
-    CheckpointClock, Decay, EpochMeter, Feed, Log, Model, Schedule, Sgd, SgdSettings, StateReader, StateWriter, Step,
-    StepAt, StepClock, restore_state, save_state,
+    CheckpointClock, Decay, EpochMeter, Feed, Log, Model, Pending, Schedule, Sgd, SgdSettings, StateReader,
+    StateWriter, Step, StepAt, StepClock, restore_state, save_state,
 };
 
-use crate::RepresentationError;
-use crate::data::image_batch;
-use crate::gpu::{DeviceTrainer, Pixels};
 use crate::method::Method;
 use crate::stability;
-use crate::validation::{validate, validate_on};
+use crate::validation::validate;
+use crate::{ImageFeed, RepresentationError};
 
 /// Steps between two looks at whether the run is still in the stable region.
 const WATCH_EVERY: u64 = 50;
@@ -39,8 +37,10 @@ pub struct Training {
     pub epochs: usize,
     /// Minutes between checkpoints.
     pub checkpoint_minutes: f64,
-    /// Takes the steps in the host's place; weights and method are then as they were at the last checkpoint or at the end.
-    pub device: Option<Box<dyn DeviceTrainer>>,
+    /// Takes batches to where the model lies.
+    pub feed: ImageFeed,
+    /// What steps measured and nobody has waited for.
+    pub pending: Pending,
 }
 
 /// Where training stands; with the meter, model and method, the whole state.
@@ -52,7 +52,7 @@ struct Position {
     meter: EpochMeter,
 }
 
-/// Batches of an epoch: made here, or placed on a device that holds the images.
+/// Batches of an epoch: made here, or places for a device that holds the images.
 enum Batches {
     Made(BatchIter),
     Placed(BatchIter<PlacedBatch>),
@@ -115,9 +115,6 @@ impl Training {
     /// [`RepresentationError::Interrupted`] when the observer asked to stop (a checkpoint is then written).
     pub fn run(&mut self, run: &mut StageRun, observer: &mut dyn Observer) -> Result<(), RepresentationError> {
         let (mut at, offset) = self.resume(run, observer)?;
-        if let Some(device) = &mut self.device {
-            device.load(&mut self.step, self.method.as_mut())?;
-        }
         let mut metrics = run.metrics(offset)?;
         observer.start(self.total_steps(), at.step);
         let mut clock = CheckpointClock::start(self.checkpoint_minutes);
@@ -152,14 +149,14 @@ impl Training {
             }
             at = Position { epoch: at.epoch + 1, step: at.step, ..Position::default() };
         }
-        self.bring_back()
+        Ok(())
     }
 
     /// The rest of the epoch.
     fn batches(&self, at: &Position) -> Batches {
-        let placed = match &self.device {
-            Some(device) if device.holds_images() => self.loader.placed_from(at.epoch, at.batch),
-            _ => None,
+        let placed = match self.feed.holds_images() {
+            true => self.loader.placed_from(at.epoch, at.batch),
+            false => None,
         };
         placed.map_or_else(|| Batches::Made(self.loader.epoch_from(at.epoch, at.batch)), Batches::Placed)
     }
@@ -171,35 +168,21 @@ impl Training {
         at: &StepAt,
         meter: &mut EpochMeter,
     ) -> Result<Option<usize>, RepresentationError> {
-        let images = match (batches, &mut self.device) {
-            (Batches::Placed(batches), Some(device)) => {
-                let Some(batch) = batches.next().transpose()? else { return Ok(None) };
-                device.step(Pixels::Placed(&batch.placements), &batch.labels, at, meter)?;
-                batch.labels.len()
-            }
-            (Batches::Placed(_), None) => unreachable!("places are for a device"),
-            (Batches::Made(batches), device) => {
-                let Some(batch) = batches.next().transpose()? else { return Ok(None) };
-                let images = batch.labels.len();
-                match device {
-                    Some(device) => device.step(Pixels::Values(&batch.images), &batch.labels, at, meter)?,
-                    None => {
-                        let batch = image_batch(Feed::Train, self.step.model.network.image(), batch)?;
-                        self.method.step(&mut self.step, &batch, at, &mut Log::new(meter, *at))?;
-                    }
-                }
-                images
-            }
+        let batch = match batches {
+            Batches::Placed(batches) => match batches.next().transpose()? {
+                Some(batch) => self.feed.placed(Feed::Train, batch)?,
+                None => return Ok(None),
+            },
+            Batches::Made(batches) => match batches.next().transpose()? {
+                Some(batch) => self.feed.batch(Feed::Train, batch)?,
+                None => return Ok(None),
+            },
         };
-        Ok(Some(images))
-    }
-
-    /// The state of the device, where there is one, back on the host.
-    fn bring_back(&mut self) -> Result<(), RepresentationError> {
-        match &mut self.device {
-            Some(device) => device.store(&mut self.step, self.method.as_mut()),
-            None => Ok(()),
+        if self.pending.is_full() {
+            self.pending.fetch(meter)?;
         }
+        self.method.step(&mut self.step, &batch, at, &mut Log::deferred(meter, &mut self.pending, *at))?;
+        Ok(Some(batch.len()))
     }
 
     fn step_at(&self, at: &Position, lr: f64) -> StepAt {
@@ -222,15 +205,10 @@ impl Training {
         metrics: &mut MetricsWriter,
         observer: &mut dyn Observer,
     ) -> Result<bool, RepresentationError> {
-        if let Some(device) = &mut self.device {
-            device.finish(&mut at.meter)?; // waits for it: the speed is that of work done
-        }
+        self.pending.fetch(&mut at.meter)?; // waits for a GPU: the speed is that of work done
         let images_per_sec = speed.images_per_sec();
         let (counts, bounds, stop) = (&self.class_counts, self.bounds, &mut || observer.stop_now());
-        let accuracy = match &mut self.device {
-            Some(device) => validate_on(device.as_mut(), &self.validation, counts, bounds, stop)?,
-            None => validate(&mut self.step.model, &self.validation, counts, bounds, stop)?,
-        };
+        let accuracy = validate(&mut self.step.model, &mut self.feed, &self.validation, counts, bounds, stop)?;
         let Some(accuracy) = accuracy else { return Ok(false) };
         let mut scalar = |name: &str, value: f64, unit: &str| {
             let (split, name) = name.split_once('/').unwrap_or(("train", name));
@@ -276,10 +254,7 @@ impl Training {
         at: &mut Position,
         metrics: &mut MetricsWriter,
     ) -> Result<(), RepresentationError> {
-        if let Some(device) = &mut self.device {
-            device.finish(&mut at.meter)?;
-        }
-        self.bring_back()?;
+        self.pending.fetch(&mut at.meter)?;
         let mut writer = StateWriter::default();
         save_state(self.step.state(), &mut writer)?;
         writer.counters("position", &[at.epoch as u64, at.batch as u64, at.step]);

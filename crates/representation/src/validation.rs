@@ -1,57 +1,39 @@
 //! Accuracy of the running model on validation images: eval-mode features, the head as it is. Never on test images.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
 use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
 use longtail_recipe::ShotGroups;
-use longtail_training::{HeadWeights, Model, to_f32};
+use longtail_training::{Feed, HeadWeights, Model, to_f32};
 
-use crate::RepresentationError;
-use crate::gpu::{DeviceTrainer, Pixels};
+use crate::{ImageFeed, RepresentationError};
 
 /// Top-1 accuracies by shot group; every field is `None` on an empty loader. `None` as soon as `stop` says so, between two batches: a
-/// large validation set takes minutes.
+/// large validation set takes minutes. `feed` is of the model's device.
 ///
 /// # Errors
-/// If an image cannot be read or sizes do not fit.
+/// If an image cannot be read or sizes do not fit; the device's.
 pub fn validate(
     model: &mut Model,
+    feed: &mut ImageFeed,
     loader: &EvalLoader,
     class_counts: &[u32],
     bounds: ShotGroups,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Option<GroupAccuracy>, RepresentationError> {
     let head = model.head_file()?;
-    let batches = loader.iter().map(|batch| {
-        let Batch { images, labels, len, .. } = batch?;
-        Ok((predict(model, &head, images, len)?, labels))
-    });
-    accuracy(batches, class_counts, bounds, stop)
-}
-
-/// [`validate`] with the classes from a device.
-///
-/// # Errors
-/// If an image cannot be read; the device's.
-pub(crate) fn validate_on(
-    device: &mut dyn DeviceTrainer,
-    loader: &EvalLoader,
-    class_counts: &[u32],
-    bounds: ShotGroups,
-    stop: &mut dyn FnMut() -> bool,
-) -> Result<Option<GroupAccuracy>, RepresentationError> {
-    match loader.placed_from(0).filter(|_| device.holds_images()) {
+    match loader.placed_from(0).filter(|_| feed.holds_images()) {
         Some(batches) => {
             let classes = |batch: Result<PlacedBatch, DatasetError>| {
-                let PlacedBatch { placements, labels } = batch?;
-                Ok((device.predict(Pixels::Placed(&placements), labels.len())?, labels))
+                let batch = feed.placed(Feed::Side, batch?)?;
+                Ok((predict(model, &head, &batch.images)?, batch.labels))
             };
             accuracy(batches.map(classes), class_counts, bounds, stop)
         }
         None => {
             let classes = |batch: Result<Batch, DatasetError>| {
-                let Batch { images, labels, .. } = batch?;
-                Ok((device.predict(Pixels::Values(&images), labels.len())?, labels))
+                let Batch { images, labels, len, .. } = batch?;
+                Ok((predict(model, &head, &feed.pixels(images, len)?)?, labels))
             };
             accuracy(loader.iter().map(classes), class_counts, bounds, stop)
         }
@@ -77,10 +59,8 @@ fn accuracy(
     Ok(Some(evaluate(&predicted, &labels, class_counts, bounds)?))
 }
 
-fn predict(model: &mut Model, head: &HeadWeights, images: Vec<f32>, n: usize) -> Result<Vec<u32>, RepresentationError> {
-    let image = model.network.image();
-    let images = Tensor::from_vec(images, (n, image.height, image.width, image.channels), &Device::Cpu)?;
-    let features = to_f32(&model.infer(&images)?)?;
+fn predict(model: &mut Model, head: &HeadWeights, images: &Tensor) -> Result<Vec<u32>, RepresentationError> {
+    let features = to_f32(&model.infer(images)?)?;
     Ok(argmax_rows(&head.logits(&features)?, head.shape.num_classes))
 }
 
@@ -92,7 +72,7 @@ mod tests {
     use longtail_datasets::{ImageSet, Transform};
     use longtail_ops::{below, stream};
     use longtail_recipe::read_str;
-    use longtail_training::HeadForm;
+    use longtail_training::{Compute, HeadForm};
 
     use super::*;
 
@@ -134,14 +114,18 @@ classifiers: {joint: {joint: {}}}
                 for batch in loader.iter() {
                     let batch = batch.expect("stored images");
                     let shape = (batch.len, image.height, image.width, image.channels);
-                    let batch = Tensor::from_vec(batch.images, shape, &Device::Cpu).expect("sizes fit");
+                    let batch = Tensor::from_vec(batch.images, shape, &candle_core::Device::Cpu).expect("sizes fit");
                     let features = to_f32(&model.infer(&batch).expect("sizes fit")).expect("f32");
                     logits.extend(head.logits(&features).expect("sizes fit"));
                 }
                 let bounds = recipe.data.shot_groups;
                 let counts = [200, 50, 10, 5];
-                let accuracy = validate(&mut model, &loader, &counts, bounds, &mut || false).expect("sizes fit");
-                assert!(validate(&mut model, &loader, &counts, bounds, &mut || true).expect("sizes fit").is_none());
+                let mut feed = ImageFeed::new(&Compute::cpu(), image, None).expect("the CPU");
+                let mut validate = |stop: bool| {
+                    validate(&mut model, &mut feed, &loader, &counts, bounds, &mut || stop).expect("sizes fit")
+                };
+                let accuracy = validate(false);
+                assert!(validate(true).is_none());
                 let accuracy = accuracy.expect("nobody stopped it");
                 let bits: Vec<u32> = logits.iter().map(|logit: &f32| logit.to_bits()).collect();
                 (bits, accuracy)

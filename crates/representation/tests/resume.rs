@@ -4,18 +4,16 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use longtail_artifact::{BeginOptions, ImageMatch, StageSpec};
 use longtail_datasets::{DataSource, ImageSet, Split};
-use longtail_ops::gpu::Emulated;
 use longtail_ops::{below, stream};
 use longtail_recipe::{Recipe, read_str};
 use longtail_representation::RepresentationError;
-use longtail_representation::gpu::{DevicePlan, GpuTrainer};
-use longtail_representation::stage::{self, OpenDevice, Outcome};
+use longtail_representation::stage::{self, Outcome};
 use longtail_representation::train::Observer;
+use longtail_training::Compute;
 
 /// Ten epochs would be 20 steps; these are 3 epochs of 7.
 const RECIPE: &str = "
@@ -34,7 +32,6 @@ representations:
   central: {method: {mpcl: {t_th_frac: 0.3, jvp: central, meta_every: 2, virtual_step: momentum}}, head: {cosine: 16.0}}
   parts_ce: {micro_batch: 5, method: {ce: {}}}
   parts: {micro_batch: 6, activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12}}}
-  parts_on_device: {micro_batch: 6, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12}}}
   again: {activation_checkpointing: true, method: {mpcl: {t_th_frac: 0.3, meta_batch: 12, lambda_ramp_epochs: 1}}}
   ldam: {method: {ce: {}}, head: normed_linear, loss: {ldam: {drw: {from_epoch: 1}}}}
 classifiers: {joint: {joint: {}}}
@@ -98,15 +95,6 @@ fn data(recipe: &Recipe) -> (Arc<ImageSet>, Split) {
 }
 
 fn train(folder: &Path, variant: &str, observer: &mut Stop) -> Result<Outcome, RepresentationError> {
-    train_on(None, folder, variant, observer)
-}
-
-fn train_on(
-    open: Option<&OpenDevice<'_>>,
-    folder: &Path,
-    variant: &str,
-    observer: &mut Stop,
-) -> Result<Outcome, RepresentationError> {
     let recipe = read_str(RECIPE, "tiny", &[]).expect("the recipe is valid");
     let (source, split) = data(&recipe);
     let spec = StageSpec {
@@ -114,10 +102,11 @@ fn train_on(
         code_version: 1,
         recipe_part: recipe.representation_part(variant).expect("a variant of the recipe"),
         inputs: Vec::new(),
-        device: if open.is_some() { "cuda:0" } else { "cpu" }.into(),
+        device: "cpu".into(),
         images: ImageMatch::Same,
     };
-    stage::run(&recipe, variant, &source, &split, folder, &spec, open, BeginOptions::default(), observer)
+    let (compute, options) = (Compute::cpu(), BeginOptions::default());
+    stage::run(&recipe, variant, &source, &split, folder, &spec, &compute, options, observer)
 }
 
 fn never() -> Stop {
@@ -175,50 +164,13 @@ fn stopped_and_resumed_is_a_straight_run() {
     }
 }
 
-/// Through stage 1 on a device: every checkpoint is the host's, so nothing is lost between two processes, or two devices; and whether
-/// the device holds the images or is sent every batch changes no bit.
-#[test]
-fn on_a_device_stopped_and_resumed_is_a_straight_run() {
-    let driver = match Emulated::compile(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
-        Ok(driver) => Rc::new(driver),
-        Err(why) => return println!("skipped: {why}"),
-    };
-    let open: &OpenDevice<'_> = &|model, plan, _| Ok(Box::new(GpuTrainer::new(driver.clone(), model, plan)?));
-    let uploading: &OpenDevice<'_> = &|model, plan, _| {
-        assert!(plan.stored.is_some(), "so few images are held by the device");
-        let plan = DevicePlan { stored: None, ..plan };
-        Ok(Box::new(GpuTrainer::new(driver.clone(), model, plan)?))
-    };
-    for variant in ["ce", "meta", "parts_on_device"] {
-        let straight = tempfile::tempdir().expect("a temporary folder");
-        train_on(Some(open), straight.path(), variant, &mut never()).expect("a straight run");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for step in [3, 10] {
-            let stopped = train_on(Some(open), folder.path(), variant, &mut Stop { stop_after: Some(step), ..never() });
-            assert!(matches!(stopped, Err(RepresentationError::Interrupted { step: at }) if at == step), "{stopped:?}");
-        }
-        train_on(Some(open), folder.path(), variant, &mut never()).expect("the rest");
-        assert_same(&result(folder.path()), &result(straight.path()), variant);
-        if variant == "meta" {
-            let uploaded = tempfile::tempdir().expect("a temporary folder");
-            train_on(Some(uploading), uploaded.path(), variant, &mut never()).expect("a straight run");
-            assert_same(&result(uploaded.path()), &result(straight.path()), variant);
-        }
-    }
-    for variant in ["again", "central", "ldam"] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let refused = train_on(Some(open), folder.path(), variant, &mut never()).expect_err(variant);
-        assert!(matches!(refused, RepresentationError::NotOnDevice { .. }), "{refused}");
-    }
-}
-
 /// With no batch in an epoch, training would end at once with the weights that it began with.
 #[test]
 fn a_batch_that_never_fills_is_refused() {
     let text = RECIPE.replace("batch_size: 16", "batch_size: 4096\n  drop_last: true");
     let recipe = read_str(&text, "tiny", &[]).expect("the recipe is valid");
     let (source, split) = data(&recipe);
-    let error = stage::assemble(&recipe, "ce", &source, &split, None).err().expect("no batch");
+    let error = stage::assemble(&recipe, "ce", &source, &split, &Compute::cpu()).err().expect("no batch");
     let words = error.to_string();
     assert!(words.contains("`batch_size` is 4096") && words.contains("training images"), "{words}");
     assert!(error.hint().expect("a hint").contains("--set representations.ce.batch_size="));

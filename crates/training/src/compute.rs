@@ -29,8 +29,11 @@ impl Compute {
             Device::Cpu => Ok(Self::cpu()),
             #[cfg(feature = "cuda")]
             Device::Cuda(ordinal) => {
-                let opened = TensorDevice::new_cuda_with_stream(ordinal);
-                Ok(Self { device: opened.map_err(|why| GpuError::device("opening the device", why))? })
+                let opened = TensorDevice::new_cuda_with_stream(ordinal).map_err(|why| {
+                    let words = why.to_string(); // and where in the code, when backtraces are asked for
+                    GpuError::device("opening the device", words.lines().next().unwrap_or_default())
+                });
+                Ok(Self { device: opened? })
             }
             other => Err(ArtifactError::NoCuda { device: other, stage }.into()),
         }
@@ -47,6 +50,20 @@ impl Compute {
     /// Where tensors are to be made.
     pub fn device(&self) -> &TensorDevice {
         &self.device
+    }
+
+    /// From now on the operations of this crate work on tensors of this device, on this thread; on the CPU there is nothing to do.
+    /// `tf32`: whether a GPU may round what it multiplies to TensorFloat-32.
+    ///
+    /// # Errors
+    /// A GPU that is too old; the driver's.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    pub fn prepare(&self, tf32: bool) -> Result<(), TrainingError> {
+        #[cfg(feature = "cuda")]
+        if let TensorDevice::Cuda(cuda) = &self.device {
+            longtail_backbone::device::register(cuda, std::rc::Rc::new(self.driver(CudaSettings { tf32 })?));
+        }
+        Ok(())
     }
 
     /// Our kernels on this GPU, in order with candle's.

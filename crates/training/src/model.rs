@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use longtail_backbone::{Architecture, ImageShape, ParamKind, TensorNetwork, by_float};
+use longtail_ops::gpu::Element;
 use longtail_ops::stream;
 use longtail_recipe::WdGroups;
 
 use crate::state::to_f32;
-use crate::{HeadForm, HeadShape, HeadWeights, TrainingError};
+use crate::{Compute, HeadForm, HeadShape, HeadWeights, TrainingError};
 
 /// The network, the head's shape, and the state that training moves.
 ///
@@ -45,6 +46,18 @@ impl Model {
         let mut rng = stream(seed, "representation/head-init", 0, 0);
         let of_head = by_float!(backbone, T => Tensor::from_vec(head.init::<T>(&mut rng), head.len(), &Device::Cpu)?);
         Ok(Self { network, head, weights: Tensor::cat(&[backbone, of_head], 0)?, running })
+    }
+
+    /// The same model on a device; on a GPU its activations are of `element`, and weights lie in the order that the network takes
+    /// ([`TensorNetwork::placed`]).
+    ///
+    /// # Errors
+    /// As [`TensorNetwork::on`].
+    pub fn on(self, compute: &Compute, element: Element) -> Result<Self, TrainingError> {
+        let Self { network, head, weights, running } = self;
+        let weights = network.in_file_order(&weights)?;
+        let network = network.on(compute.device(), element)?;
+        Ok(Self { weights: network.placed(&weights)?, running: running.to_device(compute.device())?, network, head })
     }
 
     /// How many of `weights` belong to the backbone; they come first.

@@ -1,16 +1,18 @@
 //! What a method, an optimiser or a bank keeps from step to step, as one list: checkpoints, resuming and memory all read it.
 
-use candle_core::Tensor;
-use longtail_backbone::by_float;
+use candle_core::{Device, Tensor};
 use longtail_backbone::host::read;
+use longtail_backbone::{TensorNetwork, by_float};
 
-use crate::{Scalar, StateReader, StateWriter, TrainingError};
+use crate::{Compute, Scalar, StateReader, StateWriter, TrainingError};
 
 /// One piece of state, in place.
 #[derive(Debug)]
 pub enum State<'a> {
     /// Numbers of the training's element type, any shape.
     Tensor(&'a mut Tensor),
+    /// Weights, or a vector over them: in a checkpoint they stand in the order of files, whatever the network's device takes.
+    Weights(&'a mut Tensor, &'a TensorNetwork),
     /// Counters, as many as there are.
     Counters(&'a mut [u64]),
     /// Numbers in double precision whatever the training's type is.
@@ -27,9 +29,8 @@ pub type StateList<'a> = Vec<(&'static str, State<'a>)>;
 pub fn save_state(list: StateList<'_>, writer: &mut StateWriter) -> Result<(), TrainingError> {
     for (name, state) in list {
         match state {
-            State::Tensor(tensor) => {
-                by_float!(tensor, T => read::<T, _>(&tensor.contiguous()?, |values| writer.vector(name, values))?);
-            }
+            State::Tensor(tensor) => save_tensor(name, tensor, writer)?,
+            State::Weights(tensor, network) => save_tensor(name, &network.in_file_order(tensor)?, writer)?,
             State::Counters(counters) => writer.counters(name, counters),
             State::Numbers(numbers) => writer.vector(name, numbers),
         }
@@ -44,12 +45,8 @@ pub fn save_state(list: StateList<'_>, writer: &mut StateWriter) -> Result<(), T
 pub fn restore_state(list: StateList<'_>, reader: &mut StateReader) -> Result<(), TrainingError> {
     for (name, state) in list {
         match state {
-            State::Tensor(tensor) => {
-                let shape = tensor.shape().clone();
-                *tensor = by_float!(tensor, T => {
-                    Tensor::from_vec(reader.vector_of::<T>(name, shape.elem_count())?, shape, tensor.device())?
-                });
-            }
+            State::Tensor(tensor) => *tensor = restored_tensor(name, tensor, reader)?.to_device(tensor.device())?,
+            State::Weights(tensor, network) => *tensor = network.placed(&restored_tensor(name, tensor, reader)?)?,
             State::Counters(counters) => {
                 let found = reader.counter_list(name)?;
                 TrainingError::check_size(name, found.len(), counters.len())?;
@@ -61,11 +58,40 @@ pub fn restore_state(list: StateList<'_>, reader: &mut StateReader) -> Result<()
     Ok(())
 }
 
+fn save_tensor(name: &str, tensor: &Tensor, writer: &mut StateWriter) -> Result<(), TrainingError> {
+    let here = tensor.contiguous()?.to_device(&Device::Cpu)?;
+    by_float!(here, T => read::<T, _>(&here, |values| writer.vector(name, values))?);
+    Ok(())
+}
+
+/// On the CPU.
+fn restored_tensor(name: &str, like: &Tensor, reader: &mut StateReader) -> Result<Tensor, TrainingError> {
+    let shape = like.shape().clone();
+    Ok(by_float!(like, T => {
+        Tensor::from_vec(reader.vector_of::<T>(name, shape.elem_count())?, shape, &Device::Cpu)?
+    }))
+}
+
+/// Takes all pieces to a device.
+///
+/// # Errors
+/// If it has no memory for them.
+pub fn move_state(list: StateList<'_>, compute: &Compute) -> Result<(), TrainingError> {
+    for (_, state) in list {
+        match state {
+            State::Tensor(tensor) => *tensor = tensor.to_device(compute.device())?,
+            State::Weights(..) => {}                     // with their network: `Model::on`
+            State::Counters(_) | State::Numbers(_) => {} // the program's own
+        }
+    }
+    Ok(())
+}
+
 /// Bytes of all pieces.
 pub fn state_bytes(list: &StateList<'_>) -> usize {
     list.iter()
         .map(|(_, state)| match state {
-            State::Tensor(tensor) => tensor_bytes(tensor),
+            State::Tensor(tensor) | State::Weights(tensor, _) => tensor_bytes(tensor),
             State::Counters(counters) => size_of_val(&**counters),
             State::Numbers(numbers) => size_of_val(&**numbers),
         })

@@ -162,7 +162,7 @@ fn a_pass_that_is_still_on_its_tape_gives_the_bits_of_a_new_one() {
     // Weights that others put in place are other weights.
     let zeros = step.model.weights.zeros_like().expect("memory");
     for (name, state) in step.state() {
-        if let ("weights", longtail_training::State::Tensor(weights)) = (name, state) {
+        if let ("weights", longtail_training::State::Weights(weights, _)) = (name, state) {
             *weights = zeros.clone();
         }
     }

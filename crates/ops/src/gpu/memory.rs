@@ -201,6 +201,12 @@ pub(super) fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
 }
 
 impl<'a, T: Plain> View<'a, T> {
+    /// `len` elements from `address` on, which the caller borrows for `'a`.
+    #[cfg(feature = "cuda")]
+    pub(super) fn at(address: u64, len: usize) -> Self {
+        Self { address, len, kind: PhantomData }
+    }
+
     /// Elements.
     pub fn len(self) -> usize {
         self.len
@@ -254,6 +260,12 @@ impl<'a, T: Plain> View<'a, T> {
 }
 
 impl<'a, T: Plain> ViewMut<'a, T> {
+    /// As [`View::at`], borrowed to write.
+    #[cfg(feature = "cuda")]
+    pub(super) fn at(address: u64, len: usize) -> Self {
+        Self { address, len, kind: PhantomData }
+    }
+
     /// Elements.
     pub fn len(&self) -> usize {
         self.len

@@ -2,7 +2,6 @@
 
 use candle_core::{DType, Tensor};
 use longtail_artifact::NamedTensor;
-use longtail_datasets::PlacedBatch;
 use longtail_recipe::{RepresentationMethod, RepresentationRecipe};
 use longtail_training::prototype::PrototypeBank;
 use longtail_training::{ImageBatch, Log, StateList, Step, StepAt, loss};
@@ -17,35 +16,6 @@ pub trait MetaBatches {
     /// # Errors
     /// If an image cannot be read.
     fn batch(&self, index: u64) -> Result<ImageBatch, RepresentationError>;
-
-    /// As [`MetaBatches::batch`], for a caller that works on it elsewhere: the next one may be made meanwhile.
-    ///
-    /// # Errors
-    /// As [`MetaBatches::batch`].
-    fn batch_ahead(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
-        self.batch(index)
-    }
-
-    /// Batch `index` for a device that holds the images, where it can be told so: the same, bit for bit.
-    fn placed(&self, index: u64) -> Option<PlacedBatch> {
-        let _ = index;
-        None
-    }
-}
-
-/// The same batches for several owners.
-impl<M: MetaBatches + ?Sized> MetaBatches for std::rc::Rc<M> {
-    fn batch(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
-        M::batch(self, index)
-    }
-
-    fn batch_ahead(&self, index: u64) -> Result<ImageBatch, RepresentationError> {
-        M::batch_ahead(self, index)
-    }
-
-    fn placed(&self, index: u64) -> Option<PlacedBatch> {
-        M::placed(self, index)
-    }
 }
 
 /// Prototypes for stage 3, all (K, d) with zero rows for unseen classes.

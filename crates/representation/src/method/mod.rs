@@ -6,5 +6,5 @@ mod mpcl;
 
 pub use base::{MetaBatches, Method, PrototypeExport, build};
 pub use ce::Ce;
-pub(crate) use mpcl::LOSS_BEFORE_EVERY;
+
 pub use mpcl::{MetaStep, Mpcl, MpclSettings, Phase};

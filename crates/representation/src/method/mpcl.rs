@@ -18,7 +18,6 @@ use crate::RepresentationError;
 use diagnostics::Measured;
 use theta_optimizer::ThetaOptimizer;
 
-pub(crate) use diagnostics::LOSS_BEFORE_EVERY;
 pub use meta_step::MetaStep;
 pub use settings::{MpclSettings, Phase};
 

@@ -1,5 +1,7 @@
 //! The fused cross-entropy as a candle operation on logits.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 use longtail_backbone::by_float;
 use longtail_backbone::host::read;
@@ -65,7 +67,18 @@ impl CustomOp1 for CrossEntropyOp {
         }
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+        super::cross_entropy_on_cuda::value(&self.loss, &self.labels, storage, layout)
+    }
+
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if logits.device().is_cuda() {
+            // What lies upstream stays there: nothing is waited for.
+            let gradient = super::cross_entropy_on_cuda::gradient(&self.loss, &self.labels, &logits.contiguous()?)?;
+            return Ok(Some(gradient.broadcast_mul(&upstream.detach())?));
+        }
         Ok(Some(by_float!(logits, T => self.gradient::<T>(logits, upstream)?)))
     }
 }

@@ -4,6 +4,8 @@ mod balanced_softmax;
 mod base;
 mod class_balanced;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod cross_entropy_on_cuda;
 mod cross_entropy_op;
 mod ldam;
 

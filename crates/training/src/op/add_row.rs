@@ -14,7 +14,7 @@ use super::{elements, must_be};
 /// # Errors
 /// If shapes or types do not fit.
 pub fn add_row(x: &Tensor, row: &Tensor) -> Result<Tensor> {
-    x.apply_op2(row, AddRow)
+    if x.device().is_cpu() { x.apply_op2(row, AddRow) } else { x.broadcast_add(row) }
 }
 
 struct AddRow;

@@ -1,5 +1,5 @@
 //! Small hot operations as nodes of candle's graph: one file each, with its gradient. What methods are written in stands above
-//! them and knows no device.
+//! them and knows no device. Below it are our loops on the CPU, and candle's own operations on a GPU.
 
 mod add_row;
 mod column_sums;

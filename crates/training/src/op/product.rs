@@ -15,7 +15,11 @@ use super::must_be;
 /// # Errors
 /// If shapes or types do not fit.
 pub fn row_products(a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
-    a.apply_op2(b, RowProducts { scale })
+    match a.device().is_cpu() {
+        true => a.apply_op2(b, RowProducts { scale }),
+        false if scale == 1.0 => a.matmul(&b.t()?),
+        false => a.matmul(&b.t()?)? * scale,
+    }
 }
 
 /// `scale · a·b` for matrices of any strides; not differentiable.

@@ -14,7 +14,7 @@ use super::{elements, must_be};
 /// # Errors
 /// If shapes or types do not fit.
 pub fn scale_columns(x: &Tensor, scales: &Tensor) -> Result<Tensor> {
-    x.apply_op2(scales, ScaleColumns)
+    if x.device().is_cpu() { x.apply_op2(scales, ScaleColumns) } else { x.broadcast_mul(scales) }
 }
 
 struct ScaleColumns;

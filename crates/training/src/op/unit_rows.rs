@@ -18,7 +18,10 @@ const MIN_NORM: f64 = 1e-12;
 /// # Errors
 /// If `x` is no such matrix.
 pub fn unit_rows(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(UnitRows)
+    match x.device().is_cpu() {
+        true => x.apply_op1(UnitRows),
+        false => x.broadcast_div(&x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(MIN_NORM)?),
+    }
 }
 
 struct UnitRows;

@@ -60,6 +60,10 @@ impl Adam {
         *steps += 1;
         let AdamSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
         let step = AdamStep { lr, beta1, beta2, eps: epsilon, weight_decay, decoupled: true };
+        #[cfg(feature = "cuda")]
+        if weights.device().is_cuda() {
+            return step_on_cuda(step, *steps, weights, gradient, (&self.first, &self.second));
+        }
         by_float!(weights, T => {
             write(weights, |weights: &mut [T]| write(&self.first, |first: &mut [T]| {
                 write(&self.second, |second: &mut [T]| read(gradient, |gradient: &[T]| {
@@ -74,6 +78,45 @@ impl Adam {
     pub fn state(&mut self) -> (&mut Tensor, &mut Tensor, &mut [u64]) {
         (&mut self.first, &mut self.second, &mut self.steps)
     }
+}
+
+/// The same by the kernel of a GPU; (m, v).
+#[cfg(feature = "cuda")]
+fn step_on_cuda(
+    step: AdamStep,
+    steps: u64,
+    weights: &Tensor,
+    gradient: &Tensor,
+    (first, second): (&Tensor, &Tensor),
+) -> Result<(), TrainingError> {
+    use longtail_backbone::device::{read, write};
+    use longtail_ops::gpu::{AdamNumbers, gpu_adam};
+    let AdamStep { lr, beta1, beta2, eps, weight_decay, decoupled } = step;
+    let correction = |beta: f64| (1.0 - beta.powf(steps as f64)) as f32;
+    let rate = Tensor::new(&[lr as f32], weights.device())?;
+    let corrections = Tensor::new(&[correction(beta1), correction(beta2)], weights.device())?;
+    write(weights, |driver, weights| {
+        write(first, |_, first| {
+            write(second, |_, second| {
+                read(gradient, |_, gradient| {
+                    read(&rate, |_, rate| {
+                        read(&corrections, |_, corrections| {
+                            let numbers = AdamNumbers {
+                                rate,
+                                corrections,
+                                betas: (beta1 as f32, beta2 as f32),
+                                epsilon: eps as f32,
+                                shrink: if decoupled { (1.0 - lr * weight_decay) as f32 } else { 1.0 },
+                                l2: if decoupled { 0.0 } else { weight_decay as f32 },
+                            };
+                            gpu_adam(driver, weights, gradient, first, second, &numbers)
+                        })
+                    })
+                })
+            })
+        })
+    })???????;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod adam;
 mod sgd;
+#[cfg(feature = "cuda")]
+mod sgd_on_cuda;
 
 pub use adam::{Adam, AdamSettings};
 pub use sgd::{Sgd, SgdRule, SgdSettings};

@@ -8,6 +8,8 @@ use longtail_backbone::host::{read, write};
 use longtail_ops::{SgdStep, sgd_step};
 use longtail_recipe::VirtualStep;
 
+#[cfg(feature = "cuda")]
+use super::sgd_on_cuda;
 use crate::{Scalar, TrainingError};
 
 /// What stays the same from step to step.
@@ -74,6 +76,14 @@ impl SgdRule {
         decayed
     }
 
+    /// Of −∂g/∂Θ in ∂Ŵ/∂Θ.
+    fn factor(&self, kind: VirtualStep, lr: f64) -> f64 {
+        match kind {
+            VirtualStep::Nesterov => lr * (1.0 + self.settings.momentum),
+            VirtualStep::Sgd | VirtualStep::Momentum => lr,
+        }
+    }
+
     /// Ŵ into `there`; all slices are of one length.
     fn ahead<T: Scalar>(
         &self,
@@ -109,6 +119,9 @@ impl SgdRule {
 pub struct Sgd {
     rule: SgdRule,
     buffer: Tensor,
+    /// Of each weight whether it decays, where the weights lie on a GPU.
+    #[cfg(feature = "cuda")]
+    decays: Option<Tensor>,
 }
 
 impl Sgd {
@@ -121,7 +134,12 @@ impl Sgd {
         weights: &Tensor,
         decay_ranges: Option<Vec<Range<usize>>>,
     ) -> Result<Self, TrainingError> {
-        Ok(Self { rule: SgdRule::new(settings, decay_ranges), buffer: weights.zeros_like()? })
+        Ok(Self {
+            #[cfg(feature = "cuda")]
+            decays: sgd_on_cuda::decays(weights, decay_ranges.as_deref())?,
+            rule: SgdRule::new(settings, decay_ranges),
+            buffer: weights.zeros_like()?,
+        })
     }
 
     /// One step on `weights`, in place, with `gradient`.
@@ -130,6 +148,10 @@ impl Sgd {
     /// If sizes or types differ.
     pub fn step(&mut self, lr: f64, weights: &Tensor, gradient: &Tensor) -> Result<(), TrainingError> {
         let (rule, buffer) = (&self.rule, &self.buffer);
+        #[cfg(feature = "cuda")]
+        if let Some(decays) = &self.decays {
+            return sgd_on_cuda::step(lr, rule.settings, weights, gradient, buffer, decays);
+        }
         by_float!(weights, T => {
             write(weights, |weights: &mut [T]| write(buffer, |buffer: &mut [T]| read(gradient, |gradient: &[T]| {
                 rule.step(lr, weights, gradient, buffer)
@@ -163,15 +185,17 @@ impl Sgd {
         for (what, tensor) in [("weights", weights), ("gradient", gradient), ("virtual weights", there)] {
             TrainingError::check_size(what, tensor.elem_count(), buffer.elem_count())?;
         }
+        #[cfg(feature = "cuda")]
+        if let Some(decays) = &self.decays {
+            sgd_on_cuda::ahead(kind, lr, rule.settings, (weights, gradient, buffer, decays), there)?;
+            return Ok(rule.factor(kind, lr));
+        }
         by_float!(weights, T => {
             write(there, |there: &mut [T]| read(weights, |weights: &[T]| read(gradient, |gradient: &[T]| {
                 read(buffer, |buffer: &[T]| rule.ahead(kind, lr, weights, gradient, buffer, there))
             })))???
         })?;
-        Ok(match kind {
-            VirtualStep::Nesterov => lr * (1.0 + rule.settings.momentum),
-            VirtualStep::Sgd | VirtualStep::Momentum => lr,
-        })
+        Ok(rule.factor(kind, lr))
     }
 
     /// The settings.

@@ -77,6 +77,10 @@ impl PrototypeBank {
         TrainingError::check_labels(labels, self.updates.len())?;
         let unit = self.settings.on_sphere.then(|| UnitRows::of(features)).transpose()?;
         let rows = unit.as_ref().map_or(features, |unit| &unit.rows);
+        #[cfg(feature = "cuda")]
+        if self.values.device().is_cuda() {
+            return self.update_on_cuda(rows, labels);
+        }
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.updates.len()];
         for (row, &label) in labels.iter().enumerate() {
             members[label as usize].push(row);
@@ -93,6 +97,41 @@ impl PrototypeBank {
         Ok(())
     }
 
+    /// [`Self::update`] by the kernel of a GPU, of rows as they are averaged.
+    #[cfg(feature = "cuda")]
+    fn update_on_cuda(&mut self, rows: &Tensor, labels: &[u32]) -> Result<(), TrainingError> {
+        use longtail_backbone::device::{read, write};
+        let PrototypeSettings { momentum, per_sample, on_sphere, .. } = &self.settings;
+        let device = self.values.device();
+        let rates: Vec<f32> = momentum.iter().map(|momentum| (1.0 - momentum) as f32).collect();
+        let rates = Tensor::from_vec(rates, momentum.len(), device)?;
+        let classes: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let classes = Tensor::from_vec(classes, labels.len(), device)?;
+        write(&self.values, |driver, values| {
+            read(rows, |_, rows| {
+                read(&classes, |_, classes| {
+                    read(&rates, |_, rates| {
+                        longtail_ops::gpu::gpu_prototype_update(
+                            driver,
+                            values,
+                            rows,
+                            classes,
+                            rates,
+                            *per_sample,
+                            *on_sphere,
+                        )
+                    })
+                })
+            })
+        })?????;
+        let mut met = vec![0u64; self.updates.len()];
+        labels.iter().for_each(|&label| met[label as usize] += 1);
+        for (updates, met) in self.updates.iter_mut().zip(met) {
+            *updates += if *per_sample { met } else { met.min(1) };
+        }
+        Ok(())
+    }
+
     /// d.
     pub fn dim(&self) -> usize {
         self.values.dims()[1]
@@ -106,6 +145,16 @@ impl PrototypeBank {
     pub fn current(&self) -> Result<Tensor, TrainingError> {
         let current = self.values.copy()?;
         if self.settings.debias && !self.settings.on_sphere {
+            #[cfg(feature = "cuda")]
+            if current.device().is_cuda() {
+                let scale = |class: usize| match 1.0 - power(self.settings.momentum[class], self.updates[class]) {
+                    weight if weight > 0.0 => (1.0 / weight) as f32,
+                    _ => 1.0,
+                };
+                let scales: Vec<f32> = (0..self.updates.len()).map(scale).collect();
+                let scales = Tensor::from_vec(scales, (self.updates.len(), 1), current.device())?;
+                return Ok(current.broadcast_mul(&scales)?);
+            }
             let dim = self.dim();
             by_float!(current, T => write(&current, |values: &mut [T]| {
                 for (class, row) in values.chunks_exact_mut(dim).enumerate() {

@@ -37,6 +37,12 @@ pub fn central_difference(
         Ok(UnitRows::of(&step.features(At::Moved(moved.tensor()), batch, norm)?)?.rows)
     };
     let (plus, minus) = (unit_at(epsilon)?, unit_at(-epsilon)?);
+    if !plus.device().is_cpu() {
+        let difference = (plus - minus)?;
+        let square = difference.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let slope = (difference * (0.5 / epsilon))?;
+        return Ok((slope, square.sqrt() / (2.0 * (batch.len() as f64).sqrt())));
+    }
     by_float!(plus, T => {
         let (slope, square) = read(&plus, |plus: &[T]| read(&minus, |minus: &[T]| {
             let pairs = || plus.iter().zip(minus).map(|(a, b)| a.wide() - b.wide());

@@ -27,6 +27,17 @@ impl UnitRows {
     /// If the tensor is no matrix of f32 or f64.
     pub fn of(features: &Tensor) -> Result<Self, TrainingError> {
         let (n, dim) = features.dims2()?;
+        #[cfg(feature = "cuda")]
+        if features.device().is_cuda() {
+            use longtail_backbone::device::{read, write};
+            let (rows, norms) = (features.zeros_like()?, Tensor::zeros(n, features.dtype(), features.device())?);
+            read(features, |driver, features| {
+                write(&rows, |_, rows| {
+                    write(&norms, |_, norms| longtail_ops::gpu::gpu_unit_rows(driver, features, dim, rows, norms))
+                })
+            })????;
+            return Ok(Self { rows, norms });
+        }
         let (rows, norms) = by_float!(features, T => {
             let (rows, norms) = read(features, |features: &[T]| unit_rows(features, dim))?;
             (Tensor::from_vec(rows, (n, dim), &Device::Cpu)?, Tensor::from_vec(norms, n, &Device::Cpu)?)
@@ -45,6 +56,21 @@ impl UnitRows {
     pub fn tangent(&self, features_dot: &Tensor) -> Result<Tensor, TrainingError> {
         let (n, dim) = self.rows.dims2()?;
         TrainingError::check_size("direction of the features", features_dot.elem_count(), n * dim)?;
+        #[cfg(feature = "cuda")]
+        if features_dot.device().is_cuda() {
+            use longtail_backbone::device::{read, write};
+            let tangent = features_dot.zeros_like()?;
+            read(features_dot, |driver, dot| {
+                read(&self.rows, |_, rows| {
+                    read(&self.norms, |_, norms| {
+                        write(&tangent, |_, to| {
+                            longtail_ops::gpu::gpu_unit_rows_tangent(driver, dot, rows, norms, dim, 1.0, false, to)
+                        })
+                    })
+                })
+            })?????;
+            return Ok(tangent);
+        }
         Ok(by_float!(features_dot, T => {
             let tangent = read(features_dot, |dot: &[T]| read(&self.rows, |rows: &[T]| {
                 read(&self.norms, |norms: &[T]| tangent(dot, rows, norms, dim))

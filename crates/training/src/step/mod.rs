@@ -19,11 +19,12 @@ use std::ops::Range;
 use candle_core::{Tensor, Var};
 use longtail_backbone::host::{read, write};
 use longtail_backbone::{NormMode, TensorNetwork, TensorTape, by_float};
-use longtail_ops::{Real, axpy};
+use longtail_ops::Real;
 use longtail_recipe::VirtualStep;
 
 use crate::batch::{Feed, ImageBatch};
 use crate::state::{State, StateList, tensor_bytes};
+use crate::vectors::add;
 use crate::{Head, Model, Sgd, TrainingError};
 
 use flat::FlatPool;
@@ -191,6 +192,12 @@ impl Step {
         let (weights, direction) = (self.model.backbone_weights()?, direction.narrow(0, 0, backbone)?);
         let moved = self.pool.take(&self.model.weights)?;
         let to = moved.tensor().narrow(0, 0, backbone)?;
+        #[cfg(feature = "cuda")]
+        if weights.device().is_cuda() {
+            to.slice_set(&weights, 0, 0)?;
+            add(&to, epsilon, &direction)?;
+            return Ok(moved);
+        }
         by_float!(weights, T => {
             write(&to, |to: &mut [T]| read(&weights, |weights: &[T]| read(&direction, |direction: &[T]| {
                 let epsilon = T::from_f64(epsilon);
@@ -223,10 +230,11 @@ impl Step {
     /// Weights, running statistics and momentum.
     pub fn state(&mut self) -> StateList<'_> {
         self.version += 1; // whoever asks may put others in their place
+        let Model { network, weights, running, .. } = &mut self.model;
         vec![
-            ("weights", State::Tensor(&mut self.model.weights)),
-            ("running", State::Tensor(&mut self.model.running)),
-            ("momentum", State::Tensor(self.optimizer.buffer_mut())),
+            ("weights", State::Weights(weights, network)),
+            ("running", State::Tensor(running)),
+            ("momentum", State::Weights(self.optimizer.buffer_mut(), network)),
         ]
     }
 
@@ -276,7 +284,7 @@ impl Step {
             network.backward(&weights, tape, &cotangent, &to.narrow(0, 0, backbone)?)?;
             to.slice_set(&head.gradient(&store)?, 0, backbone)?;
             if part.start > 0 {
-                add(gradient, to)?;
+                add(gradient, 1.0, to)?;
             }
             Ok(())
         })?;
@@ -316,12 +324,6 @@ impl Step {
         }
         Ok(())
     }
-}
-
-/// `sum += other`.
-fn add(sum: &Tensor, other: &Tensor) -> Result<(), TrainingError> {
-    by_float!(sum, T => write(sum, |sum: &mut [T]| read(other, |other: &[T]| axpy(sum, T::ONE, other)))??);
-    Ok(())
 }
 
 /// The rows of all parts.

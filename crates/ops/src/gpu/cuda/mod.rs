@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cudnn")]
 mod dnn;
+mod lend;
 mod staging;
 
 use std::collections::HashMap;

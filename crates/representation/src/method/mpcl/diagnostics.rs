@@ -8,7 +8,7 @@ use longtail_training::step::Losses;
 use crate::RepresentationError;
 
 /// L_meta before the virtual step costs a forward, so it is measured on every that many updates of Θ.
-pub(crate) const LOSS_BEFORE_EVERY: u64 = 50;
+pub(super) const LOSS_BEFORE_EVERY: u64 = 50;
 
 /// What a step found on its batch.
 #[derive(Clone, Copy)]
