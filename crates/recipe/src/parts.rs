@@ -79,8 +79,9 @@ impl Recipe {
             remove(&mut settings["method"][representation.method.name()], key);
         }
         let mut part = json!({"seed": self.seed, "data": self.images(), "representation": settings});
-        if matches!(representation.head, HeadKind::Cosine(_)) {
-            part["cosine_head"] = json!(COSINE_HEAD);
+        match representation.head {
+            HeadKind::Cosine(_) => part["cosine_head"] = json!(COSINE_HEAD),
+            HeadKind::Linear | HeadKind::NormedLinear => {}
         }
         Ok(part)
     }

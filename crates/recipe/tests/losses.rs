@@ -56,6 +56,9 @@ fn what_does_not_fit_is_named() {
         (1, "linear", "{ldam: {drw: {}}}", "leave out `drw`"),
         (9, "{cosine: 16}", "{ldam: {}}", "normed_linear"),
         (9, "linear", "ldam", "{ldam: {}}"),
+        (9, "normed_linear", "ce", "{ldam: {}}"),
+        (9, "normed_linear", "balanced_softmax", "{cosine: 16}"),
+        (9, "normed_linear", "{ldam: {scale_logits: false}}", "scale_logits"),
         (9, "linear", "ldma", "ldam"),
     ] {
         let said = recipe(epochs, head, loss).expect_err(loss).to_string();
@@ -66,7 +69,28 @@ fn what_does_not_fit_is_named() {
 /// A cosine head of stage 1 has other bits than it had; nothing else is stale for it.
 #[test]
 fn only_a_cosine_heads_key_knows_its_formula() {
-    let part = |head: &str| recipe(9, head, "ce").expect("valid").representation_part("r").expect("there");
-    assert_eq!(part("{cosine: 16}")["cosine_head"], 2);
-    assert!(part("linear").get("cosine_head").is_none() && part("normed_linear").get("cosine_head").is_none());
+    let part = |head: &str, loss: &str| recipe(9, head, loss).expect("valid").representation_part("r").expect("there");
+    assert_eq!(part("{cosine: 16}", "ce")["cosine_head"], 2);
+    for (head, loss) in [("linear", "ce"), ("normed_linear", "{ldam: {}}")] {
+        assert!(part(head, loss).get("cosine_head").is_none(), "{head}");
+    }
+}
+
+/// τ-norm and LWS rescale what these heads divide by: refused before anything is trained.
+#[test]
+fn what_rescales_norms_takes_no_head_that_divides_by_them() {
+    for (head, loss) in [("normed_linear", "{ldam: {}}"), ("{cosine: 16}", "ce")] {
+        for classifier in ["lws", "tau_norm"] {
+            let text = format!(
+                "
+data: {{dataset: cifar100}}
+representations: {{r: {{method: {{ce: {{}}}}, head: {head}, loss: {loss}}}}}
+classifiers: {{c: {{{classifier}: {{}}}}}}
+rows: [{{representation: r, classifier: c}}]
+"
+            );
+            let said = read_str(&text, "losses", &[]).expect_err(head).to_string();
+            assert!(said.contains("rescales the norms"), "{head} {classifier}: {said}");
+        }
+    }
 }

@@ -63,6 +63,13 @@ impl LdamRecipe {
                 "use `head: normed_linear`, whose logits are cosines, or `linear`",
             ));
         }
+        let normed = beside.head == HeadKind::NormedLinear;
+        if normed && raw.scale_logits == Some(false) {
+            return Err(at.key("scale_logits").conflict(
+                "the logits of `head: normed_linear` are cosines, and margins of scale·max_margin would swamp them",
+                "leave out `scale_logits`, or use `head: linear`",
+            ));
+        }
         let drw = raw.drw.map(|raw| Drw::resolve(&at.key("drw"), raw, beside.epochs)).transpose()?;
         Ok(Self {
             max_margin: at.real("max_margin", raw.max_margin, 0.5, Span::above(0.0, 10.0), "the largest margin")?,
@@ -73,7 +80,7 @@ impl LdamRecipe {
                 Span::above(0.0, 1000.0),
                 "what shifted logits are multiplied by",
             )?,
-            scale_logits: raw.scale_logits.unwrap_or(beside.head == HeadKind::NormedLinear),
+            scale_logits: raw.scale_logits.unwrap_or(normed),
             drw,
         })
     }

@@ -7,6 +7,7 @@ pub use ldam::*;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem};
+use crate::resolved::HeadKind;
 
 /// The classification loss of stage 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +45,12 @@ impl Stage1Loss {
 
     /// `at` is the field that holds the loss's name.
     pub(crate) fn resolve(at: &At, raw: RawLoss, beside: &BesideLoss) -> Result<Self, Problem> {
+        if beside.head == HeadKind::NormedLinear && !matches!(raw, RawLoss::Ldam(_)) {
+            return Err(at.conflict(
+                "the logits of `head: normed_linear` are cosines, and no cross-entropy gets low within −1 to 1",
+                "use `{ldam: {}}`, which scales them, or `head: {cosine: 16}`",
+            ));
+        }
         Ok(match raw {
             RawLoss::Ce => Self::Ce,
             RawLoss::BalancedSoftmax => Self::BalancedSoftmax,
@@ -58,5 +65,5 @@ pub(crate) struct BesideLoss {
     /// Epochs of training.
     pub epochs: usize,
     /// The head whose logits it sees.
-    pub head: crate::resolved::HeadKind,
+    pub head: HeadKind,
 }

@@ -76,7 +76,11 @@ fn one(at: &At, raw: RawRow, representations: &Representations, classifiers: &Cl
 /// Whether a classifier can work on a representation's head.
 fn fits(at: &At, stage1: (&str, &RepresentationRecipe), stage3: (&str, &ClassifierRecipe)) -> Result<(), Problem> {
     let scales_norms = matches!(stage3.1, ClassifierRecipe::TauNorm(_) | ClassifierRecipe::Lws(_));
-    if scales_norms && matches!(stage1.1.head, HeadKind::Cosine(_)) {
+    let divides_by_norms = match stage1.1.head {
+        HeadKind::Linear => false,
+        HeadKind::Cosine(_) | HeadKind::NormedLinear => true,
+    };
+    if scales_norms && divides_by_norms {
         return Err(at.conflict(
             format!(
                 "`{}` rescales the norms of stage 1's weights, and the cosine head of `{}` has none: \

@@ -20,8 +20,13 @@ const MIN_NORM: f64 = 1e-12;
 pub fn unit_rows(x: &Tensor) -> Result<Tensor> {
     match x.device().is_cpu() {
         true => x.apply_op1(UnitRows),
-        false => x.broadcast_div(&x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(MIN_NORM)?),
+        false => of_tensors(x),
     }
+}
+
+/// The same in candle's operations. The square is kept from zero, and not its root: the root's gradient at zero is not finite.
+fn of_tensors(x: &Tensor) -> Result<Tensor> {
+    x.broadcast_div(&x.sqr()?.sum_keepdim(1)?.maximum(MIN_NORM * MIN_NORM)?.sqrt()?)
 }
 
 struct UnitRows;
@@ -89,6 +94,23 @@ mod tests {
         let rows = Tensor::from_slice(&[3.0, 4.0, 0.0, 0.0], (2, 2), &Device::Cpu).expect("2·2");
         let unit = unit_rows(&rows).expect("a matrix").to_vec2::<f64>().expect("f64");
         assert_eq!(unit, [[0.6, 0.8], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn both_ways_agree_and_a_row_of_zeros_has_a_finite_gradient() {
+        let rows =
+            candle_core::Var::from_slice(&[3.0f64, 4.0, 0.0, 0.0, -1.0, 0.5], (3, 2), &Device::Cpu).expect("3·2");
+        let weights = Tensor::from_slice(&[1.0f64, -2.0, 0.5, 0.25, 3.0, 1.0], (3, 2), &Device::Cpu).expect("3·2");
+        let gradient = |unit: Tensor| -> Vec<f64> {
+            let store = (unit * &weights).expect("one shape").sum_all().expect("a sum").backward().expect("once");
+            store.get(&rows).expect("a gradient").flatten_all().expect("a view").to_vec1().expect("f64")
+        };
+        let by_kernel = gradient(unit_rows(&rows).expect("a matrix"));
+        let by_tensors = gradient(of_tensors(&rows).expect("a matrix"));
+        for (index, (kernel, tensors)) in by_kernel.iter().zip(&by_tensors).enumerate() {
+            assert!((kernel - tensors).abs() <= 1e-12 * kernel.abs().max(1.0), "[{index}]: {kernel} is not {tensors}");
+        }
+        assert_eq!(by_kernel[2..4], [0.5 / MIN_NORM, 0.25 / MIN_NORM]);
     }
 
     #[test]
