@@ -131,7 +131,7 @@ pub enum HeadKind {
     Linear,
     /// s·cos(z, w_k), no bias; the value is s, in (0, 1000]. Written `{cosine: 16.0}`.
     Cosine(f64),
-    /// cos(z, w_k), no bias, rows of norm 1 at the start: LDAM's head. Written `normed_linear`.
+    /// cos(z, w_k), no bias, rows of norm 1 at the start: LDAM's head, and taken with `loss: {ldam: …}` alone. Written `normed_linear`.
     NormedLinear,
 }
 
