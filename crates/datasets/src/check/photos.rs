@@ -312,7 +312,7 @@ fn differences(listed: &PhotoSource, class_counts: &[u32]) -> Vec<String> {
         ends(published_most, published_fewest),
     );
     // The groups of published tables.
-    let groups = group_sizes(&class_counts, ShotGroups::default());
+    let groups = group_sizes(class_counts, ShotGroups::default());
     differs("many / medium / few classes", format!("{groups:?}"), format!("{:?}", published.groups));
     if let Some(counts) = &published.class_counts
         && counts.len() == classes
