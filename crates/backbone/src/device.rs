@@ -8,6 +8,8 @@ use candle_core::cuda_backend::{CudaDType, DeviceId};
 use candle_core::{CpuStorage, CudaDevice, CudaStorage, Error, InplaceOp1, Layout, Result, Storage, Tensor};
 use longtail_ops::gpu::{Cuda, GpuError, Plain, View, ViewMut};
 
+use crate::host::contiguous;
+
 /// Our kernels on the stream of a candle device.
 pub type Driver = Rc<Cuda>;
 
@@ -106,10 +108,6 @@ impl<T: Plain + CudaDType, R, F: FnOnce(&Driver, ViewMut<'_, T>) -> R> InplaceOp
         }
         Ok(())
     }
-}
-
-fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
-    layout.contiguous_offsets().ok_or_else(|| Error::Msg("the tensor must be contiguous".to_owned()).bt())
 }
 
 fn not_here(tensor: &Tensor) -> Error {

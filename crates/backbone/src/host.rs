@@ -77,8 +77,16 @@ macro_rules! by_float {
 pub fn read<T: HostElement, R>(tensor: &Tensor, see: impl FnOnce(&[T]) -> R) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { return Err(not_here(tensor)) };
+    Ok(see(elements(storage, layout)?))
+}
+
+/// [`read`] inside an operation of candle's.
+///
+/// # Errors
+/// As [`read`].
+pub fn elements<'a, T: HostElement>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     let (start, end) = contiguous(layout)?;
-    Ok(see(&storage.as_slice::<T>()?[start..end]))
+    Ok(&storage.as_slice::<T>()?[start..end])
 }
 
 /// Changes the elements of a contiguous tensor, row-major. All tensors that share its storage (clones and views) see the change;
@@ -126,7 +134,7 @@ impl<T: HostElement, R, F: FnOnce(&mut [T]) -> R> InplaceOp1 for Change<T, F, R>
     }
 }
 
-fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
+pub(crate) fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
     layout.contiguous_offsets().ok_or_else(|| Error::Msg("the tensor must be contiguous".to_owned()).bt())
 }
 

@@ -14,7 +14,7 @@ use longtail_ops::gpu::{
     gpu_sgd, gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
 };
 use longtail_training::{
-    CrossEntropy, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, TrainedPart, TrainingError, to_f32,
+    CrossEntropy, HeadForm, HeadShape, HeadTrainer, HeadTrainerSettings, TrainedPart, TrainingError,
 };
 
 use crate::ClassifierError;
@@ -195,7 +195,7 @@ impl<D: Driver> HeadDevice for GpuHeads<D> {
             let what = format!("{:?} of a head of form {:?} with {:?}", settings.part, shape.form, settings.loss);
             return Err(ClassifierError::Recipe(format!("a GPU does not train {what}; `--device cpu` does")));
         }
-        let momentum = to_f32(trainer.momentum())?;
+        let momentum = trainer.momentum()?;
         let trained = momentum.len();
         self.head = Some(Head {
             values: GpuVec::of(&self.driver, &head.values)?,

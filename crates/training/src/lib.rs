@@ -41,7 +41,7 @@ pub use log::{Log, Pending};
 pub use loss::{ClassificationLoss, CrossEntropy};
 pub use meter::{EpochMeter, StepClock};
 pub use model::Model;
-pub use optimizer::{Adam, AdamSettings, Sgd, SgdRule, SgdSettings};
+pub use optimizer::{Adam, AdamSettings, Sgd, SgdSettings};
 pub use scalar::Scalar;
 pub use schedule::{Decay, Schedule};
 pub use state::{State, StateList, move_state, restore_state, save_state, state_bytes, to_f32};

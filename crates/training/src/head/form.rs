@@ -9,6 +9,7 @@ use super::cosine::Cosine;
 use super::linear::Linear;
 use super::normed_linear::NormedLinear;
 use super::scaled_linear::ScaledLinear;
+use crate::prototype::unit_rows;
 use crate::{Scalar, TrainingError};
 
 /// One tensor of a head.
@@ -137,12 +138,8 @@ impl Block {
                 (0..len).map(|_| T::of(symmetric(bound))).collect()
             }
             Fresh::UnitRows => {
-                let mut values: Vec<f64> = (0..len).map(|_| symmetric(1.0)).collect();
-                for row in values.chunks_exact_mut(dim) {
-                    let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-12);
-                    row.iter_mut().for_each(|value| *value /= norm);
-                }
-                values.into_iter().map(T::of).collect()
+                let values: Vec<f64> = (0..len).map(|_| symmetric(1.0)).collect();
+                unit_rows(&values, dim).0.into_iter().map(T::of).collect()
             }
         }
     }

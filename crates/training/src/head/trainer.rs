@@ -1,15 +1,14 @@
 //! Trains a head alone, on batches of features: what every method of stage 3 does.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use longtail_backbone::host::{read, write};
+use longtail_backbone::host::read;
 
 use super::{Head, HeadShape, HeadWeights};
 use crate::step::StepAt;
 use crate::{
-    ClassificationLoss, CrossEntropy, Scalar, SgdRule, SgdSettings, StateReader, StateWriter, TrainingError, to_f32,
+    ClassificationLoss, CrossEntropy, Scalar, Sgd, SgdSettings, StateReader, StateWriter, TrainingError, to_f32,
 };
 
 /// Which weights a [`HeadTrainer`] moves.
@@ -65,9 +64,8 @@ pub struct HeadTrainer {
     shape: HeadShape,
     head: Head,
     settings: HeadTrainerSettings,
-    sgd: SgdRule,
-    /// The momentum of what is trained, flat.
-    momentum: Tensor,
+    /// An optimiser for each tensor that is trained.
+    optimizers: Vec<Sgd>,
     steps: u64,
 }
 
@@ -78,17 +76,17 @@ impl HeadTrainer {
     /// If only scales are to be trained and the head has none.
     pub fn new(head: HeadWeights, settings: HeadTrainerSettings) -> Result<Self, TrainingError> {
         let shape = head.shape;
-        let trained: usize = trained_blocks(&shape, settings.part).map(|range| range.len()).sum();
-        if trained == 0 {
+        let head = in_graph(&head, settings.part)?;
+        let HeadTrainerSettings { momentum, nesterov, weight_decay, .. } = settings;
+        let of_block = |block| Sgd::new(SgdSettings { momentum, nesterov, weight_decay }, block, None);
+        let optimizers = trained(&head).map(of_block).collect::<Result<Vec<_>, _>>()?;
+        if optimizers.is_empty() {
             return Err(TrainingError::Unsupported {
                 what: "training class scales only",
                 value: format!("a head of form `{}` has none", shape.form.name()),
             });
         }
-        let HeadTrainerSettings { momentum, nesterov, weight_decay, .. } = settings;
-        let sgd = SgdRule::new(SgdSettings { momentum, nesterov, weight_decay }, None);
-        let momentum = f32::constant(&vec![0.0; trained], &[trained])?;
-        Ok(Self { head: in_graph(&head, settings.part)?, shape, settings, sgd, momentum, steps: 0 })
+        Ok(Self { head, shape, settings, optimizers, steps: 0 })
     }
 
     /// One SGD step on one batch of at least one row: its mean loss before the step. `at` need not know the step's number.
@@ -104,20 +102,12 @@ impl HeadTrainer {
         let value = f64::from(loss.to_scalar::<f32>()?);
         TrainingError::check_finite("head/train_loss", value, at.epoch, at.step, at.lr)?;
         let gradients = loss.backward()?;
-        let mut start = 0;
-        for block in self.head.blocks().iter().filter(|block| block.is_variable()) {
-            let len = block.elem_count();
-            let momentum = self.momentum.narrow(0, start, len)?;
-            start += len;
+        for (block, optimizer) in trained(&self.head).zip(&mut self.optimizers) {
             let gradient = match gradients.get(block) {
                 Some(gradient) => gradient.contiguous()?,
                 None => block.zeros_like()?,
             };
-            write(block, |weights: &mut [f32]| {
-                write(&momentum, |momentum: &mut [f32]| {
-                    read(&gradient, |gradient: &[f32]| self.sgd.step(at.lr, weights, gradient, momentum))
-                })
-            })????;
+            optimizer.step(at.lr, block, &gradient)?;
         }
         self.steps += 1;
         Ok(value)
@@ -129,7 +119,7 @@ impl HeadTrainer {
     /// A device that fails.
     pub fn save(&self, out: &mut StateWriter) -> Result<(), TrainingError> {
         out.vector("head.values", &self.values()?);
-        out.vector("head.momentum", &to_f32(&self.momentum)?);
+        out.vector("head.momentum", &self.momentum()?);
         out.counters("head.steps", &[self.steps]);
         Ok(())
     }
@@ -140,7 +130,7 @@ impl HeadTrainer {
     /// If something is missing or of another size; the trainer is then not to be used.
     pub fn restore(&mut self, from: &mut StateReader) -> Result<(), TrainingError> {
         let values = from.vector_of("head.values", self.shape.len())?;
-        let momentum = from.vector_of("head.momentum", self.momentum.elem_count())?;
+        let momentum = from.vector_of("head.momentum", self.trained_len())?;
         let [steps] = from.counters("head.steps")?;
         self.set_state(values, momentum, steps)
     }
@@ -151,8 +141,19 @@ impl HeadTrainer {
     }
 
     /// The momentum of what is trained, flat.
-    pub fn momentum(&self) -> &Tensor {
-        &self.momentum
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn momentum(&self) -> Result<Vec<f32>, TrainingError> {
+        let mut momentum = Vec::with_capacity(self.trained_len());
+        for optimizer in &self.optimizers {
+            momentum.extend(to_f32(optimizer.buffer())?);
+        }
+        Ok(momentum)
+    }
+
+    fn trained_len(&self) -> usize {
+        trained(&self.head).map(Tensor::elem_count).sum()
     }
 
     /// Steps taken.
@@ -166,9 +167,14 @@ impl HeadTrainer {
     /// Other sizes; the trainer is then not to be used.
     pub fn set_state(&mut self, values: Vec<f32>, momentum: Vec<f32>, steps: u64) -> Result<(), TrainingError> {
         TrainingError::check_size("head values", values.len(), self.shape.len())?;
-        TrainingError::check_size("head momentum", momentum.len(), self.momentum.elem_count())?;
+        TrainingError::check_size("head momentum", momentum.len(), self.trained_len())?;
         self.head = in_graph(&HeadWeights::new(self.shape, values)?, self.settings.part)?;
-        self.momentum = Tensor::from_vec(momentum, self.momentum.shape(), &Device::Cpu)?;
+        let mut rest = momentum.as_slice();
+        for optimizer in &mut self.optimizers {
+            let (own, others) = rest.split_at(optimizer.buffer().elem_count());
+            *optimizer.buffer_mut() = Tensor::from_slice(own, optimizer.buffer().shape(), &Device::Cpu)?;
+            rest = others;
+        }
         self.steps = steps;
         Ok(())
     }
@@ -190,9 +196,9 @@ impl HeadTrainer {
     }
 }
 
-/// Where what is trained stands in the flat vector.
-fn trained_blocks(shape: &HeadShape, part: TrainedPart) -> impl Iterator<Item = Range<usize>> + '_ {
-    shape.blocks().iter().filter(move |block| part.holds(block.name)).filter_map(|block| shape.range(block.name))
+/// The tensors that are trained, in the order of the flat vector.
+fn trained(head: &Head) -> impl Iterator<Item = &Tensor> {
+    head.blocks().iter().filter(|block| block.is_variable())
 }
 
 /// The head with what is trained as variables and the rest as constants.

@@ -2,9 +2,10 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 use longtail_backbone::by_float;
-use longtail_backbone::host::read;
+use longtail_backbone::host::{elements, read};
 use longtail_ops::Real;
 
 use super::CrossEntropy;
@@ -26,15 +27,9 @@ impl CrossEntropyOp {
         Self { loss, labels }
     }
 
-    fn value<T: Scalar>(&self, logits: &[T], layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (start, end) = layout
-            .contiguous_offsets()
-            .ok_or_else(|| candle_core::Error::msg("cross-entropy needs contiguous logits"))?;
-        let classes = layout.dims()[1];
-        let value = self
-            .loss
-            .value_and_gradient(&logits[start..end], &self.labels, classes, None)
-            .map_err(candle_core::Error::wrap)?;
+    fn value<T: Scalar>(&self, logits: &[T], classes: usize) -> candle_core::Result<(CpuStorage, Shape)> {
+        let value = self.loss.value_and_gradient(logits, &self.labels, classes, None);
+        let value = value.map_err(candle_core::Error::wrap)?;
         Ok((<T as WithDType>::to_cpu_storage_owned(vec![T::of(value)]), Shape::from(())))
     }
 
@@ -60,11 +55,7 @@ impl CustomOp1 for CrossEntropyOp {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        match storage {
-            CpuStorage::F32(logits) => self.value(logits, layout),
-            CpuStorage::F64(logits) => self.value(logits, layout),
-            _ => Err(candle_core::Error::msg("cross-entropy takes logits of f32 or f64")),
-        }
+        by_float!(storage, T => self.value(elements::<T>(storage, layout)?, layout.dims()[1]))
     }
 
     #[cfg(feature = "cuda")]

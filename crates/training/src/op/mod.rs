@@ -12,18 +12,8 @@ pub use product::row_products;
 pub use scale_columns::scale_columns;
 pub use unit_rows::unit_rows;
 
-use candle_core::{CpuStorage, Error, Layout, Result};
-use longtail_backbone::host::HostElement;
-
-/// An argument's elements in host memory, row-major.
-///
-/// # Errors
-/// Another element type; a layout that is not contiguous.
-fn elements<'a, T: HostElement>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    let range = layout.contiguous_offsets();
-    let (start, end) = range.ok_or_else(|| Error::Msg("the argument must be contiguous".to_owned()).bt())?;
-    Ok(&storage.as_slice::<T>()?[start..end])
-}
+use candle_core::{Error, Result};
+use longtail_backbone::host::elements;
 
 /// An error unless both are equal.
 fn must_be(what: &str, found: usize, expected: usize) -> Result<()> {

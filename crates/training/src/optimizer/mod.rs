@@ -6,4 +6,4 @@ mod sgd;
 mod sgd_on_cuda;
 
 pub use adam::{Adam, AdamSettings};
-pub use sgd::{Sgd, SgdRule, SgdSettings};
+pub use sgd::{Sgd, SgdSettings};

@@ -28,27 +28,22 @@ pub struct SgdSettings {
 /// # Source
 /// `torch.optim.SGD` with dampening 0; its first step sets b = d, the same as from 0.
 #[derive(Debug, Clone)]
-pub struct SgdRule {
+struct SgdRule {
     settings: SgdSettings,
     decay_ranges: Option<Vec<Range<usize>>>,
 }
 
 impl SgdRule {
     /// Only weights in `decay_ranges` (sorted, disjoint) decay; without ranges all do.
-    pub fn new(settings: SgdSettings, decay_ranges: Option<Vec<Range<usize>>>) -> Self {
+    fn new(settings: SgdSettings, decay_ranges: Option<Vec<Range<usize>>>) -> Self {
         Self { settings, decay_ranges }
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> SgdSettings {
-        self.settings
     }
 
     /// One step on `weights` with `gradient` and the momentum buffer b.
     ///
     /// # Errors
     /// If their sizes differ.
-    pub fn step<T: Scalar>(
+    fn step<T: Scalar>(
         &self,
         lr: f64,
         weights: &mut [T],

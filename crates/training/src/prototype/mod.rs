@@ -12,4 +12,5 @@ pub use central_difference::{CentralStep, central_difference};
 pub use loss::{Contrast, prototype_loss};
 pub use meta_gradient::{ContrastDirection, MetaObjective, meta_gradient};
 pub use meta_network::{MetaLayers, MetaNetwork};
+pub(crate) use unit_rows::unit_rows;
 pub use unit_rows::{UnitRows, row_cosines};

@@ -81,7 +81,7 @@ impl UnitRows {
 }
 
 /// Unit rows and norms of a row-major matrix.
-pub(super) fn unit_rows<T: Scalar>(features: &[T], dim: usize) -> (Vec<T>, Vec<T>) {
+pub(crate) fn unit_rows<T: Scalar>(features: &[T], dim: usize) -> (Vec<T>, Vec<T>) {
     let mut rows = features.to_vec();
     let norms = rows
         .chunks_exact_mut(dim)
