@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use longtail_classifier::device::SharedDevice;
+use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::calibration::{Calibration, scale_prototypes};
 use longtail_classifier::generate::{
     BalancedEpoch, BaseRows, ClassFactors, ClassStore, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowPlan,
@@ -56,7 +56,12 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
     // Of the rows handed out, this share is generated: in a whole epoch to the row, in a part of it nearly.
     let share = plan.len() as f64 / (plan.len() + labels.len()) as f64;
     let mut epoch = 0u32;
-    let device = device(case, &model)?;
+    #[cfg(feature = "cuda")]
+    let mut device = device(case, &model)?;
+    #[cfg(not(feature = "cuda"))]
+    if case.is_on_gpu() {
+        return Err(Absent("this build has no CUDA".to_owned()).into());
+    }
     Ok(Box::new(move || {
         epoch += 1;
         let mut rows = 0;
@@ -64,44 +69,40 @@ pub fn mpfa(case: &Case) -> Result<Repetition> {
             let sampler = LowRankSampler::new(&model, &laws, &plan, [epoch, 0])?;
             let order = (0, "speed/order", u64::from(epoch));
             let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, Some(most), order);
-            let Some((device, wait)) = &device else {
-                rows = batches.map(|(features, labels)| std::hint::black_box(features).len().min(labels.len())).sum();
-                return Ok(());
+            #[cfg(feature = "cuda")]
+            let batches = match &mut device {
+                Some(on_cuda) => batches.drawn_by(on_cuda),
+                None => batches,
             };
             rows = 0;
-            for batch in batches.on(device.clone()) {
-                rows += batch?.1.len();
+            let mut last = None;
+            for batch in batches {
+                let (features, labels) = batch?;
+                rows += labels.len();
+                last = Some(std::hint::black_box(features));
             }
-            wait()
+            // Of a GPU all work is done once the last number is here.
+            if let Some(features) = last {
+                features.narrow(0, 0, 1)?.to_device(&candle_core::Device::Cpu)?;
+            }
+            Ok::<(), ClassifierError>(())
         })?;
         anyhow::ensure!(rows >= plan.len().min(most.saturating_mul(BATCH)), "{rows} rows of {}", plan.len());
         Ok(secs * 1000.0 / (rows as f64 * share))
     }))
 }
 
-/// A device that has the model, and what waits for it; nothing for the CPU.
-type Device = Option<(SharedDevice, Box<dyn Fn() -> Result<()>>)>;
-
-#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-fn device(case: &Case, model: &FeatureModel) -> Result<Device> {
+/// What draws rows on the GPU that has the model; nothing for the CPU.
+#[cfg(feature = "cuda")]
+fn device(case: &Case, model: &FeatureModel) -> Result<Option<longtail_classifier::generate::OnCuda>> {
+    use longtail_training::Compute;
     if !case.is_on_gpu() {
         return Ok(None);
     }
-    #[cfg(feature = "cuda")]
-    {
-        use longtail_classifier::device::{GpuHeads, HeadDevice as _};
-        use longtail_ops::gpu::CudaSettings;
-        use longtail_training::Compute;
-        let tf32 = case.word("precision")? == "tf32";
-        let compute = Compute::open(longtail_artifact::Device::Cuda(0), "classifier")
-            .map_err(|error| Absent(error.to_string()))?;
-        let driver = compute.driver(CudaSettings { tf32 }).map_err(|error| Absent(error.to_string()))?;
-        let heads = std::rc::Rc::new(std::cell::RefCell::new(GpuHeads::new(driver)?));
-        heads.borrow_mut().take_model(model)?;
-        Ok(Some((heads.clone(), Box::new(move || Ok(heads.borrow().wait()?)))))
-    }
-    #[cfg(not(feature = "cuda"))]
-    Err(Absent("this build has no CUDA".to_owned()).into())
+    let compute =
+        Compute::open(longtail_artifact::Device::Cuda(0), "classifier").map_err(|error| Absent(error.to_string()))?;
+    compute.prepare(case.word("precision")? == "tf32").map_err(|error| Absent(error.to_string()))?;
+    Ok(longtail_classifier::generate::OnCuda::new(&compute, model)?)
 }
 
 #[cfg(test)]

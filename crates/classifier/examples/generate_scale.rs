@@ -110,9 +110,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let order = (0, "scale/order", 0);
     let batches = BalancedEpoch::new(&model, sampler, &plan, true, BATCH, memory.block_rows, steps, order);
     let (mut rows, mut check) = (0, 0f64);
-    for (features, labels) in batches {
+    for batch in batches {
+        let (features, labels) = batch?;
         rows += labels.len();
-        check += f64::from(features[0]);
+        check += f64::from(features.get(0)?.get(0)?.to_scalar::<f32>()?);
     }
     println!(
         "{}: {rows} rows (of {} generated and {} real) in {:.1} s, {:.1} processor seconds on {threads} threads; peak {:.0} MiB (check {check:.6})",

@@ -158,6 +158,12 @@ pub enum ClassifierError {
     Gpu(#[from] longtail_ops::gpu::GpuError),
 }
 
+impl From<candle_core::Error> for ClassifierError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Training(error.into())
+    }
+}
+
 impl ClassifierError {
     /// The same error with the file it is about.
     pub(crate) fn of_file(self, path: &Path) -> Self {

@@ -25,7 +25,6 @@
 extern crate longtail_artifact; // `println!` that a reader who left does not end
 
 pub mod data;
-pub mod device;
 mod error;
 mod export;
 pub mod generate;
@@ -45,4 +44,4 @@ pub use journal::{Journal, Measurement, MemoryJournal, Progress, SaveState};
 pub use sampler::{RowSampler, SAMPLES_PER_CLASS};
 pub use scoring::{NearestMean, ScoringHead};
 pub use stage::{StageJournal, run};
-pub use train::{Batches, RowSource, TrainPlan, TrainResult, accuracy, on_host, prepare, train_head};
+pub use train::{Batches, RowSource, TrainPlan, TrainResult, accuracy, from_host, prepare, train_head};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, Device, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
+    Begin, BeginOptions, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
     TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
 };
 use longtail_datasets::DatasetError;
@@ -15,27 +15,12 @@ use longtail_training::{CheckpointClock, Compute, StateReader, StateWriter};
 use serde_json::{Map, Value, json};
 
 use crate::ClassifierError;
-use crate::device::SharedDevice;
 use crate::inputs::Inputs;
 use crate::journal::{Journal, Progress, SaveState};
 use crate::method::base::{Context, Fitted, method};
 
 /// Minutes between checkpoints: a head and its momentum are small.
 const CHECKPOINT_MINUTES: f64 = 0.25;
-
-/// The device of a run. Products are not rounded to TensorFloat-32: heads are the CPU's but for roundings.
-fn open(device: Device) -> anyhow::Result<Option<SharedDevice>> {
-    match device {
-        Device::Cpu => Ok(None),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => {
-            let settings = longtail_ops::gpu::CudaSettings { tf32: false };
-            let heads = crate::device::GpuHeads::new(Compute::open(device, "classifier")?.driver(settings)?)?;
-            Ok(Some(std::rc::Rc::new(std::cell::RefCell::new(heads))))
-        }
-        _ => Ok(Compute::open(device, "classifier").map(|_| None)?),
-    }
-}
 
 /// Runs one method on one variant, from files to files.
 ///
@@ -85,7 +70,9 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
     let fitted = {
         let groups = recipe.data.shot_groups;
-        let mut context = Context { seed: recipe.seed, groups, journal: &mut journal, device: open(settled)? };
+        let compute = Compute::open(settled, "classifier")?;
+        compute.prepare(false)?; // no product is rounded to TensorFloat-32: heads are the CPU's but for roundings
+        let mut context = Context { seed: recipe.seed, groups, journal: &mut journal, compute };
         method(classifier)
             .fit(&inputs.data, &mut context)
             .with_context(|| format!("classifier `{method_name}` on `{}` could not be fitted", args.variant))?

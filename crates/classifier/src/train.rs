@@ -2,26 +2,55 @@
 
 use std::cell::RefCell;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
 use longtail_recipe::{HeadTraining, ShotGroups};
 use longtail_training::{
-    Decay, HeadTrainer, HeadTrainerSettings, HeadWeights, Schedule, StateReader, StateWriter, StepAt, TrainedPart,
-    TrainingError,
+    Compute, Decay, EpochMeter, HeadTrainer, HeadTrainerSettings, HeadWeights, Log, Pending, Schedule, StateReader,
+    StateWriter, StepAt, TrainedPart, Upload,
 };
 
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
-use crate::device::{Rows, SharedDevice};
 use crate::generate::FeatureTransform;
 use crate::journal::{Journal, Progress, Shifted, WithoutNumbers};
 
-/// Batches of one epoch: `(features (n, d), labels (n))`.
-pub type Batches<'a> = Box<dyn Iterator<Item = Result<(Rows, Vec<u32>), ClassifierError>> + 'a>;
+/// Batches of one epoch: `(features (n, d), labels (n))`, the features where the head is trained.
+pub type Batches<'a> = Box<dyn Iterator<Item = Result<(Tensor, Vec<u32>), ClassifierError>> + 'a>;
 
-/// Batches of rows in the program's memory.
-pub fn on_host<'a>(batches: impl Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a) -> Batches<'a> {
-    Box::new(batches.map(|(rows, labels)| Ok((Rows::Host(rows), labels))))
+/// Batches of rows of `dim` values that come from host memory.
+pub fn from_host<'a>(
+    batches: impl Iterator<Item = (Vec<f32>, Vec<u32>)> + 'a,
+    dim: usize,
+    compute: &Compute,
+) -> Batches<'a> {
+    Box::new(FromHost { batches, dim, upload: Upload::new(compute) })
+}
+
+struct FromHost<I> {
+    batches: I,
+    dim: usize,
+    upload: Upload,
+}
+
+impl<I: Iterator<Item = (Vec<f32>, Vec<u32>)>> FromHost<I> {
+    fn upload(&mut self, (rows, labels): (Vec<f32>, Vec<u32>)) -> Result<(Tensor, Vec<u32>), ClassifierError> {
+        Ok((self.upload.tensor(rows, (labels.len(), self.dim))?, labels))
+    }
+}
+
+impl<I: Iterator<Item = (Vec<f32>, Vec<u32>)>> Iterator for FromHost<I> {
+    type Item = Result<(Tensor, Vec<u32>), ClassifierError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.nth(0)
+    }
+
+    /// What is skipped goes nowhere.
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        let batch = self.batches.nth(n)?;
+        Some(self.upload(batch))
+    }
 }
 
 /// Where a head's training rows come from.
@@ -39,12 +68,12 @@ pub trait RowSource {
     /// Rows of one epoch, for the progress bar.
     fn rows_per_epoch(&self) -> usize;
 
-    /// The batches of one 0-based epoch; the same whatever was asked for before. What is skipped need not be made. Rows may be
-    /// drawn on `device` where there is one.
+    /// The batches of one 0-based epoch, as tensors of `compute`'s device; the same whatever was asked for before. What is skipped
+    /// need not be made.
     fn batches(
         &mut self,
         epoch: usize,
-        device: Option<&SharedDevice>,
+        compute: &Compute,
         journal: &mut dyn Journal,
     ) -> Result<Batches<'_>, ClassifierError>;
 
@@ -79,8 +108,8 @@ pub struct TrainPlan<'a> {
     pub transform: FeatureTransform,
     /// Groups for the validation accuracy in the log.
     pub groups: ShotGroups,
-    /// Where it is trained; none for the CPU.
-    pub device: Option<SharedDevice>,
+    /// Where it is trained; a GPU is prepared.
+    pub compute: Compute,
 }
 
 /// A trained head and what validation said of it.
@@ -123,10 +152,14 @@ pub fn train_head(
     let trials = source.trials();
     let mut best: Option<Best> = None;
     let mut trial_accuracies = Vec::with_capacity(trials);
-    let mut trainer = HeadTrainer::new(plan.head.clone(), settings.clone())?;
+    let compute = &plan.compute;
+    let fresh = || HeadTrainer::new(&plan.head, settings.clone(), compute.device());
+    let mut trainer = fresh()?;
     let mut at = Position::default();
+    let (mut meter, mut pending) = (EpochMeter::default(), Pending::default());
     if let Some(mut state) = journal.resume()? {
         at = Position::restore(&mut state)?;
+        meter = restore_loss(&mut state, at.rows)?;
         source.begin_trial(at.trial)?;
         source.restore(&mut state)?;
         trainer.restore(&mut state)?;
@@ -144,51 +177,46 @@ pub fn train_head(
     } else {
         source.begin_trial(0)?;
     }
-    let device = plan.device.as_ref();
-    hand_over(device, &trainer)?;
     journal.begin((trials * epochs * source.rows_per_epoch()) as u64, at.done);
     let first = at.trial;
     for trial in first..trials {
         if trial > first {
             source.begin_trial(trial)?;
-            trainer = HeadTrainer::new(plan.head.clone(), settings.clone())?;
-            hand_over(device, &trainer)?;
+            trainer = fresh()?;
             at = Position { trial, done: at.done, ..Position::default() };
         }
         let journal = &mut Shifted { inner: &mut *journal, epochs_before: trial * epochs };
         while at.epoch < epochs {
             let (epoch, lr) = (at.epoch, schedule.lr(at.epoch));
-            let step_at = StepAt { epoch, step: 0, epoch_fraction: 0.0, lr, relative_lr: schedule.relative(epoch) };
             // The source is in use while its batches are; its state is that of the epoch's start.
             let mut of_source = StateWriter::default();
             source.save(&mut of_source);
             let batches = match at.batch {
-                0 => source.batches(epoch, device, journal)?,
-                _ => source.batches(epoch, device, &mut WithoutNumbers(journal))?,
+                0 => source.batches(epoch, compute, journal)?,
+                _ => source.batches(epoch, compute, &mut WithoutNumbers(journal))?,
             };
             for batch in batches.skip(at.batch) {
                 let (rows, labels) = batch?;
-                match (device, rows) {
-                    _ if labels.is_empty() => {}
-                    (Some(device), rows) => device.borrow_mut().step(epoch, lr, &rows, &labels)?,
-                    (None, Rows::Host(rows)) => {
-                        let rows = Tensor::from_vec(rows, (labels.len(), data.dim()), &Device::Cpu);
-                        at.loss_sum +=
-                            trainer.step(&step_at, &rows.map_err(TrainingError::from)?, &labels)? * labels.len() as f64;
-                    }
-                    (None, Rows::Drawn(_)) => unreachable!("rows are drawn on a device alone"),
+                if !labels.is_empty() {
+                    let relative_lr = schedule.relative(epoch);
+                    let step_at = StepAt { epoch, step: trainer.steps(), epoch_fraction: 0.0, lr, relative_lr };
+                    trainer.step(&step_at, &rows, &labels, &mut Log::deferred(&mut meter, &mut pending, step_at))?;
+                }
+                if pending.is_full() {
+                    pending.fetch(&mut meter)?;
                 }
                 at.count_batch(labels.len());
-                let (done, here) = (at.done, RefCell::new((&mut at, &mut trainer)));
-                journal.after(done, &|state| {
-                    let (at, trainer) = &mut *here.borrow_mut();
-                    bring_back(device, trainer, at)?;
+                let measured = RefCell::new((&mut pending, &mut meter));
+                journal.after(at.done, &|state| {
+                    let (pending, meter) = &mut *measured.borrow_mut();
+                    pending.fetch(meter)?;
                     state.clone_from(&of_source);
-                    save(state, at, trainer, &trial_accuracies, best.as_ref())
+                    save(state, &at, meter, &trainer, &trial_accuracies, best.as_ref())
                 })?;
             }
-            bring_back(device, &mut trainer, &mut at)?;
-            journal.scalar(epoch, "train", "loss", at.loss_sum / at.rows.max(1) as f64, "nats")?;
+            pending.fetch(&mut meter)?;
+            journal.scalar(epoch, "train", "loss", meter.mean("loss").unwrap_or(0.0), "nats")?;
+            meter.clear();
             journal.scalar(epoch, "train", "lr", lr, "")?;
             let head = trainer.head()?;
             source.after_epoch(epoch, &head, journal)?;
@@ -202,7 +230,7 @@ pub fn train_head(
             at = at.next_epoch();
             journal.after(at.done, &|state| {
                 source.save(state);
-                save(state, &at, &trainer, &trial_accuracies, best.as_ref())
+                save(state, &at, &meter, &trainer, &trial_accuracies, best.as_ref())
             })?;
         }
         let head = trainer.head()?;
@@ -216,22 +244,12 @@ pub fn train_head(
     Ok(TrainResult { head: best.head, trial: best.trial, val_accuracy: best.accuracy, trial_accuracies })
 }
 
-fn hand_over(device: Option<&SharedDevice>, trainer: &HeadTrainer) -> Result<(), ClassifierError> {
-    device.map_or(Ok(()), |device| device.borrow_mut().load(trainer))
-}
-
-/// What was trained on a device, and the losses there, come back to the host.
-fn bring_back(
-    device: Option<&SharedDevice>,
-    trainer: &mut HeadTrainer,
-    at: &mut Position,
-) -> Result<(), ClassifierError> {
-    if let Some(device) = device {
-        let mut device = device.borrow_mut();
-        at.loss_sum += device.losses()?;
-        device.store(trainer)?;
-    }
-    Ok(())
+/// The losses of the rows of an epoch that are behind us.
+fn restore_loss(state: &mut StateReader, rows: u64) -> Result<EpochMeter, ClassifierError> {
+    let loss_sum = state.vector_of::<f64>("loss_sum", 1)?[0];
+    let names = vec![("loss".to_owned(), "nats".to_owned()); usize::from(rows > 0)];
+    let numbers = [loss_sum, rows as f64];
+    Ok(EpochMeter::restore(names, if rows > 0 { &numbers } else { &[] }).expect("two numbers a name"))
 }
 
 /// Where training is: what is left of an epoch follows from it.
@@ -243,23 +261,19 @@ struct Position {
     batch: usize,
     /// Rows of this epoch that are behind us.
     rows: u64,
-    /// Their losses, summed.
-    loss_sum: f64,
     done: Progress,
 }
 
 impl Position {
     fn restore(state: &mut StateReader) -> Result<Self, ClassifierError> {
         let [trial, epoch, batch, rows, epochs, steps, all_rows] = state.counters("position")?;
-        let loss_sum = state.vector_of::<f64>("loss_sum", 1)?[0];
         let done = Progress { epochs: epochs as usize, steps, rows: all_rows };
-        Ok(Self { trial: trial as usize, epoch: epoch as usize, batch: batch as usize, rows, loss_sum, done })
+        Ok(Self { trial: trial as usize, epoch: epoch as usize, batch: batch as usize, rows, done })
     }
 
     fn save(&self, state: &mut StateWriter) {
         let [trial, epoch, batch, epochs] = [self.trial, self.epoch, self.batch, self.done.epochs].map(|n| n as u64);
         state.counters("position", &[trial, epoch, batch, self.rows, epochs, self.done.steps, self.done.rows]);
-        state.vector("loss_sum", &[self.loss_sum]);
     }
 
     fn count_batch(&mut self, rows: usize) {
@@ -279,11 +293,13 @@ impl Position {
 fn save(
     state: &mut StateWriter,
     at: &Position,
+    meter: &EpochMeter,
     trainer: &HeadTrainer,
     trial_accuracies: &[Option<f64>],
     best: Option<&Best>,
 ) -> Result<(), ClassifierError> {
     at.save(state);
+    state.vector("loss_sum", &[meter.sum("loss")]);
     trainer.save(state)?;
     state.vector("trial_accuracies", &trial_accuracies.iter().map(|a| to_nan(*a)).collect::<Vec<f64>>());
     state.counters("best", &[u64::from(best.is_some()), best.map_or(0, |best| best.trial as u64)]);

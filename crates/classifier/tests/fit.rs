@@ -7,6 +7,7 @@ use longtail_classifier::generate::ClassStore;
 use longtail_classifier::method::base::{Context, Fitted, method};
 use longtail_classifier::{ClassifierError, FitData, MemoryJournal, ScoringHead, Views};
 use longtail_metrics::argmax_rows;
+use longtail_training::Compute;
 use longtail_training::{HeadWeights, StateReader};
 
 const COUNTS: [usize; 6] = [120, 60, 30, 15, 8, 4];
@@ -35,7 +36,7 @@ fn methods() -> Vec<(&'static str, String)> {
 fn fit(yaml: &str, data: &FitData, journal: &mut MemoryJournal) -> Result<Fitted, ClassifierError> {
     let recipe = classifier(yaml);
     let groups = self::recipe("{joint: {}}").data.shot_groups;
-    method(&recipe).fit(data, &mut Context { seed: 11, groups, journal, device: None })
+    method(&recipe).fit(data, &mut Context { seed: 11, groups, journal, compute: Compute::cpu() })
 }
 
 fn val_accuracy(fitted: &Fitted, data: &FitData) -> f64 {

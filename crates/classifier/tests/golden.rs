@@ -7,7 +7,6 @@ mod common;
 use std::sync::Arc;
 
 use common::{assert_close, f32s, f64s, golden, mpfa, recipe, size, tailcalib, u32s};
-use longtail_classifier::device::SharedDevice;
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{ClassStore, FeatureTransform, covariance, mean, normalize_rows};
 use longtail_classifier::method::mpfa::Mpfa;
@@ -15,12 +14,13 @@ use longtail_classifier::method::ncm::nearest_mean;
 use longtail_classifier::method::tau_norm::tau_normalized;
 use longtail_classifier::{
     Batches, ClassifierError, FeatureSet, FitData, Journal, MemoryJournal, PrototypeSet, RowSource, ScoringHead,
-    TrainPlan, TrainResult, Views, on_host, train_head,
+    TrainPlan, TrainResult, Views, from_host, train_head,
 };
 use longtail_recipe::{
     Alpha, BetaMode, CovCenter, CovSpace, FeatNorm, HeadTraining, MpfaRecipe, NcmNormalize, NeighborRule,
     NeighborWeights, ProtoScale,
 };
+use longtail_training::Compute;
 use longtail_training::{HeadForm, HeadShape, HeadWeights, TrainedPart};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -70,11 +70,11 @@ impl RowSource for GivenBatches {
     fn batches(
         &mut self,
         _epoch: usize,
-        _device: Option<&SharedDevice>,
+        compute: &Compute,
         _journal: &mut dyn Journal,
     ) -> Result<Batches<'_>, ClassifierError> {
         let features = self.features.chunks(self.batch_size * self.dim).map(<[f32]>::to_vec);
-        Ok(on_host(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec))))
+        Ok(from_host(features.zip(self.labels.chunks(self.batch_size).map(<[u32]>::to_vec)), self.dim, compute))
     }
 }
 
@@ -100,7 +100,7 @@ fn train_on(file: &Value, head: HeadWeights, part: TrainedPart) -> (TrainResult,
         training: &training,
         transform: FeatureTransform::IDENTITY,
         groups: groups(),
-        device: None,
+        compute: Compute::cpu(),
     };
     let mut source = GivenBatches { features, labels, batch_size: training.batch_size, dim };
     let mut journal = MemoryJournal::default();

@@ -8,6 +8,7 @@ use common::run_folder::RunFolder;
 use common::{classifier, recipe, toy_data};
 use longtail_classifier::method::base::{Context, method};
 use longtail_classifier::{ClassifierError, MemoryJournal};
+use longtail_training::Compute;
 
 /// Runs the binary on a variant `ce`; it must succeed.
 fn said(run: &RunFolder, method: &str, more: &[&str]) -> String {
@@ -40,7 +41,7 @@ fn what_is_kept_although_it_is_stale_is_not_up_to_date() {
 fn fit(yaml: &str, journal: &mut MemoryJournal) -> Result<(), ClassifierError> {
     let data = toy_data(&[120, 60, 30, 15, 8, 4], 12);
     let (classifier, groups) = (classifier(yaml), recipe("{joint: {}}").data.shot_groups);
-    method(&classifier).fit(&data, &mut Context { seed: 11, groups, journal, device: None }).map(|_| ())
+    method(&classifier).fit(&data, &mut Context { seed: 11, groups, journal, compute: Compute::cpu() }).map(|_| ())
 }
 
 #[test]

@@ -4,10 +4,12 @@ mod common;
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
 use common::{mpfa, tailcalib, toy_data};
+use longtail_classifier::ClassifierError;
 use longtail_classifier::generate::tailcalib::tailcalib_model;
 use longtail_classifier::generate::{
-    BalancedEpoch, FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch, covariance, mean,
+    BalancedEpoch, FeatureModel, LowRankSampler, OnHost, Remainder, RowLaws, RowPlan, SamplerScratch, covariance, mean,
     normalize_rows,
 };
 use longtail_classifier::method::mpfa::Mpfa;
@@ -223,15 +225,19 @@ fn normals_at_a_time_blocks_and_threads_change_no_bit() {
     }
 }
 
+/// Batches as values.
+fn on_host(batches: impl Iterator<Item = Result<(Tensor, Vec<u32>), ClassifierError>>) -> Vec<(Vec<f32>, Vec<u32>)> {
+    let values = |rows: Tensor| rows.flatten_all().expect("a view").to_vec1::<f32>().expect("f32");
+    batches.map(|batch| batch.map(|(rows, labels)| (values(rows), labels)).expect("drawn")).collect()
+}
+
 #[test]
 fn an_epoch_is_balanced_and_its_block_size_changes_no_bit() {
     let (model, laws) = mpfa_model(&mpfa("{}"), 0.4, 8);
     let plan = plan_for(&model);
     let sampler = LowRankSampler::new(&model, &laws, &plan, [3, 4]).expect("sizes fit");
     let epoch = |block_rows, steps| {
-        let batches: Vec<(Vec<f32>, Vec<u32>)> =
-            BalancedEpoch::new(&model, sampler, &plan, true, 16, block_rows, steps, (2, "order", 5)).collect();
-        batches
+        on_host(BalancedEpoch::new(&model, sampler, &plan, true, 16, block_rows, steps, (2, "order", 5)))
     };
     let whole = epoch(1 << 16, None);
     let labels: Vec<u32> = whole.iter().flat_map(|(_, labels)| labels.clone()).collect();
@@ -251,11 +257,11 @@ fn an_epoch_is_balanced_and_its_block_size_changes_no_bit() {
     assert!(epoch(16, Some(3))[..] == whole[..3], "fewer steps are the first steps");
     for (skipped, block_rows) in [(1, 48), (4, 48), (12, 1 << 16), (13, 16)] {
         let batches = BalancedEpoch::new(&model, sampler, &plan, true, 16, block_rows, None, (2, "order", 5));
-        assert!(batches.skip(skipped).collect::<Vec<_>>() == whole[skipped..], "{skipped} batches are skipped");
+        assert!(on_host(batches.skip(skipped)) == whole[skipped..], "{skipped} batches are skipped");
     }
     let numbers: Vec<u32> = (0..plan.len() as u32).collect();
     let mut rows = vec![0f32; numbers.len() * 8];
     sampler.fill(&numbers, &mut rows, &mut SamplerScratch::default());
-    let kept = BalancedEpoch::new(&model, sampler, &plan, true, 16, 48, None, (2, "order", 5)).with_rows(Some(&rows));
-    assert!(kept.collect::<Vec<_>>() == whole, "rows that were kept");
+    let kept = BalancedEpoch::new(&model, sampler, &plan, true, 16, 48, None, (2, "order", 5));
+    assert!(on_host(kept.drawn_by(OnHost::new(Some(&rows)))) == whole, "rows that were kept");
 }

@@ -1,16 +1,17 @@
 //! Batches on their way to where the model lies. On a GPU the next one goes there through page-locked memory while it works on this one, or is
 //! made there of images that it holds.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use longtail_backbone::ImageShape;
 use longtail_datasets::{Batch, PlacedBatch, StoredPixels};
-use longtail_training::{Compute, Feed, ImageBatch};
+use longtail_training::{Compute, Feed, ImageBatch, Upload};
 
 use crate::RepresentationError;
 
 /// Makes tensors of batches. Loaders that work at once have one each.
 pub struct ImageFeed {
-    device: Device,
+    compute: Compute,
+    upload: Upload,
     image: ImageShape,
     #[cfg(feature = "cuda")]
     cuda: Option<on_cuda::OnCuda>,
@@ -28,7 +29,8 @@ impl ImageFeed {
         stored: Option<StoredPixels>,
     ) -> Result<Self, RepresentationError> {
         Ok(Self {
-            device: compute.device().clone(),
+            compute: compute.clone(),
+            upload: Upload::new(compute),
             image,
             #[cfg(feature = "cuda")]
             cuda: on_cuda::OnCuda::new(compute, stored)?,
@@ -38,7 +40,8 @@ impl ImageFeed {
     /// Another one, with the same images on the device.
     pub fn again(&self) -> Self {
         Self {
-            device: self.device.clone(),
+            compute: self.compute.clone(),
+            upload: Upload::new(&self.compute),
             image: self.image,
             #[cfg(feature = "cuda")]
             cuda: self.cuda.as_ref().map(on_cuda::OnCuda::again),
@@ -55,7 +58,7 @@ impl ImageFeed {
 
     /// Whether the next batch is worth making while this one is worked on.
     pub fn works_elsewhere(&self) -> bool {
-        !self.device.is_cpu()
+        !self.compute.device().is_cpu()
     }
 
     fn shape(&self, n: usize) -> (usize, usize, usize, usize) {
@@ -68,11 +71,7 @@ impl ImageFeed {
     /// If the pixels are not as many as the images have; the device's.
     pub fn pixels(&mut self, images: Vec<f32>, n: usize) -> Result<Tensor, RepresentationError> {
         let shape = self.shape(n);
-        #[cfg(feature = "cuda")]
-        if let Some(cuda) = &mut self.cuda {
-            return cuda.upload(&images, shape);
-        }
-        Ok(Tensor::from_vec(images, shape, &self.device)?)
+        Ok(self.upload.tensor(images, shape)?)
     }
 
     /// A loader's batch as a step takes it.
@@ -111,7 +110,7 @@ mod on_cuda {
     use candle_core::{DType, Device, Tensor};
     use longtail_backbone::device::{Driver, driver, write};
     use longtail_datasets::StoredPixels;
-    use longtail_ops::gpu::{GpuVec, Placement, StoredImages, Uploads};
+    use longtail_ops::gpu::{GpuVec, Placement, StoredImages};
     use longtail_training::Compute;
 
     use crate::RepresentationError;
@@ -122,7 +121,6 @@ mod on_cuda {
         device: Device,
         driver: Driver,
         stored: Option<Rc<StoredImages<Driver>>>,
-        uploads: Uploads<f32, Driver>,
         places: GpuVec<i32, Driver>,
     }
 
@@ -139,7 +137,7 @@ mod on_cuda {
         }
 
         fn with(device: Device, driver: Driver, stored: Option<Rc<StoredImages<Driver>>>) -> Self {
-            Self { device, driver, stored, uploads: Uploads::default(), places: GpuVec::default() }
+            Self { device, driver, stored, places: GpuVec::default() }
         }
 
         pub(super) fn again(&self) -> Self {
@@ -148,16 +146,6 @@ mod on_cuda {
 
         pub(super) fn holds_images(&self) -> bool {
             self.stored.is_some()
-        }
-
-        pub(super) fn upload(&mut self, images: &[f32], shape: Shape) -> Result<Tensor, RepresentationError> {
-            let batch = Tensor::zeros(shape, DType::F32, &self.device)?;
-            let uploads = &mut self.uploads;
-            write(&batch, |driver, to| {
-                uploads.write(driver, images)?;
-                to.copy_from(driver, uploads.view())
-            })??;
-            Ok(batch)
         }
 
         pub(super) fn place(&mut self, placed: &[Placement], shape: Shape) -> Result<Tensor, RepresentationError> {

@@ -4,7 +4,7 @@
 //! it sees batches, labels, weights and learning rates. What methods are written in are candle tensors; below them are our kernels,
 //! on the tensors' own memory.
 //!
-//! - [`Compute`]: the device that tensors lie on.
+//! - [`Compute`]: the device that tensors lie on. [`Upload`]: values on their way there.
 //! - [`step`]: a batch's passes through a network: a loss's gradient, a derivative along a direction, a step of the optimiser.
 //! - [`prototype`]: averages of features a class, the loss against them, the meta-network and its gradient in closed form.
 //! - [`state`]: what is kept from step to step, as one list. [`log`]: what a step measures.
@@ -30,6 +30,7 @@ mod scalar;
 mod schedule;
 pub mod state;
 pub mod step;
+mod upload;
 mod vectors;
 
 pub use batch::{Feed, ImageBatch};
@@ -46,3 +47,4 @@ pub use scalar::Scalar;
 pub use schedule::{Decay, Schedule};
 pub use state::{State, StateList, move_state, restore_state, save_state, state_bytes, to_f32};
 pub use step::{At, Gradient, Norm, Step, StepAt};
+pub use upload::Upload;

@@ -39,6 +39,11 @@ impl EpochMeter {
         self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.sum / entry.weight)
     }
 
+    /// `Σ value·weight` of `name` so far; 0 of one that never came.
+    pub fn sum(&self, name: &str) -> f64 {
+        self.entries.iter().find(|entry| entry.name == name).map_or(0.0, |entry| entry.sum)
+    }
+
     /// `(name, unit, mean)` in order of first appearance.
     pub fn means(&self) -> impl Iterator<Item = (&str, &str, f64)> {
         self.entries.iter().map(|entry| (entry.name.as_str(), entry.unit.as_str(), entry.sum / entry.weight))

@@ -8,6 +8,7 @@ mod base_rows;
 pub mod calibration;
 mod class_store;
 mod counts;
+mod draw;
 mod epoch;
 mod factors;
 pub mod gpu;
@@ -15,16 +16,21 @@ mod laws;
 mod low_rank;
 mod moments;
 mod neighbors;
+#[cfg(feature = "cuda")]
+mod on_cuda;
 pub mod tailcalib;
 mod transform;
 
 pub use base_rows::BaseRows;
 pub use class_store::ClassStore;
 pub use counts::{Remainder, RowPlan, is_tail};
-pub use epoch::{BalancedEpoch, DeviceEpoch, EpochMemory};
+pub use draw::{DrawRows, OnHost};
+pub use epoch::{BalancedEpoch, EpochMemory};
 pub use factors::{ClassFactors, degrees_of_freedom};
 pub use laws::{Component, NO_CLASS, RowLaws};
 pub use low_rank::{FeatureModel, LowRankSampler, SamplerScratch};
 pub use moments::{covariance, mean};
 pub use neighbors::{Neighbors, most_similar, nearest};
+#[cfg(feature = "cuda")]
+pub use on_cuda::OnCuda;
 pub use transform::{FeatureTransform, Tukey, norm, normalize, normalize_rows, tukey_rows};

@@ -1,13 +1,12 @@
 //! What every method of stage 3 is: something that turns features into a classifier without seeing the test set.
 
 use longtail_recipe::{ClassifierRecipe, ShotGroups};
-use longtail_training::HeadWeights;
+use longtail_training::{Compute, HeadWeights};
 use serde_json::{Map, Value};
 
 use super::{crt::Crt, joint::Joint, lws::Lws, mpfa::Mpfa, ncm::Ncm, tailcalib::TailCalib, tau_norm::TauNorm};
 use crate::ClassifierError;
 use crate::data::FitData;
-use crate::device::SharedDevice;
 use crate::generate::normalize_rows;
 use crate::journal::Journal;
 use crate::scoring::ScoringHead;
@@ -20,8 +19,8 @@ pub struct Context<'a> {
     pub groups: ShotGroups,
     /// Metrics, progress and checkpoints.
     pub journal: &'a mut dyn Journal,
-    /// Where heads are trained and rows drawn; none for the CPU.
-    pub device: Option<SharedDevice>,
+    /// Where heads are trained and rows drawn; a GPU is prepared.
+    pub compute: Compute,
 }
 
 /// A fitted classifier. Only a method makes one; the test set opens against it alone.

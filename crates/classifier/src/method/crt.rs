@@ -2,18 +2,17 @@
 
 use longtail_ops::stream;
 use longtail_recipe::CrtRecipe;
-use longtail_training::{HeadForm, HeadShape, HeadWeights, TrainedPart};
+use longtail_training::{Compute, HeadForm, HeadShape, HeadWeights, TrainedPart};
 use serde_json::Map;
 
 use super::base::{Context, Fitted, Method};
 use crate::ClassifierError;
 use crate::data::FitData;
-use crate::device::SharedDevice;
 use crate::generate::{ClassStore, FeatureTransform};
 use crate::journal::Journal;
 use crate::sampler::RowSampler;
 use crate::scoring::ScoringHead;
-use crate::train::{Batches, RowSource, TrainPlan, on_host, train_head};
+use crate::train::{Batches, RowSource, TrainPlan, from_host, train_head};
 
 /// Classifier re-training.
 ///
@@ -44,7 +43,7 @@ impl Method for Crt<'_> {
             training,
             transform: FeatureTransform::IDENTITY,
             groups: context.groups,
-            device: context.device.clone(),
+            compute: context.compute.clone(),
         };
         let mut source = SampledRows { sampler, store: &data.train };
         let result = train_head(&plan, data, &mut source, context.journal)?;
@@ -67,9 +66,9 @@ impl RowSource for SampledRows<'_> {
     fn batches(
         &mut self,
         epoch: usize,
-        _device: Option<&SharedDevice>,
+        compute: &Compute,
         _journal: &mut dyn Journal,
     ) -> Result<Batches<'_>, ClassifierError> {
-        Ok(on_host(self.sampler.batches(self.store, epoch)))
+        Ok(from_host(self.sampler.batches(self.store, epoch), self.store.dim(), compute))
     }
 }

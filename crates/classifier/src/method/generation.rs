@@ -3,15 +3,14 @@
 use longtail_artifact::counted;
 use longtail_ops::stream_words;
 use longtail_recipe::{CountRule, TailRule};
+use longtail_training::Compute;
 
 use crate::ClassifierError;
-use crate::device::SharedDevice;
 use crate::generate::{
-    BalancedEpoch, EpochMemory, FeatureModel, LowRankSampler, Remainder, RowLaws, RowPlan, SamplerScratch,
+    BalancedEpoch, EpochMemory, FeatureModel, LowRankSampler, OnHost, Remainder, RowLaws, RowPlan, SamplerScratch,
     normalize_rows,
 };
 use crate::journal::Journal;
-use crate::train::{Batches, on_host};
 
 /// Settings that stay the same over the epochs.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +39,6 @@ pub struct GenerationSettings {
 const CACHE_BYTES: usize = 256 << 20;
 
 /// Generates an epoch's rows.
-#[derive(Debug)]
 pub struct Generation {
     settings: GenerationSettings,
     /// Rows, means and factors.
@@ -51,42 +49,35 @@ pub struct Generation {
     plan_epoch: Option<usize>,
     cache: Option<Vec<f32>>,
     announced: bool,
-    /// Whether a device has the model.
-    is_there: bool,
+    /// On a GPU: a copy of the model there.
+    #[cfg(feature = "cuda")]
+    there: Option<crate::generate::OnCuda>,
 }
 
 impl Generation {
     /// A generation from a model and the laws of its rows.
     pub fn new(settings: GenerationSettings, model: FeatureModel, laws: RowLaws) -> Self {
         let plan = RowPlan::new(&[], settings.tail, settings.count, settings.remainder, settings.seed, "", 0);
-        Self { settings, model, laws, plan, plan_epoch: None, cache: None, announced: false, is_there: false }
+        Self {
+            settings,
+            model,
+            laws,
+            plan,
+            plan_epoch: None,
+            cache: None,
+            announced: false,
+            #[cfg(feature = "cuda")]
+            there: None,
+        }
     }
 
     /// Another model, with its laws.
     pub fn replace(&mut self, model: FeatureModel, laws: RowLaws) {
-        (self.model, self.laws, self.is_there) = (model, laws, false);
-    }
-
-    /// The batches of an epoch, drawn on `device` where there is one: see [`Generation::epoch`].
-    ///
-    /// # Errors
-    /// As there; the device's.
-    pub fn batches(
-        &mut self,
-        epoch: usize,
-        steps: Option<usize>,
-        device: Option<&SharedDevice>,
-        journal: &mut dyn Journal,
-    ) -> Result<Batches<'_>, ClassifierError> {
-        let Some(device) = device else {
-            return Ok(on_host(self.epoch(epoch, steps, journal)?));
-        };
-        if !self.is_there {
-            device.borrow_mut().take_model(&self.model)?;
-            self.is_there = true;
+        (self.model, self.laws) = (model, laws);
+        #[cfg(feature = "cuda")]
+        {
+            self.there = None;
         }
-        self.settings.may_cache = false; // rows are drawn again faster than they are fetched
-        Ok(Box::new(self.epoch(epoch, steps, journal)?.on(device.clone())))
     }
 
     /// Drops rows that were kept: the laws have changed.
@@ -158,7 +149,7 @@ impl Generation {
         stream_words(self.settings.seed, &format!("{}/noise/epoch-{generation}", self.settings.prefix))
     }
 
-    /// The balanced batches of a 0-based epoch, at most `steps` of them.
+    /// The balanced batches of a 0-based epoch, at most `steps` of them, drawn where the head is trained.
     ///
     /// The first call prints the memory that generation takes and logs the rows of each class.
     ///
@@ -168,6 +159,7 @@ impl Generation {
         &mut self,
         epoch: usize,
         steps: Option<usize>,
+        compute: &Compute,
         journal: &mut dyn Journal,
     ) -> Result<BalancedEpoch<'_>, ClassifierError> {
         let generation = if self.settings.every_epoch { epoch } else { 0 };
@@ -178,9 +170,11 @@ impl Generation {
         }
         let memory = self.memory();
         let settings = self.settings;
-        let keeps_rows = settings.may_cache && !settings.every_epoch && memory.materialised_bytes <= CACHE_BYTES;
+        let is_elsewhere = !compute.device().is_cpu(); // where rows are drawn again faster than they are fetched
+        let keeps_rows =
+            settings.may_cache && !settings.every_epoch && !is_elsewhere && memory.materialised_bytes <= CACHE_BYTES;
         if !self.announced {
-            self.announce(epoch, &memory, keeps_rows, journal)?;
+            self.announce(epoch, &memory, keeps_rows, is_elsewhere, journal)?;
         }
         journal.scalar(epoch, "generate", "rows", self.plan.len() as f64, "rows")?;
         let key = self.key(generation);
@@ -191,9 +185,13 @@ impl Generation {
             sampler.fill(&numbers, &mut rows, &mut SamplerScratch::default());
             self.cache = Some(rows);
         }
+        #[cfg(feature = "cuda")]
+        if is_elsewhere && self.there.is_none() {
+            self.there = crate::generate::OnCuda::new(compute, &self.model)?;
+        }
         let sampler = LowRankSampler::new(&self.model, &self.laws, &self.plan, key)?;
         let order = (settings.seed, format!("{}/order", settings.prefix), epoch as u64);
-        Ok(BalancedEpoch::new(
+        let rows = BalancedEpoch::new(
             &self.model,
             sampler,
             &self.plan,
@@ -202,8 +200,12 @@ impl Generation {
             memory.block_rows,
             steps,
             (order.0, &order.1, order.2),
-        )
-        .with_rows(self.cache.as_deref()))
+        );
+        #[cfg(feature = "cuda")]
+        if let Some(there) = &mut self.there {
+            return Ok(rows.drawn_by(there));
+        }
+        Ok(rows.drawn_by(OnHost::new(self.cache.as_deref())))
     }
 
     fn announce(
@@ -211,6 +213,7 @@ impl Generation {
         epoch: usize,
         memory: &EpochMemory,
         keeps_rows: bool,
+        is_elsewhere: bool,
         journal: &mut dyn Journal,
     ) -> Result<(), ClassifierError> {
         self.announced = true;
@@ -220,7 +223,7 @@ impl Generation {
             counted(self.model.base.len(), "real one")
         );
         let (workspace, all) = (mebibytes(memory.workspace_bytes), mebibytes(memory.materialised_bytes));
-        journal.note(&match (self.is_there, keeps_rows) {
+        journal.note(&match (is_elsewhere, keeps_rows) {
             (true, _) => format!("{rows}, drawn on the device"),
             (false, held) => format!(
                 "{rows}; workspace {workspace} (fixed, {} rows at a time), inputs {}; all rows at once {} {all}",

@@ -48,7 +48,7 @@ impl Method for Lws<'_> {
             training,
             transform: FeatureTransform::IDENTITY,
             groups: context.groups,
-            device: context.device.clone(),
+            compute: context.compute.clone(),
         };
         let mut source = SampledRows { sampler, store: &data.train };
         let result = train_head(&plan, data, &mut source, context.journal)?;

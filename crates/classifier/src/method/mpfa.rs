@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longtail_recipe::{CovCenter, CovSpace, FeatNorm, MpfaPrototypes, MpfaRecipe, Regen};
-use longtail_training::{HeadWeights, StateReader, StateWriter, TrainedPart};
+use longtail_training::{Compute, HeadWeights, StateReader, StateWriter, TrainedPart};
 use serde_json::{Map, json};
 
 use super::alpha::{AlphaState, class_losses};
@@ -11,7 +11,6 @@ use super::base::{Context, Fitted, Method, cosine_head};
 use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::{FeatureSet, FitData};
-use crate::device::SharedDevice;
 use crate::generate::calibration::{Calibration, scale_prototypes};
 use crate::generate::{BaseRows, ClassFactors, FeatureModel, FeatureTransform, Remainder, Tukey, tukey_rows};
 use crate::journal::Journal;
@@ -96,7 +95,7 @@ impl Method for Mpfa<'_> {
             training: &recipe.training,
             transform,
             groups: context.groups,
-            device: context.device.clone(),
+            compute: context.compute.clone(),
         };
         let result = train_head(&plan, data, &mut source, context.journal)?;
         let mut chosen = Map::new();
@@ -171,7 +170,7 @@ impl RowSource for CalibratedRows {
     fn batches(
         &mut self,
         epoch: usize,
-        device: Option<&SharedDevice>,
+        compute: &Compute,
         journal: &mut dyn Journal,
     ) -> Result<Batches<'_>, ClassifierError> {
         let values = self.alpha.values();
@@ -180,7 +179,7 @@ impl RowSource for CalibratedRows {
         for (name, value) in [("alpha_mean", mean), ("alpha_min", low), ("alpha_max", high)] {
             journal.scalar(epoch, "generate", name, value, "")?;
         }
-        self.generation.batches(epoch, None, device, journal)
+        Ok(Box::new(self.generation.epoch(epoch, None, compute, journal)?))
     }
 
     fn after_epoch(

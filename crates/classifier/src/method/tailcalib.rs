@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use longtail_recipe::{CountRule, TailCalibRecipe, TailRule};
-use longtail_training::TrainedPart;
+use longtail_training::{Compute, TrainedPart};
 use serde_json::Map;
 
 use super::base::{Context, Fitted, Method, cosine_head};
 use super::generation::{Generation, GenerationSettings};
 use crate::ClassifierError;
 use crate::data::FitData;
-use crate::device::SharedDevice;
 use crate::generate::tailcalib::tailcalib_model;
 use crate::generate::{ClassStore, FeatureModel, FeatureTransform, Remainder, RowLaws};
 use crate::journal::Journal;
@@ -81,7 +80,7 @@ impl Method for TailCalib<'_> {
             training: &self.recipe.training,
             transform,
             groups: context.groups,
-            device: context.device.clone(),
+            compute: context.compute.clone(),
         };
         let settings = self.generation(context.seed);
         let (model, laws) = self.model(data)?;
@@ -129,7 +128,7 @@ impl RowSource for CalibratedRows<'_> {
     fn batches(
         &mut self,
         epoch: usize,
-        device: Option<&SharedDevice>,
+        compute: &Compute,
         journal: &mut dyn Journal,
     ) -> Result<Batches<'_>, ClassifierError> {
         if self.method.every_epoch
@@ -140,6 +139,6 @@ impl RowSource for CalibratedRows<'_> {
             self.generation.replace(model, laws);
         }
         let steps = self.steps();
-        self.generation.batches(epoch, Some(steps), device, journal)
+        Ok(Box::new(self.generation.epoch(epoch, Some(steps), compute, journal)?))
     }
 }

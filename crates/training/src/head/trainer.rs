@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use longtail_backbone::host::read;
 
 use super::{Head, HeadShape, HeadWeights};
+use crate::log::Log;
 use crate::step::StepAt;
-use crate::{
-    ClassificationLoss, CrossEntropy, Scalar, Sgd, SgdSettings, StateReader, StateWriter, TrainingError, to_f32,
-};
+use crate::{ClassificationLoss, CrossEntropy, Sgd, SgdSettings, StateReader, StateWriter, TrainingError, to_f32};
 
 /// Which weights a [`HeadTrainer`] moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,9 +56,10 @@ impl Default for HeadTrainerSettings {
     }
 }
 
-/// A head and its optimiser.
+/// A head and its optimiser, on one device.
 #[derive(Debug)]
 pub struct HeadTrainer {
+    device: Device,
     shape: HeadShape,
     head: Head,
     settings: HeadTrainerSettings,
@@ -70,13 +69,13 @@ pub struct HeadTrainer {
 }
 
 impl HeadTrainer {
-    /// Goes on from `head`.
+    /// Goes on from `head`, on `device`.
     ///
     /// # Errors
-    /// If only scales are to be trained and the head has none.
-    pub fn new(head: HeadWeights, settings: HeadTrainerSettings) -> Result<Self, TrainingError> {
+    /// If only scales are to be trained and the head has none; the device's.
+    pub fn new(head: &HeadWeights, settings: HeadTrainerSettings, device: &Device) -> Result<Self, TrainingError> {
         let shape = head.shape;
-        let head = in_graph(&head, settings.part)?;
+        let head = in_graph(head, settings.part, device)?;
         let HeadTrainerSettings { momentum, nesterov, weight_decay, .. } = settings;
         let of_block = |block| Sgd::new(SgdSettings { momentum, nesterov, weight_decay }, block, None);
         let optimizers = trained(&head).map(of_block).collect::<Result<Vec<_>, _>>()?;
@@ -86,21 +85,27 @@ impl HeadTrainer {
                 value: format!("a head of form `{}` has none", shape.form.name()),
             });
         }
-        Ok(Self { head, shape, settings, optimizers, steps: 0 })
+        Ok(Self { device: device.clone(), head, shape, settings, optimizers, steps: 0 })
     }
 
-    /// One SGD step on one batch of at least one row: its mean loss before the step. `at` need not know the step's number.
+    /// One SGD step on one batch of at least one row. Its mean loss before the step goes to `log` as `loss`, in nats.
     ///
     /// # Shapes
-    /// - `features`: (n, d), f32  - `labels`: (n)
+    /// - `features`: (n, d), f32, on the trainer's device  - `labels`: (n)
     /// # Errors
-    /// If sizes or labels do not fit, or a loss is not finite (the head is then as before that batch).
-    pub fn step(&mut self, at: &StepAt, features: &Tensor, labels: &[u32]) -> Result<f64, TrainingError> {
+    /// If sizes or labels do not fit, or the loss is not finite. On the CPU the head is then as it was before that batch; on a GPU
+    /// the error comes when `log`'s numbers are fetched.
+    pub fn step(
+        &mut self,
+        at: &StepAt,
+        features: &Tensor,
+        labels: &[u32],
+        log: &mut Log<'_>,
+    ) -> Result<(), TrainingError> {
         TrainingError::check_size("features", features.elem_count(), labels.len() * self.shape.feature_dim)?;
-        let at = StepAt { step: self.steps, ..*at };
-        let loss = self.settings.loss.forward(&self.head.logits(features)?, labels, &at)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        TrainingError::check_finite("head/train_loss", value, at.epoch, at.step, at.lr)?;
+        let loss = self.settings.loss.forward(&self.head.logits(features)?, labels, at)?;
+        log.must_be_finite("head/train_loss", &loss)?;
+        log.add("loss", "nats", &loss, labels.len() as f64)?;
         let gradients = loss.backward()?;
         for (block, optimizer) in trained(&self.head).zip(&mut self.optimizers) {
             let gradient = match gradients.get(block) {
@@ -110,7 +115,7 @@ impl HeadTrainer {
             optimizer.step(at.lr, block, &gradient)?;
         }
         self.steps += 1;
-        Ok(value)
+        Ok(())
     }
 
     /// Adds weights, momentum and step count to a checkpoint.
@@ -119,7 +124,11 @@ impl HeadTrainer {
     /// A device that fails.
     pub fn save(&self, out: &mut StateWriter) -> Result<(), TrainingError> {
         out.vector("head.values", &self.values()?);
-        out.vector("head.momentum", &self.momentum()?);
+        let mut momentum = Vec::with_capacity(self.trained_len());
+        for optimizer in &self.optimizers {
+            momentum.extend(to_f32(optimizer.buffer())?);
+        }
+        out.vector("head.momentum", &momentum);
         out.counters("head.steps", &[self.steps]);
         Ok(())
     }
@@ -130,26 +139,17 @@ impl HeadTrainer {
     /// If something is missing or of another size; the trainer is then not to be used.
     pub fn restore(&mut self, from: &mut StateReader) -> Result<(), TrainingError> {
         let values = from.vector_of("head.values", self.shape.len())?;
-        let momentum = from.vector_of("head.momentum", self.trained_len())?;
+        let momentum: Vec<f32> = from.vector_of("head.momentum", self.trained_len())?;
         let [steps] = from.counters("head.steps")?;
-        self.set_state(values, momentum, steps)
-    }
-
-    /// How it trains.
-    pub fn settings(&self) -> &HeadTrainerSettings {
-        &self.settings
-    }
-
-    /// The momentum of what is trained, flat.
-    ///
-    /// # Errors
-    /// A device that fails.
-    pub fn momentum(&self) -> Result<Vec<f32>, TrainingError> {
-        let mut momentum = Vec::with_capacity(self.trained_len());
-        for optimizer in &self.optimizers {
-            momentum.extend(to_f32(optimizer.buffer())?);
+        self.head = in_graph(&HeadWeights::new(self.shape, values)?, self.settings.part, &self.device)?;
+        let mut rest = momentum.as_slice();
+        for optimizer in &mut self.optimizers {
+            let (own, others) = rest.split_at(optimizer.buffer().elem_count());
+            *optimizer.buffer_mut() = Tensor::from_slice(own, optimizer.buffer().shape(), &self.device)?;
+            rest = others;
         }
-        Ok(momentum)
+        self.steps = steps;
+        Ok(())
     }
 
     fn trained_len(&self) -> usize {
@@ -159,24 +159,6 @@ impl HeadTrainer {
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
-    }
-
-    /// Takes over weights, momentum and step count from where it was trained in its place.
-    ///
-    /// # Errors
-    /// Other sizes; the trainer is then not to be used.
-    pub fn set_state(&mut self, values: Vec<f32>, momentum: Vec<f32>, steps: u64) -> Result<(), TrainingError> {
-        TrainingError::check_size("head values", values.len(), self.shape.len())?;
-        TrainingError::check_size("head momentum", momentum.len(), self.trained_len())?;
-        self.head = in_graph(&HeadWeights::new(self.shape, values)?, self.settings.part)?;
-        let mut rest = momentum.as_slice();
-        for optimizer in &mut self.optimizers {
-            let (own, others) = rest.split_at(optimizer.buffer().elem_count());
-            *optimizer.buffer_mut() = Tensor::from_slice(own, optimizer.buffer().shape(), &Device::Cpu)?;
-            rest = others;
-        }
-        self.steps = steps;
-        Ok(())
     }
 
     /// The head as it is now.
@@ -190,7 +172,7 @@ impl HeadTrainer {
     fn values(&self) -> Result<Vec<f32>, TrainingError> {
         let mut values = Vec::with_capacity(self.shape.len());
         for block in self.head.blocks() {
-            read(block, |block: &[f32]| values.extend_from_slice(block))?;
+            values.extend(to_f32(block)?);
         }
         Ok(values)
     }
@@ -202,8 +184,8 @@ fn trained(head: &Head) -> impl Iterator<Item = &Tensor> {
 }
 
 /// The head with what is trained as variables and the rest as constants.
-fn in_graph(head: &HeadWeights, part: TrainedPart) -> Result<Head, TrainingError> {
-    let values = f32::constant(&head.values, &[head.values.len()])?;
+fn in_graph(head: &HeadWeights, part: TrainedPart, device: &Device) -> Result<Head, TrainingError> {
+    let values = Tensor::from_slice(&head.values, head.values.len(), device)?;
     Head::of(&head.shape, &values, |name, block| match part.holds(name) {
         true => Ok(Var::from_tensor(&block)?.into_inner()),
         false => Ok(block),
@@ -214,6 +196,7 @@ fn in_graph(head: &HeadWeights, part: TrainedPart) -> Result<Head, TrainingError
 mod tests {
     use super::*;
     use crate::head::HeadForm;
+    use crate::{EpochMeter, Scalar};
 
     const FEATURES: [f32; 6] = [1.0, 0.5, -0.25, 2.0, 0.0, -1.0];
     const LABELS: [u32; 2] = [2, 0];
@@ -228,6 +211,17 @@ mod tests {
         StepAt { epoch, step: 0, epoch_fraction: 0.0, lr, relative_lr: 1.0 }
     }
 
+    fn on_cpu(head: &HeadWeights, settings: HeadTrainerSettings) -> Result<HeadTrainer, TrainingError> {
+        HeadTrainer::new(head, settings, &Device::Cpu)
+    }
+
+    /// A step's loss.
+    fn step(trainer: &mut HeadTrainer, at: StepAt, features: &Tensor, labels: &[u32]) -> Result<f64, TrainingError> {
+        let mut meter = EpochMeter::default();
+        trainer.step(&at, features, labels, &mut Log::new(&mut meter, at))?;
+        Ok(meter.mean("loss").expect("measured"))
+    }
+
     fn rows(values: &[f32], dim: usize) -> Tensor {
         f32::constant(values, &[values.len() / dim, dim]).expect("rows")
     }
@@ -238,8 +232,8 @@ mod tests {
         {
             let before = head(form);
             let settings = HeadTrainerSettings { momentum: 0.0, weight_decay: 0.0, ..Default::default() };
-            let mut trainer = HeadTrainer::new(before.clone(), settings).expect("all parts");
-            trainer.step(&at(0, 1.0), &rows(&FEATURES, 3), &LABELS).expect("fits");
+            let mut trainer = on_cpu(&before, settings).expect("all parts");
+            step(&mut trainer, at(0, 1.0), &rows(&FEATURES, 3), &LABELS).expect("fits");
             let after = trainer.head().expect("host memory");
             let features: Vec<f64> = FEATURES.map(f64::from).to_vec();
             let features = f64::constant(&features, &[2, 3]).expect("2·3");
@@ -263,13 +257,13 @@ mod tests {
     fn lws_moves_scales_only_and_lowers_the_loss() {
         let before = head(HeadForm::ScaledLinear);
         let settings = HeadTrainerSettings { part: TrainedPart::ClassScales, ..Default::default() };
-        let mut trainer = HeadTrainer::new(before.clone(), settings.clone()).expect("has scales");
-        let mut step = |epoch| trainer.step(&at(epoch, 0.05), &rows(&FEATURES, 3), &LABELS).expect("fits");
-        let losses: Vec<f64> = (0..20).map(&mut step).collect();
+        let mut trainer = on_cpu(&before, settings.clone()).expect("has scales");
+        let mut once = |epoch| step(&mut trainer, at(epoch, 0.05), &rows(&FEATURES, 3), &LABELS).expect("fits");
+        let losses: Vec<f64> = (0..20).map(&mut once).collect();
         assert!(losses[19] < losses[0]);
         let after = trainer.head().expect("host memory");
         assert_eq!((after.weight(), after.bias()), (before.weight(), before.bias()));
-        assert!(HeadTrainer::new(head(HeadForm::Linear), settings).is_err());
+        assert!(on_cpu(&head(HeadForm::Linear), settings).is_err());
     }
 
     #[test]
@@ -278,10 +272,10 @@ mod tests {
         let labels: Vec<u32> = (0..40).map(|index| index % 2).collect();
         let shape = HeadShape { form: HeadForm::Linear, num_classes: 2, feature_dim: 2 };
         let head = HeadWeights::new(shape, vec![0.0; shape.len()]).expect("sizes fit");
-        let mut trainer = HeadTrainer::new(head, HeadTrainerSettings::default()).expect("all parts");
+        let mut trainer = on_cpu(&head, HeadTrainerSettings::default()).expect("all parts");
         for epoch in 0..10 {
             for (features, labels) in features.chunks(16).zip(labels.chunks(8)) {
-                trainer.step(&at(epoch, 0.5), &rows(features, 2), labels).expect("fits");
+                step(&mut trainer, at(epoch, 0.5), &rows(features, 2), labels).expect("fits");
             }
         }
         let logits = trainer.head().expect("host memory").logits(&features).expect("fits");
@@ -292,14 +286,14 @@ mod tests {
     #[test]
     fn a_restored_trainer_goes_on_to_the_same_bits() {
         let before = head(HeadForm::Cosine { scale: 16.0 });
-        let mut straight = HeadTrainer::new(before.clone(), HeadTrainerSettings::default()).expect("all parts");
-        straight.step(&at(0, 0.1), &rows(&FEATURES, 3), &LABELS).expect("fits");
+        let mut straight = on_cpu(&before, HeadTrainerSettings::default()).expect("all parts");
+        step(&mut straight, at(0, 0.1), &rows(&FEATURES, 3), &LABELS).expect("fits");
         let mut writer = StateWriter::default();
         straight.save(&mut writer).expect("host memory");
-        let mut resumed = HeadTrainer::new(before, HeadTrainerSettings::default()).expect("all parts");
+        let mut resumed = on_cpu(&before, HeadTrainerSettings::default()).expect("all parts");
         resumed.restore(&mut StateReader::new("test", writer.into_tensors())).expect("saved above");
         for trainer in [&mut straight, &mut resumed] {
-            trainer.step(&at(1, 0.1), &rows(&FEATURES, 3), &LABELS).expect("fits");
+            step(trainer, at(1, 0.1), &rows(&FEATURES, 3), &LABELS).expect("fits");
         }
         assert_eq!(straight.head().expect("host memory"), resumed.head().expect("host memory"));
     }
@@ -307,8 +301,9 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_finite_stops_before_the_update() {
         let before = head(HeadForm::Linear);
-        let mut trainer = HeadTrainer::new(before.clone(), HeadTrainerSettings::default()).expect("all parts");
-        let error = trainer.step(&at(4, 0.1), &rows(&[f32::NAN; 6], 3), &LABELS).expect_err("NaN features").to_string();
+        let mut trainer = on_cpu(&before, HeadTrainerSettings::default()).expect("all parts");
+        let error =
+            step(&mut trainer, at(4, 0.1), &rows(&[f32::NAN; 6], 3), &LABELS).expect_err("NaN features").to_string();
         assert!(error.contains("head/train_loss") && error.contains("epoch 4"), "{error}");
         assert_eq!(trainer.head().expect("host memory"), before);
     }

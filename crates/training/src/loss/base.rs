@@ -33,11 +33,6 @@ pub trait ClassificationLoss: Debug + Send + Sync {
         let share = self.weight_of(seen.labels, at) / self.weight_of(seen.batch_labels, at);
         Ok(Term { name, value, share, weight: 1.0 })
     }
-
-    /// The loss as one cross-entropy, if it is one at any step: what the older code for devices knows.
-    fn as_cross_entropy(&self) -> Option<&CrossEntropy> {
-        None
-    }
 }
 
 /// The stage-1 loss of a recipe, with label smoothing ε in [0, 1).

@@ -123,10 +123,6 @@ impl ClassificationLoss for CrossEntropy {
     fn weight_of(&self, labels: &[u32], _: &StepAt) -> f64 {
         self.sum_of_weights(labels)
     }
-
-    fn as_cross_entropy(&self) -> Option<&CrossEntropy> {
-        Some(self)
-    }
 }
 
 fn narrow<T: Scalar>(values: &[f64]) -> Vec<T> {
