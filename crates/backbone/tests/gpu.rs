@@ -105,7 +105,7 @@ impl Point {
             inferred: inferred.to_vec(network.driver())?,
             features: tape.features().to_vec(network.driver())?,
             running: running.to_vec(network.driver())?,
-            gradient: network.download_params(&gradient)?,
+            gradient: network.from_device_order(&gradient.to_vec(network.driver())?)?,
             tangent: tangent.to_vec(network.driver())?,
         })
     }

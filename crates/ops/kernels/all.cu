@@ -1,5 +1,5 @@
 // Every kernel, as one file for the device.
-#include "contrast.cu"
+#include "prototypes.cu"
 #include "flat.cu"
 #include "generate.cu"
 #include "images.cu"

@@ -131,9 +131,7 @@ extern "C" int emulate(const char *name, const unsigned *grid, const unsigned *b
         ADD(flat_narrow); ADD(flat_widen);
         ADD(flat_axpy); ADD(flat_sgd); ADD(flat_virtual_step); ADD(flat_adam);
         ADD(cross_entropy); ADD(unit_rows); ADD(unit_rows_tangent);
-        ADD(contrast_direction); ADD(bound_angle); ADD(bound_angle_gradient); ADD(prototype_update);
-        ADD(rows_bias); ADD(rows_relu_gradient); ADD(rows_column_sums); ADD(rows_gather); ADD(rows_dots); ADD(rows_total);
-        ADD(rows_scale); ADD(rows_shrink_step);
+        ADD(prototype_update); ADD(rows_sum);
         ADD(philox_normals); ADD(generate_means); ADD(generate_add); ADD(images_place);
     }
     auto found = kernels.find(name);

@@ -42,16 +42,13 @@ pub use jpeg::{
     jpeg_first_refined, jpeg_idct, jpeg_idct_reduced, jpeg_units, sum_rows_3_1, widen_rows, ycc_row_to_rgb,
 };
 pub use norm::{
-    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, batch_norm_tangent,
-    inverse_std, update_running,
+    BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_statistics, batch_norm_tangent, inverse_std,
+    update_running,
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
 pub use pixels::{blend_from_grey, blend_from_level, grey_sum, write_interleaved};
-pub use pool::{
-    PoolShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward,
-    max_pool_tangent,
-};
+pub use pool::{PoolShape, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward, max_pool_tangent};
 pub use power::{power, sum_of_squares, weighted_sum};
 pub use product::{ColumnsMut, PANEL, Target, split_columns};
 pub use rand_chacha::ChaCha8Rng;

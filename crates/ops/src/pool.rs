@@ -188,48 +188,6 @@ pub fn max_pool_tangent<T: Real>(s: &PoolShape, x_dot: &[T], argmax: &[u8], y_do
     });
 }
 
-/// Mean of each window; the border counts as zeros (PyTorch's default). Linear, so it is its own
-/// tangent.
-///
-/// # Shapes
-/// - `x`: `(N, H, W, C)` - `y`: `(N, H', W', C)`, overwritten
-pub fn avg_pool<T: Real>(s: &PoolShape, x: &[T], y: &mut [T]) {
-    s.check("avg_pool", x.len(), y.len());
-    let ((x_image, y_image), c) = (s.image_lens(), s.channels);
-    let scale = T::ONE / T::from_usize(s.kernel * s.kernel);
-    y.par_chunks_mut(y_image).zip(x.par_chunks(x_image)).for_each(|(y, x)| {
-        s.each_output(|pixel, oy, ox| {
-            let y = &mut y[pixel * c..(pixel + 1) * c];
-            y.fill(T::ZERO);
-            for (_, from) in s.window(oy, ox) {
-                for (y, &v) in y.iter_mut().zip(&x[from * c..(from + 1) * c]) {
-                    *y += v;
-                }
-            }
-            for y in y {
-                *y *= scale;
-            }
-        });
-    });
-}
-
-/// The adjoint of [`avg_pool`]. Overwrites `dx`.
-pub fn avg_pool_backward<T: Real>(s: &PoolShape, dy: &[T], dx: &mut [T]) {
-    s.check("avg_pool_backward", dx.len(), dy.len());
-    let ((x_image, y_image), c) = (s.image_lens(), s.channels);
-    let scale = T::ONE / T::from_usize(s.kernel * s.kernel);
-    dx.par_chunks_mut(x_image).zip(dy.par_chunks(y_image)).for_each(|(dx, dy)| {
-        dx.fill(T::ZERO);
-        s.each_output(|pixel, oy, ox| {
-            for (_, to) in s.window(oy, ox) {
-                for (dx, &dy) in dx[to * c..(to + 1) * c].iter_mut().zip(&dy[pixel * c..(pixel + 1) * c]) {
-                    *dx += dy * scale;
-                }
-            }
-        });
-    });
-}
-
 fn check(what: &str, input: usize, expected_input: usize, output: usize, expected_output: usize) {
     assert!(
         input == expected_input && output == expected_output,
@@ -272,16 +230,5 @@ mod tests {
         let (mut y, mut argmax) = ([0.0f32], [0u8]);
         max_pool(&s, &[5.0, f32::NAN, 7.0, 1.0], &mut y, &mut argmax);
         assert!(y[0].is_nan() && argmax[0] == 1);
-    }
-
-    #[test]
-    fn average_by_hand() {
-        let s = PoolShape { batch: 1, height: 2, width: 3, channels: 1, kernel: 2, stride: 1, padding: 0 };
-        let mut y = [0.0f64; 2];
-        avg_pool(&s, &[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], &mut y);
-        assert_eq!(y, [3.5, 4.5]);
-        let mut dx = [0.0; 6];
-        avg_pool_backward(&s, &[4.0, 8.0], &mut dx);
-        assert_eq!(dx, [1.0, 3.0, 2.0, 1.0, 3.0, 2.0]);
     }
 }

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use longtail_ops::gpu::{
-    AdamNumbers, Driver, Emulated, GpuCrossEntropy, GpuVec, SgdNumbers, Total, VirtualKind, gpu_adam, gpu_axpy,
-    gpu_cross_entropy, gpu_prototype_update, gpu_sgd, gpu_total, gpu_unit_rows, gpu_unit_rows_tangent,
-    gpu_virtual_step,
+    AdamNumbers, Driver, Emulated, GpuCrossEntropy, GpuVec, SgdNumbers, VirtualKind, gpu_adam, gpu_axpy,
+    gpu_cross_entropy, gpu_prototype_update, gpu_sgd, gpu_sum, gpu_unit_rows, gpu_unit_rows_tangent, gpu_virtual_step,
 };
 use longtail_ops::{AdamStep, CrossEntropySpec, SgdStep, adam_step, cross_entropy, normal, sgd_step, stream};
 
@@ -115,7 +114,7 @@ impl<D: Driver> Bench<'_, D> {
             let mut dlogits = self.put(&vec![0.0; logits.len()]);
             let (there, to) = (logits_there.view(), Some(dlogits.view_mut()));
             gpu_cross_entropy(self.driver, &spec, there, classes, losses.view_mut(), to).expect("runs");
-            gpu_total(self.driver, losses.view(), Total::Sum, 1.0 / sum, false, value.view_mut()).expect("runs");
+            gpu_sum(self.driver, losses.view(), 1.0 / sum, value.view_mut()).expect("runs");
             let (offsets, weights) = (wide(&offsets), wide(&weights));
             let spec = CrossEntropySpec {
                 labels: Some(&labels),

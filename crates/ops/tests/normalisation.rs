@@ -4,11 +4,11 @@
 mod common;
 
 use common::{
-    error, error_single, gradient, hold_path, inner, normals, on_each_path, single, step, tangent, with_threads,
+    batch_norm_jvp, error, error_single, gradient, hold_path, inner, normals, on_each_path, single, step, tangent,
+    with_threads,
 };
 use longtail_ops::{
-    BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics, inverse_std,
-    update_running,
+    BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_statistics, inverse_std, update_running,
 };
 use proptest::prelude::*;
 
@@ -158,20 +158,8 @@ fn the_tangent_agrees_with_central_differences() {
         let residual_dot = n.residual.is_some().then_some(&r_dot[..]);
         let relu_y = n.relu.then_some(&out.y[..]);
         let batch = n.running.is_none();
-        batch_norm_jvp(
-            &n.s,
-            &n.x,
-            &x_dot,
-            &out.mean,
-            &out.inv_std,
-            &n.gamma,
-            &gamma_dot,
-            &beta_dot,
-            residual_dot,
-            relu_y,
-            &mut y_dot,
-            batch,
-        );
+        let channel: [&[f64]; 5] = [&out.mean, &out.inv_std, &n.gamma, &gamma_dot, &beta_dot];
+        batch_norm_jvp(&n.s, (&n.x, &x_dot), channel, residual_dot, relu_y, &mut y_dot, batch);
         let numeric = tangent(|size| {
             let mut moved = n.clone();
             moved.x = step(&n.x, size, &x_dot);
@@ -212,7 +200,7 @@ fn bits(rows: usize) -> Vec<u32> {
         dresidual,
         true,
     );
-    batch_norm_jvp(&s, &x, &dy, &mean, &inv_std, &gamma, &zeros, &zeros, None, Some(&y), &mut y_dot, true);
+    batch_norm_jvp(&s, (&x, &dy), [&mean, &inv_std, &gamma, &zeros, &zeros], None, Some(&y), &mut y_dot, true);
     [mean, var, y, dx, dr, dgamma, dbeta, y_dot].concat().iter().map(|v| v.to_bits()).collect()
 }
 

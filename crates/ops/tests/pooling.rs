@@ -4,8 +4,8 @@ mod common;
 
 use common::{error, gradient, inner, normals, single, step, tangent, with_threads};
 use longtail_ops::{
-    PoolShape, ShortcutShape, avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_backward, max_pool,
-    max_pool_backward, max_pool_tangent, option_a_shortcut, option_a_shortcut_backward,
+    PoolShape, ShortcutShape, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward, max_pool_tangent,
+    option_a_shortcut, option_a_shortcut_backward,
 };
 
 const POOLS: [PoolShape; 9] = [
@@ -88,19 +88,6 @@ fn max_pool_agrees_with_a_plain_maximum() {
     }
 }
 
-#[test]
-fn avg_pool_agrees_with_a_plain_mean() {
-    for s in POOLS {
-        let x = normals("x", s.input_len());
-        let size = (s.kernel * s.kernel) as f64;
-        let mean = |window: &Vec<(u8, usize)>| window.iter().map(|&(_, from)| x[from]).sum::<f64>() / size;
-        let expected: Vec<f64> = windows(&s).iter().map(mean).collect();
-        let mut y = vec![7.0; s.output_len()];
-        avg_pool(&s, &x, &mut y);
-        assert!(error(&y, &expected) < 1e-14, "{s:?}");
-    }
-}
-
 /// What `torch.nn.functional.max_pool2d(x, kernel, stride, padding, return_indices=True)` of torch 2.15.0 printed.
 #[test]
 fn pytorch_breaks_ties_the_same_way() {
@@ -129,13 +116,10 @@ fn the_number_of_threads_changes_no_bit() {
         let s = PoolShape { batch: 7, ..s };
         let (x, dy) = (single(&normals("x", s.input_len())), single(&normals("dy", s.output_len())));
         let run = || {
-            let (mut y, mut argmax, mut mean) = (dy.clone(), vec![0u8; dy.len()], dy.clone());
-            let (mut dx_max, mut dx_mean) = (x.clone(), x.clone());
+            let (mut y, mut argmax, mut dx) = (dy.clone(), vec![0u8; dy.len()], x.clone());
             max_pool(&s, &x, &mut y, &mut argmax);
-            max_pool_backward(&s, &dy, &argmax, &mut dx_max);
-            avg_pool(&s, &x, &mut mean);
-            avg_pool_backward(&s, &dy, &mut dx_mean);
-            [y, mean, dx_max, dx_mean].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            max_pool_backward(&s, &dy, &argmax, &mut dx);
+            [y, dx].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
         };
         assert!(with_threads(1, run) == with_threads(2, run), "{s:?}");
     }
@@ -160,16 +144,11 @@ fn max_pool_gradient_and_tangent_agree_with_differences() {
 }
 
 #[test]
-fn average_pools_are_linear_with_exact_adjoints() {
+fn the_average_pool_is_linear_with_an_exact_adjoint() {
     for s in POOLS {
-        let (x, dy) = (normals("x", s.input_len()), normals("dy", s.output_len()));
-        let (mut y, mut dx) = (dy.clone(), x.clone());
-        avg_pool(&s, &x, &mut y);
-        avg_pool_backward(&s, &dy, &mut dx);
-        assert!((inner(&y, &dy) - inner(&x, &dx)).abs() < 1e-12);
         let pixels = s.height * s.width;
-        let dy = normals("dy", s.batch * s.channels);
-        let mut y = dy.clone();
+        let (x, dy) = (normals("x", s.input_len()), normals("dy", s.batch * s.channels));
+        let (mut y, mut dx) = (dy.clone(), x.clone());
         global_avg_pool(s.batch, pixels, s.channels, &x, &mut y);
         global_avg_pool_backward(s.batch, pixels, s.channels, &dy, &mut dx);
         assert!((inner(&y, &dy) - inner(&x, &dx)).abs() < 1e-12);

@@ -53,12 +53,4 @@ impl<D: Driver> GpuNetwork<D> {
     pub fn upload_params(&self, values: &[f32]) -> Result<GpuVec<f32, D>, BackboneError> {
         Ok(GpuVec::of(&self.driver, &self.to_device_order(values)?)?)
     }
-
-    /// The way back.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn download_params(&self, values: &GpuVec<f32, D>) -> Result<Vec<f32>, BackboneError> {
-        self.from_device_order(&values.to_vec(&self.driver)?)
-    }
 }

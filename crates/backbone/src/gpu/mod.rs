@@ -2,7 +2,7 @@
 //!
 //! Every value is stored, as cuDNN cannot work out a batch norm while it reads; the tape keeps two activations for each
 //! convolution. Vectors of parameters, gradients and directions lie on the device in its own order of a weight's axes, in which
-//! everything that goes element by element works alike: [`GpuNetwork::upload_params`] and [`GpuNetwork::download_params`] turn them.
+//! everything that goes element by element works alike: [`GpuNetwork::to_device_order`] and [`GpuNetwork::from_device_order`] turn them.
 
 mod backward;
 mod forward;

@@ -4,7 +4,6 @@
 //! the device, which is what cuDNN wants of channels-last data. Everything runs in order on one stream but the copies of [`Uploads`],
 //! and nothing waits for it but [`Driver::download`] and [`Downloads::take`].
 
-mod contrast;
 mod conv;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -22,12 +21,10 @@ mod memory;
 mod norm;
 mod philox;
 mod pool;
+mod prototypes;
 mod rows;
 mod transfers;
 
-pub use contrast::{
-    AngleBound, gpu_bound_angle, gpu_bound_angle_gradient, gpu_contrast_direction, gpu_prototype_update,
-};
 pub use conv::{ConvPass, GpuConv};
 #[cfg(feature = "cuda")]
 pub use cuda::{Cuda, CudaSettings};
@@ -51,10 +48,8 @@ pub use pool::{
     gpu_add, gpu_concat_part, gpu_concat_part_gradient, gpu_max_pool, gpu_max_pool_gradient, gpu_max_pool_tangent,
     gpu_mean_pool, gpu_mean_pool_gradient, gpu_shortcut, gpu_shortcut_gradient,
 };
-pub use rows::{
-    Places, Total, gpu_bias, gpu_column_sums, gpu_dots, gpu_gather, gpu_relu_gradient, gpu_scale, gpu_shrink_step,
-    gpu_total,
-};
+pub use prototypes::gpu_prototype_update;
+pub use rows::{Places, gpu_sum};
 pub use transfers::{Downloads, Uploads};
 
 use crate::ConvShape;

@@ -12,7 +12,7 @@ mod jvp;
 
 pub use backward::batch_norm_backward;
 pub use forward::{batch_norm_apply, batch_norm_statistics, inverse_std, update_running};
-pub use jvp::{batch_norm_jvp, batch_norm_tangent};
+pub use jvp::batch_norm_tangent;
 
 use crate::Real;
 

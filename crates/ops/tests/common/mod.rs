@@ -3,7 +3,10 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use longtail_ops::{ConvShape, SimdPath, available_simd_paths, normal, set_simd_path, stream};
+use longtail_ops::{
+    BatchNormShape, ConvShape, NormRest, Real, SimdPath, available_simd_paths, batch_norm_tangent, normal,
+    set_simd_path, stream,
+};
 
 /// `len` standard normals, a function of `name` alone.
 pub fn normals(name: &str, len: usize) -> Vec<f64> {
@@ -134,4 +137,33 @@ pub fn products(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
             }
         }
     }
+}
+
+/// How `y = relu(γ·x̂ + β + residual)` moves when its inputs do: `ẏ = γ·x̂' + γ̇·x̂ + β̇ + residual_dot`, zero where the ReLU was
+/// shut, with `x̂' = inv_std·(ẋ − mean(ẋ) − x̂·mean(x̂·ẋ))` on this batch's statistics (`batch_stats`), else `inv_std·ẋ`: the
+/// coefficients of [`batch_norm_tangent`] by their formulas, in f64.
+pub fn batch_norm_jvp<T: Real>(
+    s: &BatchNormShape,
+    (x, x_dot): (&[T], &[T]),
+    [mean, inv_std, gamma, gamma_dot, beta_dot]: [&[T]; 5],
+    residual_dot: Option<&[T]>,
+    relu_y: Option<&[T]>,
+    y_dot: &mut [T],
+    batch_stats: bool,
+) {
+    let of_channel = |c: usize| {
+        let [m, inv, g, g_dot, b_dot] = [mean, inv_std, gamma, gamma_dot, beta_dot].map(|values| values[c].to_f64());
+        let (mut mean_dot, mut projection) = (0.0, 0.0);
+        if batch_stats {
+            for index in (c..s.len()).step_by(s.channels) {
+                mean_dot += x_dot[index].to_f64() / s.rows as f64;
+                projection += x_dot[index].to_f64() * (x[index].to_f64() - m) * inv / s.rows as f64;
+            }
+        }
+        [g * inv, g_dot * inv - g * inv * inv * projection, b_dot - g * inv * mean_dot].map(T::from_f64)
+    };
+    let coefficients: Vec<[T; 3]> = (0..s.channels).map(of_channel).collect();
+    let [scale, slope, offset] = [0, 1, 2].map(|which| coefficients.iter().map(|all| all[which]).collect::<Vec<T>>());
+    let rest = NormRest { slope: &slope, centre: mean, offset: &offset };
+    batch_norm_tangent(s, x, x_dot, &scale, &rest, residual_dot, relu_y, y_dot);
 }

@@ -1,10 +1,8 @@
 //! Batch norm: statistics, application, gradient, tangent.
 
-use longtail_ops::{
-    BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_jvp, batch_norm_statistics,
-};
+use longtail_ops::{BatchNormShape, Real, batch_norm_apply, batch_norm_backward, batch_norm_statistics};
 
-use crate::common::{normals, on_each_path};
+use crate::common::{batch_norm_jvp, normals, on_each_path};
 use crate::{Unaligned, check, places, spoiled, with_special};
 
 /// Everything that the batch norm functions read; `x`, `residual`, `dy` and `x_dot` get the special values.
@@ -84,20 +82,8 @@ fn norm_found<T: Real>(n: &NormInput, batch_stats: bool) -> [Unaligned<T>; 8] {
         dr,
         batch_stats,
     );
-    batch_norm_jvp(
-        &n.s,
-        &x,
-        &x_dot,
-        &mean,
-        &inv_std,
-        &gamma,
-        &gamma_dot,
-        &beta_dot,
-        None,
-        open,
-        &mut y_dot,
-        batch_stats,
-    );
+    let channel: [&[T]; 5] = [&mean, &inv_std, &gamma, &gamma_dot, &beta_dot];
+    batch_norm_jvp(&n.s, (&x, &x_dot), channel, None, open, &mut y_dot, batch_stats);
     [own_mean, own_var, y, dx, dgamma, dbeta, dresidual, y_dot]
 }
 

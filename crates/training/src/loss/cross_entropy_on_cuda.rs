@@ -2,7 +2,7 @@
 
 use candle_core::{CudaStorage, Layout, Result, Shape, Tensor};
 use longtail_backbone::device::{Driver, done, read, view, write};
-use longtail_ops::gpu::{GpuCrossEntropy, GpuError, GpuVec, Total, View, ViewMut, gpu_cross_entropy, gpu_total};
+use longtail_ops::gpu::{GpuCrossEntropy, GpuError, GpuVec, View, ViewMut, gpu_cross_entropy, gpu_sum};
 
 use super::CrossEntropy;
 
@@ -54,5 +54,5 @@ fn run(
     };
     let mut losses = GpuVec::zeros(driver, labels.len())?;
     gpu_cross_entropy(driver, &spec, logits, logits.len() / labels.len(), losses.view_mut(), dlogits)?;
-    gpu_total(driver, losses.view(), Total::Sum, factor, false, value)
+    gpu_sum(driver, losses.view(), factor, value)
 }
