@@ -123,7 +123,12 @@ impl TensorNetwork {
 
     /// See [`Network::set_checkpointing`].
     pub fn set_checkpointing(&mut self, on: bool) {
-        engine!(&mut self.engine, network => network.set_checkpointing(on));
+        match &mut self.engine {
+            Engine::F32(network) => network.set_checkpointing(on),
+            Engine::F64(network) => network.set_checkpointing(on),
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(network) => network.set_checkpointing(on),
+        }
     }
 
     /// See [`Network::fewest_norm_pixels`].

@@ -24,7 +24,7 @@ fn relative(found: &[f32], exact: &[f64]) -> f64 {
 }
 
 /// All results of one network at one point.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Results<T> {
     inferred: Vec<T>,
     features: Vec<T>,
@@ -83,8 +83,14 @@ impl Point {
         results
     }
 
-    fn on_gpu<D: Driver>(&self, driver: D, element: Element) -> Result<Results<f32>, BackboneError> {
+    fn on_gpu<D: Driver>(
+        &self,
+        driver: D,
+        element: Element,
+        checkpointing: bool,
+    ) -> Result<Results<f32>, BackboneError> {
         let mut network = GpuNetwork::with_element(driver, &self.architecture, self.image, element)?;
+        network.set_checkpointing(checkpointing);
         let (params, direction) = (network.upload_params(&self.params)?, network.upload_params(&self.direction)?);
         let mut running = GpuVec::of(network.driver(), &self.running)?;
         let images = GpuVec::of(network.driver(), &self.images)?;
@@ -113,7 +119,7 @@ impl Point {
     /// Both f32 results against f64: the device's may be a few times as far off as the CPU's.
     fn compare<D: Driver>(&self, driver: D) {
         let (exact, cpu) = (self.on_cpu::<f64>(), self.on_cpu::<f32>());
-        let gpu = self.on_gpu(driver, Element::F32).expect("a pass");
+        let gpu = self.on_gpu(driver, Element::F32, false).expect("a pass");
         for (what, gpu, cpu, exact) in [
             ("infer", &gpu.inferred, &cpu.inferred, &exact.inferred),
             ("features", &gpu.features, &cpu.features, &exact.features),
@@ -133,7 +139,7 @@ impl Point {
     /// some of a hundred ReLUs stand at the other side: of a share p by √p.
     fn compare_bf16<D: Driver>(&self, driver: D) {
         let exact = self.on_cpu::<f64>();
-        let gpu = self.on_gpu(driver, Element::Bf16).expect("a pass");
+        let gpu = self.on_gpu(driver, Element::Bf16, false).expect("a pass");
         for (what, gpu, exact, most) in [
             ("infer", &gpu.inferred, &exact.inferred, 0.03),
             ("features", &gpu.features, &exact.features, 0.03),
@@ -230,6 +236,24 @@ fn groups_and_a_max_pool() {
 }
 
 #[test]
+fn activation_checkpointing_changes_no_bit() {
+    let photo = ImageShape { height: 32, width: 33, channels: 3 };
+    for (architecture, image, n, element) in [
+        (Architecture::CifarResNet { depth: 8 }, SMALL, 3, Element::F32),
+        (Architecture::CifarResNet { depth: 8 }, SMALL, 2, Element::Bf16),
+        (Architecture::CifarResNetTwoHeaded { depth: 14 }, SMALL, 2, Element::F32),
+        (Architecture::ResNeXt50, photo, 1, Element::F32),
+    ] {
+        let Some(driver) = emulated() else { return };
+        let driver = std::rc::Rc::new(driver);
+        let point = Point::new(architecture, image, n, NormMode::Batch { track: true });
+        let [whole, cut] =
+            [false, true].map(|cut| point.on_gpu(std::rc::Rc::clone(&driver), element, cut).expect("a pass"));
+        assert!(whole == cut, "{architecture} in {element:?}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let Some(driver) = emulated() else { return };
     let mut gpu = GpuNetwork::new(driver, &Architecture::CifarResNet { depth: 8 }, SMALL).expect("known");
@@ -240,4 +264,12 @@ fn what_does_not_fit_is_refused() {
         gpu.backward(params.view(), &tape, params.view().part(0..0), gradient.view_mut()).expect_err("no pass");
     assert!(problem.to_string().contains("no forward pass yet"), "{problem}");
     assert!(gpu.upload_params(&[0.0]).is_err());
+    let (mut tape, mut running) = (tape, GpuVec::zeros(gpu.driver(), gpu.buffers().len()).expect("room"));
+    let images = GpuVec::of(gpu.driver(), &normals(4, SMALL.len())).expect("room");
+    let mode = NormMode::Batch { track: false };
+    gpu.forward(params.view(), running.view_mut(), images.view(), 1, mode, &mut tape).expect("fits");
+    gpu.set_checkpointing(true);
+    let dfeatures = GpuVec::zeros(gpu.driver(), gpu.feature_dim()).expect("room");
+    let problem = gpu.backward(params.view(), &tape, dfeatures.view(), gradient.view_mut()).expect_err("another tape");
+    assert!(problem.to_string().contains("with activation checkpointing"), "{problem}");
 }

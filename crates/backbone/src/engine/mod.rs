@@ -92,6 +92,11 @@ impl<T: Real> Network<T> {
         }
     }
 
+    /// What [`Self::set_checkpointing`] set last.
+    pub fn checkpointing(&self) -> bool {
+        self.plan.checkpointing()
+    }
+
     /// Values of one image that a channel's batch norm sees where it sees the fewest: pixels of the smallest map. Times the
     /// images of a batch this must be more than 1, else the variance is 0.
     pub fn fewest_norm_pixels(&self) -> usize {

@@ -6,8 +6,8 @@ use longtail_ops::gpu::{
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
-use super::memory::{Narrow, narrowed, numbers, numbers_mut, widened};
-use super::{GpuNetwork, GpuTape, weight};
+use super::memory::{Narrow, Slots, narrowed, numbers, numbers_mut, widened};
+use super::{GpuNetwork, GpuTape, replay, weight};
 use crate::error::BackboneError;
 use crate::graph::{ConvNorm, Node, Value};
 use crate::plan::ResidualGradient;
@@ -23,30 +23,34 @@ pub(super) fn run<A: Activation, D: Driver>(
     let mut start = network.arena.take(output);
     numbers_mut(&mut start, dfeatures.len()).copy_from(&network.driver, dfeatures)?;
     network.arena.put(output, start);
-    // Lists and weights are away while the pass runs, so that all else can be written.
-    let nodes = std::mem::take(&mut network.graph.nodes);
+    // Away while the pass runs, so that all else can be written.
     let mut room = std::mem::take(&mut network.narrow.weights);
-    let mut outcome = Ok(());
-    let weights = narrowed::<A, D>(&network.driver, params, &mut room);
-    let weights = match weights {
-        Ok(weights) => weights,
-        Err(error) => {
-            network.graph.nodes = nodes;
-            return Err(error);
-        }
-    };
-    for (at, node) in nodes.iter().enumerate().rev() {
-        outcome = match node {
-            Node::ConvNorm(n) => conv_norm::<A, D>(network, at, n, weights, tape, grad.again()),
-            node => linear::<A, D>(network, at, node, tape),
-        };
-        if outcome.is_err() {
-            break;
-        }
-    }
-    network.graph.nodes = nodes;
+    let outcome = narrowed::<A, D>(&network.driver, params, &mut room)
+        .and_then(|weights| walk(network, params, weights, tape, grad.again()));
     network.narrow.weights = room;
     outcome
+}
+
+fn walk<A: Activation, D: Driver>(
+    network: &mut GpuNetwork<D>,
+    params: View<'_, f32>,
+    weights: View<'_, A>,
+    tape: &GpuTape<D>,
+    mut grad: ViewMut<'_, f32>,
+) -> Result<(), BackboneError> {
+    for segment in network.plan.segments.clone().into_iter().rev() {
+        if network.plan.checkpointing() {
+            replay::run(network, segment.clone(), params, weights, tape)?;
+        }
+        let inside = std::mem::take(&mut network.inside);
+        let outcome = segment.rev().try_for_each(|at| match network.graph.nodes[at].clone() {
+            Node::ConvNorm(n) => conv_norm::<A, D>(network, at, &n, weights, (tape, &inside), grad.again()),
+            node => linear::<A, D>(network, at, &node, tape),
+        });
+        network.inside = inside;
+        outcome?;
+    }
+    Ok(())
 }
 
 /// Takes a value's gradient out to write to it.
@@ -65,7 +69,7 @@ fn conv_norm<A: Activation, D: Driver>(
     at: usize,
     n: &ConvNorm,
     weights: View<'_, A>,
-    tape: &GpuTape<D>,
+    (tape, inside): (&GpuTape<D>, &Slots<D>),
     grad: ViewMut<'_, f32>,
 ) -> Result<(), BackboneError> {
     let batch = tape.batch();
@@ -73,16 +77,16 @@ fn conv_norm<A: Activation, D: Driver>(
     let (dweight, dnorm) = grad.part(n.params.clone()).split_at(n.conv.weight_len());
     let (dgamma, dbeta) = dnorm.split_at(n.conv.out_channels);
     let len = network.graph.len(n.output, batch);
-    let (conv_len, input_len) = (len, network.graph.len(n.input, batch));
+    let input_len = network.graph.len(n.input, batch);
     let mean = tape.numbers.mean.view().part(n.channels.clone());
     let inv_std = tape.numbers.inv_std.view().part(n.channels.clone());
     let scale = tape.numbers.scale.view().part(n.channels.clone());
-    let x = tape_conv::<A, D>(network, tape, at, conv_len);
+    let x = tape.get::<A>(inside, network.stored_conv(at, batch));
 
     // The incoming gradient is shut where the ReLU was, and summed.
     let mut incoming = take(network, n.output);
     let shape = n.norm_shape(batch);
-    let y = n.relu.then(|| tape_value::<A, D>(network, tape, n.output, len));
+    let y = n.relu.then(|| tape.get::<A>(inside, network.stored(n.output, batch)));
     let (driver, room) = (&network.driver, &mut network.room);
     gpu_norm_products(driver, room, &shape, numbers_mut(&mut incoming, len), y, x, mean)?;
     let slope = network.slope.view_mut().part(n.channels.clone());
@@ -109,7 +113,7 @@ fn conv_norm<A: Activation, D: Driver>(
     }
 
     let shape = n.conv_shape(batch);
-    let x = tape_value::<A, D>(network, tape, n.input, input_len);
+    let x = tape.get::<A>(inside, network.stored(n.input, batch));
     let GpuNetwork { driver, convs, through, narrow: Narrow { dweight: room, .. }, .. } = network;
     let dy = numbers(through, len);
     widened(driver, dweight, room, |dweight| {
@@ -124,25 +128,6 @@ fn conv_norm<A: Activation, D: Driver>(
         put(network, n.input, dinput);
     }
     Ok(())
-}
-
-/// The nodes' list is away while the pass runs, so lengths come from the caller.
-fn tape_conv<'a, A: Activation, D: Driver>(
-    network: &GpuNetwork<D>,
-    tape: &'a GpuTape<D>,
-    node: usize,
-    len: usize,
-) -> View<'a, A> {
-    tape.get(network.plan.forward.convs[node], len)
-}
-
-fn tape_value<'a, A: Activation, D: Driver>(
-    network: &GpuNetwork<D>,
-    tape: &'a GpuTape<D>,
-    value: Value,
-    len: usize,
-) -> View<'a, A> {
-    tape.get(network.plan.forward.values[value.0], len)
 }
 
 fn linear<A: Activation, D: Driver>(

@@ -6,7 +6,7 @@ use longtail_ops::gpu::{
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
-use super::memory::{Memory, numbers, numbers_mut};
+use super::memory::{Memory, numbers_mut};
 use super::tape::Numbers;
 use super::{norm_params, weight};
 use crate::engine::{NORM_EPSILON, NORM_MOMENTUM, NormMode};
@@ -39,7 +39,7 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
             if let Node::ConvNorm(n) = node {
                 self.convolve(at, n, mode, running.again(), memory, stats, (room, convs))?;
             }
-            self.store(at, node, memory, stats, winners)?;
+            self.store(at, node, memory, stats, winners.view_mut())?;
         }
         Ok(())
     }
@@ -55,11 +55,9 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
         (room, convs): (&mut GpuNorm<D>, &mut GpuConv<D>),
     ) -> Result<(), BackboneError> {
         let (driver, len) = (self.driver, self.graph.len(n.output, self.batch));
-        let (weight, (gamma, beta)) = (weight(n, self.weights), norm_params(n, self.params));
-        let mut conv = memory.take(self.plan.convs[at]);
-        let x = memory.get::<A>(self.plan.values[n.input.0], self.graph.len(n.input, self.batch));
-        let y = numbers_mut(&mut conv, len);
-        convs.run(driver, &n.conv_shape(self.batch), ConvPass::Forward { x, weight, y, accumulate: false })?;
+        self.correlate(at, n, memory, convs)?;
+        let (gamma, beta) = norm_params(n, self.params);
+        let made = memory.get::<A>(self.plan.convs[at], len);
         let (running_mean, running_var) = running.part(n.running.clone()).split_at(n.conv.out_channels);
         let stats = stats.part_mut(&n.channels);
         let epsilon = NORM_EPSILON as f32;
@@ -70,21 +68,46 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
             }
             NormMode::Batch { track } => {
                 let follow = track.then_some((NORM_MOMENTUM as f32, running_mean, running_var));
-                let (shape, made) = (n.norm_shape(self.batch), numbers::<A, D>(&conv, len));
-                gpu_norm_statistics(driver, room, &shape, made, (gamma, beta), epsilon, follow, stats)?;
+                gpu_norm_statistics(
+                    driver,
+                    room,
+                    &n.norm_shape(self.batch),
+                    made,
+                    (gamma, beta),
+                    epsilon,
+                    follow,
+                    stats,
+                )?;
             }
         }
+        Ok(())
+    }
+
+    /// The convolution alone.
+    pub(super) fn correlate(
+        &self,
+        at: usize,
+        n: &ConvNorm,
+        memory: &mut Memory<'_, D>,
+        convs: &mut GpuConv<D>,
+    ) -> Result<(), BackboneError> {
+        let mut conv = memory.take(self.plan.convs[at]);
+        let x = memory.get::<A>(self.plan.values[n.input.0], self.graph.len(n.input, self.batch));
+        let y = numbers_mut(&mut conv, self.graph.len(n.output, self.batch));
+        let pass = ConvPass::Forward { x, weight: weight(n, self.weights), y, accumulate: false };
+        convs.run(self.driver, &n.conv_shape(self.batch), pass)?;
         memory.put(self.plan.convs[at], conv);
         Ok(())
     }
 
-    fn store(
+    /// Works out the value of a node, whose convolution is there if it has one.
+    pub(super) fn store(
         &self,
         at: usize,
         node: &Node,
         memory: &mut Memory<'_, D>,
         stats: &Numbers<D>,
-        winners: &mut GpuVec<u8, D>,
+        mut winners: ViewMut<'_, u8>,
     ) -> Result<(), BackboneError> {
         let (driver, graph, batch) = (self.driver, self.graph, self.batch);
         let len = |value| graph.len(value, batch);
@@ -108,7 +131,7 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
                 gpu_shortcut(driver, &ShortcutShape { batch, ..*shape }, value(*input), y)?;
             }
             Node::MaxPool { input, shape, winners: place, output } => {
-                let winners = winners.view_mut().part(batch * place.start..batch * place.end);
+                let winners = winners.again().part(batch * place.start..batch * place.end);
                 let y = numbers_mut(&mut out, len(*output));
                 gpu_max_pool(driver, &PoolShape { batch, ..*shape }, value(*input), y, winners)?;
             }

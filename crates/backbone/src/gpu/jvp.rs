@@ -6,8 +6,8 @@ use longtail_ops::gpu::{
 };
 use longtail_ops::{PoolShape, ShortcutShape};
 
-use super::memory::{Memory, Narrow, Slots, narrowed, numbers_mut};
-use super::{GpuNetwork, GpuTape, norm_params, weight};
+use super::memory::{Memory, Narrow, Slots, TapeSlots, narrowed, numbers_mut};
+use super::{GpuNetwork, GpuTape, norm_params, replay, weight};
 use crate::error::BackboneError;
 use crate::graph::{ConvNorm, IMAGE, Node, Value};
 
@@ -43,20 +43,30 @@ fn run_with<A: Activation, D: Driver>(
     let weights = narrowed::<A, D>(&network.driver, params, &mut narrow.weights)?;
     let weights_dot = narrowed::<A, D>(&network.driver, direction, &mut narrow.direction)?;
     let along = Along { tape, direction, weights, weights_dot };
-    let mut memory = Memory { images: tape.images.view(), tape: None, arena };
-    (0..network.graph.nodes.len()).try_for_each(|at| step(network, at, &along, &mut memory))
+    let mut memory = Memory { images: tape.images.view(), tape: TapeSlots::None, arena };
+    for segment in network.plan.segments.clone() {
+        if network.plan.checkpointing() {
+            replay::run(network, segment.clone(), params, weights, tape)?;
+        }
+        let inside = std::mem::take(&mut network.inside);
+        let outcome = { segment }.try_for_each(|at| step(network, at, &along, &inside, &mut memory));
+        network.inside = inside;
+        outcome?;
+    }
+    Ok(())
 }
 
 fn step<A: Activation, D: Driver>(
     network: &mut GpuNetwork<D>,
     at: usize,
     along: &Along<'_, D, A>,
+    inside: &Slots<D>,
     memory: &mut Memory<'_, D>,
 ) -> Result<(), BackboneError> {
     let (tape, batch) = (along.tape, along.tape.batch());
     if let Node::ConvNorm(n) = &network.graph.nodes[at] {
         let n = n.clone();
-        convolve(network, at, &n, along, memory)?;
+        convolve(network, at, &n, along, inside, memory)?;
     }
     let (driver, graph, plan) = (&network.driver, &network.graph, &network.plan.tangent);
     let node = &graph.nodes[at];
@@ -67,8 +77,9 @@ fn step<A: Activation, D: Driver>(
     let value = |value: Value| memory.get::<A>(plan.values[value.0], len(value));
     match node {
         Node::ConvNorm(n) => {
-            let (x, x_dot) = (tape.conv::<A>(network, at), memory.get(plan.convs[at], out_len));
-            let y = n.relu.then(|| tape.value(network, n.output));
+            let (x, x_dot) =
+                (tape.get::<A>(inside, network.stored_conv(at, batch)), memory.get(plan.convs[at], out_len));
+            let y = n.relu.then(|| tape.get(inside, network.stored(n.output, batch)));
             let rest = [
                 tape.numbers.scale.view().part(n.channels.clone()),
                 network.slope.view().part(n.channels.clone()),
@@ -110,6 +121,7 @@ fn convolve<A: Activation, D: Driver>(
     at: usize,
     n: &ConvNorm,
     along: &Along<'_, D, A>,
+    inside: &Slots<D>,
     memory: &mut Memory<'_, D>,
 ) -> Result<(), BackboneError> {
     let (tape, batch, place) = (along.tape, along.tape.batch(), network.plan.tangent.convs[at]);
@@ -117,7 +129,7 @@ fn convolve<A: Activation, D: Driver>(
     let (gamma_dot, beta_dot) = norm_params(n, along.direction);
     let (len, shape) = (network.graph.len(n.output, batch), n.conv_shape(batch));
     let mut conv = memory.take(place);
-    let (x, y) = (tape.value(network, n.input), numbers_mut(&mut conv, len));
+    let (x, y) = (tape.get(inside, network.stored(n.input, batch)), numbers_mut(&mut conv, len));
     let primal = ConvPass::Forward { x, weight: weight_dot, y, accumulate: false };
     network.convs.run(&network.driver, &shape, primal)?;
     if n.input != IMAGE {
@@ -126,7 +138,7 @@ fn convolve<A: Activation, D: Driver>(
         let tangent = ConvPass::Forward { x: x_dot, weight, y, accumulate: true };
         network.convs.run(&network.driver, &shape, tangent)?;
     }
-    let (x, norm) = (tape.conv::<A>(network, at), n.norm_shape(batch));
+    let (x, norm) = (tape.get::<A>(inside, network.stored_conv(at, batch)), n.norm_shape(batch));
     let mean = tape.numbers.mean.view().part(n.channels.clone());
     let used =
         (tape.numbers.inv_std.view().part(n.channels.clone()), tape.numbers.scale.view().part(n.channels.clone()));

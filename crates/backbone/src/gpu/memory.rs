@@ -107,12 +107,21 @@ impl<D: Driver> Slots<D> {
     }
 }
 
+/// A tape as a pass from images to features meets it.
+pub(super) enum TapeSlots<'a, D: Driver> {
+    /// It needs none.
+    None,
+    /// It fills it.
+    Filled(&'a mut Slots<D>),
+    /// It reads what was filled.
+    Read(&'a Slots<D>),
+}
+
 /// What a pass from images to features may touch.
 pub(super) struct Memory<'a, D: Driver> {
     /// Bytes of activations.
     pub(super) images: View<'a, u8>,
-    /// Absent in a pass that fills none.
-    pub(super) tape: Option<&'a mut Slots<D>>,
+    pub(super) tape: TapeSlots<'a, D>,
     pub(super) arena: &'a mut Slots<D>,
 }
 
@@ -120,7 +129,11 @@ impl<D: Driver> Memory<'_, D> {
     pub(super) fn get<T: Plain>(&self, place: Place, len: usize) -> View<'_, T> {
         match place {
             Place::Image => self.images.part(0..len * size_of::<T>()).of(),
-            Place::Tape(slot) => self.tape.as_ref().expect("a pass with a tape").view(slot, len),
+            Place::Tape(slot) => match &self.tape {
+                TapeSlots::Filled(tape) => tape.view(slot, len),
+                TapeSlots::Read(tape) => tape.view(slot, len),
+                TapeSlots::None => unreachable!("a pass without a tape has no place there"),
+            },
             Place::Arena(slot) => self.arena.view(slot, len),
             Place::Lazy(_) | Place::Nowhere => unreachable!("every value is stored"),
         }
@@ -128,7 +141,10 @@ impl<D: Driver> Memory<'_, D> {
 
     fn slots(&mut self, place: Place) -> (&mut Slots<D>, usize) {
         match place {
-            Place::Tape(slot) => (self.tape.as_mut().expect("a pass with a tape"), slot),
+            Place::Tape(slot) => match &mut self.tape {
+                TapeSlots::Filled(tape) => (tape, slot),
+                TapeSlots::Read(_) | TapeSlots::None => unreachable!("only the forward pass writes to a tape"),
+            },
             Place::Arena(slot) => (self.arena, slot),
             Place::Image | Place::Lazy(_) | Place::Nowhere => unreachable!("no pass writes there"),
         }

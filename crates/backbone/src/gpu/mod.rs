@@ -9,6 +9,7 @@ mod forward;
 mod jvp;
 mod layout;
 mod memory;
+mod replay;
 mod tape;
 
 use half::bf16;
@@ -22,9 +23,9 @@ use crate::image::ImageShape;
 use crate::params::ParamIndex;
 use crate::plan::{Place, Plan};
 
-use memory::{Memory, Narrow, Slots, narrowed};
+use memory::{Memory, Narrow, Slots, TapeSlots, narrowed};
 pub use tape::GpuTape;
-use tape::Numbers;
+use tape::{Numbers, Origin};
 
 /// A network on a device, with the memory that its passes share. It holds no weights.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct GpuNetwork<D: Driver> {
     graph: Graph,
     plan: Plan,
     arena: Slots<D>,
+    /// Where a segment is worked out again; empty without activation checkpointing.
+    inside: Slots<D>,
     /// Of activations, their gradients and tangents; what is pooled, and all that has a number a weight or a channel, is `f32`.
     element: Element,
     /// A convolution's gradient, between its batch norm and itself.
@@ -95,7 +98,7 @@ impl<D: Driver> GpuNetwork<D> {
         element: Element,
     ) -> Result<Self, BackboneError> {
         let graph = architecture.graph(image)?;
-        let plan = Plan::stored(&graph);
+        let plan = Plan::stored(&graph, false);
         let (slope, offset) =
             (GpuVec::zeros(&driver, graph.norm_channels)?, GpuVec::zeros(&driver, graph.norm_channels)?);
         let numbers = Numbers::new(&driver, graph.norm_channels)?;
@@ -107,6 +110,7 @@ impl<D: Driver> GpuNetwork<D> {
             plan,
             element,
             arena: Slots::default(),
+            inside: Slots::default(),
             through: GpuVec::default(),
             narrow: Narrow::default(),
             room: GpuNorm::default(),
@@ -116,6 +120,14 @@ impl<D: Driver> GpuNetwork<D> {
             numbers,
             winners: GpuVec::default(),
         })
+    }
+
+    /// As [`Network::set_checkpointing`](crate::Network::set_checkpointing).
+    pub fn set_checkpointing(&mut self, on: bool) {
+        if on != self.plan.checkpointing() {
+            self.plan = Plan::stored(&self.graph, on);
+            (self.arena, self.inside) = (Slots::default(), Slots::default());
+        }
     }
 
     /// Where it runs.
@@ -172,7 +184,7 @@ impl<D: Driver> GpuNetwork<D> {
         self.reserve(n)?;
         let Self { driver, graph, plan, arena, narrow, room, convs, .. } = self;
         let GpuTape { images, buffers, numbers, winners, .. } = tape;
-        let mut memory = Memory { images: images.view(), tape: Some(buffers), arena };
+        let mut memory = Memory { images: images.view(), tape: TapeSlots::Filled(buffers), arena };
         let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
         let pass = forward::Pass { driver: &*driver, graph, plan: &plan.forward, params, weights, batch: n };
         pass.run(mode, running, &mut memory, numbers, winners, (room, convs))
@@ -182,6 +194,13 @@ impl<D: Driver> GpuNetwork<D> {
     fn reserve(&mut self, batch: usize) -> Result<(), BackboneError> {
         let sizes = (self.element, pooled_values(&self.graph));
         self.arena.reserve(&self.driver, &self.plan.arena, sizes, batch)
+    }
+
+    /// Room for a pass that reads a tape of `batch` images.
+    fn reserve_after(&mut self, batch: usize) -> Result<(), BackboneError> {
+        self.reserve(batch)?;
+        let sizes = (self.element, pooled_values(&self.graph));
+        self.inside.reserve(&self.driver, &self.plan.inside, sizes, batch)
     }
 
     /// Features under running statistics, without a tape.
@@ -219,7 +238,7 @@ impl<D: Driver> GpuNetwork<D> {
         winners.reserve(driver, n * graph.winners)?;
         let images = narrowed::<A, D>(driver, images, &mut narrow.images)?.of();
         let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
-        let mut memory = Memory { images, tape: None, arena };
+        let mut memory = Memory { images, tape: TapeSlots::None, arena };
         let pass = forward::Pass { driver: &*driver, graph, plan: &plan.infer, params, weights, batch: n };
         pass.run(NormMode::Running, running, &mut memory, numbers, winners, (room, convs))?;
         let made = memory.get(plan.infer.values[graph.output.0], features.len());
@@ -243,7 +262,7 @@ impl<D: Driver> GpuNetwork<D> {
         self.check_len("params", params.len(), self.graph.params.len())?;
         self.check_len("grad", grad.len(), self.graph.params.len())?;
         self.check_features("dfeatures", dfeatures.len(), tape.batch())?;
-        self.reserve(tape.batch())?;
+        self.reserve_after(tape.batch())?;
         let largest = self.graph.nodes.iter().map(|node| self.graph.len(node.output(), tape.batch())).max();
         self.through.reserve(&self.driver, largest.unwrap_or(0) * self.element.bytes())?;
         match self.element {
@@ -269,7 +288,7 @@ impl<D: Driver> GpuNetwork<D> {
         self.check_len("params", params.len(), self.graph.params.len())?;
         self.check_len("direction", direction.len(), self.graph.params.len())?;
         self.check_features("features_dot", features_dot.len(), tape.batch())?;
-        self.reserve(tape.batch())?;
+        self.reserve_after(tape.batch())?;
         match self.element {
             Element::F32 => jvp::run::<f32, D>(self, params, tape, direction)?,
             Element::Bf16 => jvp::run::<bf16, D>(self, params, tape, direction)?,
@@ -306,17 +325,19 @@ impl<D: Driver> GpuNetwork<D> {
     }
 
     fn check_tape(&self, tape: &GpuTape<D>) -> Result<(), BackboneError> {
-        let here = (self.architecture, self.image, self.element);
+        let here = self.origin();
         match tape.origin {
             Some(origin) if origin == here => Ok(()),
             origin => {
-                let words = |(architecture, image, element): (Architecture, ImageShape, Element)| {
-                    format!("{architecture} on images of {image} in {element:?}")
-                };
-                let found = origin.map_or_else(|| "no forward pass yet".to_owned(), words);
-                Err(BackboneError::Tape { found, expected: words(here) })
+                let found = origin.map_or_else(|| "no forward pass yet".to_owned(), |origin| origin.to_string());
+                Err(BackboneError::Tape { found, expected: here.to_string() })
             }
         }
+    }
+
+    fn origin(&self) -> Origin {
+        let checkpointing = self.plan.checkpointing();
+        Origin { architecture: self.architecture, image: self.image, element: self.element, checkpointing }
     }
 
     /// Place and length of a value's gradient.

@@ -37,10 +37,27 @@ impl<D: Driver> Numbers<D> {
     }
 }
 
-/// The activations of one forward pass on the device.
+/// Which network filled a tape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Origin {
+    pub(super) architecture: Architecture,
+    pub(super) image: ImageShape,
+    pub(super) element: Element,
+    pub(super) checkpointing: bool,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { architecture, image, element, checkpointing } = self;
+        let cut = if *checkpointing { ", with activation checkpointing" } else { "" };
+        write!(f, "{architecture} on images of {image} in {element:?}{cut}")
+    }
+}
+
+/// The activations of one forward pass on the device; with activation checkpointing those at the cuts.
 #[derive(Debug)]
 pub struct GpuTape<D: Driver> {
-    pub(super) origin: Option<(Architecture, ImageShape, Element)>,
+    pub(super) origin: Option<Origin>,
     batch: usize,
     pub(super) batch_stats: bool,
     /// Bytes of activations.
@@ -103,29 +120,38 @@ impl<D: Driver> GpuTape<D> {
             unreachable!("the tape keeps the features")
         };
         self.features = (slot, graph.len(graph.output, batch));
-        self.origin = Some((network.architecture, network.image, network.element));
+        self.origin = Some(network.origin());
         (self.batch, self.batch_stats) = (batch, batch_stats);
         Ok(())
     }
 
-    pub(super) fn get<T: Plain>(&self, place: Place, len: usize) -> View<'_, T> {
-        match place {
-            Place::Image => numbers(&self.images, len),
-            Place::Tape(slot) => self.buffers.view(slot, len),
-            Place::Arena(_) | Place::Lazy(_) | Place::Nowhere => {
-                unreachable!("what a later pass reads lies on the tape")
-            }
+    /// What was stored there, from the tape or from what of it was worked out again.
+    pub(super) fn get<'a, T: Plain>(&'a self, inside: &'a Slots<D>, stored: Stored) -> View<'a, T> {
+        match stored.place {
+            Place::Image => numbers(&self.images, stored.len),
+            Place::Tape(slot) => self.buffers.view(slot, stored.len),
+            Place::Arena(slot) => inside.view(slot, stored.len),
+            Place::Lazy(_) | Place::Nowhere => unreachable!("what a later pass reads lies on the tape or inside"),
         }
     }
+}
 
-    /// A value of the forward pass.
-    pub(super) fn value<T: Plain>(&self, network: &GpuNetwork<D>, value: Value) -> View<'_, T> {
-        self.get(network.plan.forward.values[value.0], network.graph.len(value, self.batch))
+/// Where a later pass finds what the forward pass made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    place: Place,
+    len: usize,
+}
+
+impl<D: Driver> GpuNetwork<D> {
+    /// A value, of a batch.
+    pub(super) fn stored(&self, value: Value, batch: usize) -> Stored {
+        Stored { place: self.plan.record.values[value.0], len: self.graph.len(value, batch) }
     }
 
     /// The output of a node's convolution.
-    pub(super) fn conv<T: Plain>(&self, network: &GpuNetwork<D>, node: usize) -> View<'_, T> {
-        let output = network.graph.conv_norm(node).output;
-        self.get(network.plan.forward.convs[node], network.graph.len(output, self.batch))
+    pub(super) fn stored_conv(&self, node: usize, batch: usize) -> Stored {
+        let output = self.graph.conv_norm(node).output;
+        Stored { place: self.plan.record.convs[node], len: self.graph.len(output, batch) }
     }
 }

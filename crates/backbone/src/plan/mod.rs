@@ -84,8 +84,8 @@ impl Plan {
     }
 
     /// Every value is stored: for kernels that cannot work out a batch norm while they read.
-    pub(crate) fn stored(graph: &Graph) -> Self {
-        Self::build(graph, false, false)
+    pub(crate) fn stored(graph: &Graph, checkpointing: bool) -> Self {
+        Self::build(graph, checkpointing, false)
     }
 
     fn build(graph: &Graph, checkpointing: bool, lazy: bool) -> Self {

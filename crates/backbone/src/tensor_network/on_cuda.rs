@@ -19,8 +19,14 @@ pub(super) struct OnCuda {
 
 impl OnCuda {
     pub(super) fn new(host: Network<f32>, device: &CudaDevice, element: Element) -> Result<Self, BackboneError> {
-        let network = GpuNetwork::with_element(driver(device)?, host.architecture(), host.image(), element)?;
+        let mut network = GpuNetwork::with_element(driver(device)?, host.architecture(), host.image(), element)?;
+        network.set_checkpointing(host.checkpointing());
         Ok(Self { host, network: Box::new(network), device: Device::Cuda(device.clone()) })
+    }
+
+    pub(super) fn set_checkpointing(&mut self, on: bool) {
+        self.host.set_checkpointing(on);
+        self.network.set_checkpointing(on);
     }
 
     pub(super) fn placed(&self, vector: &Tensor) -> Result<Tensor, BackboneError> {
