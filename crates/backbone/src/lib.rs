@@ -31,6 +31,7 @@ pub mod gpu;
 mod graph;
 pub mod host;
 mod image;
+mod node;
 mod params;
 mod plan;
 mod saved;

@@ -18,7 +18,8 @@
 //! He et al. 2016, §4.2; names and details as in LDAM-DRW's `models/resnet_cifar.py` and BBN's `resnet32`
 //! (`lib/backbone/resnet_cifar.py`).
 
-use crate::graph::{Conv, Graph, GraphBuilder, Value};
+use crate::graph::{Conv, Graph, GraphBuilder};
+use crate::node::Value;
 
 /// Channels and first stride of the three stages.
 const STAGES: [(usize, usize); 3] = [(16, 1), (32, 2), (64, 2)];

@@ -18,7 +18,8 @@
 //! He et al. 2016, §4.1, and Xie et al. 2017, table 1; details, names and their order as in torchvision's
 //! `models/resnet.py` (`resnet50`, `resnet101`, `resnet152`, `resnext50_32x4d`; `zero_init_residual=False`).
 
-use crate::graph::{Conv, Graph, GraphBuilder, Value};
+use crate::graph::{Conv, Graph, GraphBuilder};
+use crate::node::Value;
 
 /// What the family's members differ in.
 pub(super) struct Form {
@@ -97,8 +98,8 @@ fn bottleneck(net: &mut GraphBuilder, name: &str, x: Value, sizes: &Bottleneck, 
 mod tests {
     use super::*;
     use crate::arch::Architecture;
-    use crate::graph::Node;
     use crate::image::ImageShape;
+    use crate::node::Node;
 
     const IMAGENET: ImageShape = ImageShape { height: 224, width: 224, channels: 3 };
 
@@ -141,7 +142,7 @@ mod tests {
             let Node::ConvNorm(n) = node else { continue };
             let Some(Node::ConvNorm(first)) = readers(n.input).next() else { panic!("a convolution reads it") };
             // Names: the convolution that begins at these parameters.
-            let name = |n: &crate::graph::ConvNorm| {
+            let name = |n: &crate::node::ConvNorm| {
                 &graph.params.entries().iter().find(|e| e.offset == n.params.start).expect("there").name
             };
             assert!(!name(first).contains("downsample"), "{} reads before {}", name(first), name(n));

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use longtail_ops::{
-    InputGradient, Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, axpy,
-    conv2d_backward, global_avg_pool_backward, max_pool_backward, option_a_shortcut_backward, tally_rows,
+    InputGradient, Mask, NormRest, Operand, Real, Tally, ThroughNorm, Workspace, axpy, conv2d_backward, tally_rows,
 };
 
 use super::buffers::Buffers;
 use super::replay;
 use super::tape::{Coefficients, Sums, Tape, View};
-use crate::graph::{ConvNorm, Graph, Node, Value};
+use crate::graph::Graph;
+use crate::node::{ConvNorm, Node, Operation as _, Value, Weightless};
 use crate::plan::{Plan, ResidualGradient};
 
 /// What one node's step needs besides the node.
@@ -56,7 +56,7 @@ pub(super) fn run<T: Real>(
             let mut step = Step { params, view, arena, coefficients, workspace };
             match &graph.nodes[at] {
                 Node::ConvNorm(n) => step.conv_norm(at, n, grad),
-                node => step.linear(at, node),
+                Node::Weightless(n) => step.weightless(at, n),
             }
         }
     }
@@ -150,41 +150,15 @@ impl<T: Real> Step<'_, T> {
         }
     }
 
-    fn linear(&mut self, at: usize, node: &Node) {
+    fn weightless(&mut self, at: usize, node: &Weightless) {
         let View { graph, plan, tape, .. } = self.view;
-        let (batch, plan) = (tape.batch, &plan.backward);
-        let inputs = match node {
-            Node::Concat { inputs, .. } => &inputs[..],
-            Node::Shortcut { input, .. } | Node::MaxPool { input, .. } | Node::GlobalPool { input, .. } => {
-                std::slice::from_ref(input)
-            }
-            Node::ConvNorm(_) => unreachable!("it has a step of its own"),
-        };
-        let mut first = 0;
-        for (&input, &add) in inputs.iter().zip(&plan.accumulate[at]) {
-            if plan.values[input.0].is_none() {
+        for (which, &input) in node.inputs().iter().enumerate() {
+            if plan.backward.values[input.0].is_none() {
                 continue;
             }
-            let mut buffer = self.take(input);
-            let (from, dy) = (graph.shape(input), self.get(node.output()));
-            let dx = &mut buffer[..batch * from.len()];
-            match node {
-                Node::Shortcut { shape, .. } => {
-                    option_a_shortcut_backward(&ShortcutShape { batch, ..*shape }, dy, dx, add)
-                }
-                Node::MaxPool { shape, winners, .. } => {
-                    let argmax = &tape.winners[batch * winners.start..batch * winners.end];
-                    max_pool_backward(&PoolShape { batch, ..*shape }, dy, argmax, dx);
-                }
-                Node::GlobalPool { .. } => {
-                    global_avg_pool_backward(batch, from.height * from.width, from.channels, dy, dx)
-                }
-                Node::Concat { output, .. } => {
-                    concat_part_backward(dy, from.channels, first, graph.shape(*output).channels, dx, add);
-                    first += from.channels;
-                }
-                Node::ConvNorm(_) => unreachable!("it has a step of its own"),
-            }
+            let (mut buffer, add) = (self.take(input), plan.backward.accumulate[at][which]);
+            let dx = &mut buffer[..graph.len(input, tape.batch)];
+            node.backward(tape.batch, which, self.get(node.output()), &tape.winners, dx, add);
             self.put(input, buffer);
         }
     }
@@ -207,14 +181,5 @@ fn tally<'a, T: Real>(view: View<'a, T>, node: usize, sums: &'a mut Sums<T>) -> 
         mask,
         sum: &mut sums.sum[channels.clone()],
         product: &mut sums.product[channels],
-    }
-}
-
-/// The adjoint of copying `channels` channels to their place among `width`.
-fn concat_part_backward<T: Real>(dy: &[T], channels: usize, first: usize, width: usize, dx: &mut [T], add: bool) {
-    for (dx, dy) in dx.chunks_exact_mut(channels).zip(dy.chunks_exact(width)) {
-        for (dx, &dy) in dx.iter_mut().zip(&dy[first..first + channels]) {
-            *dx = if add { *dx + dy } else { dy };
-        }
     }
 }

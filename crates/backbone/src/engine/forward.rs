@@ -1,15 +1,13 @@
 //! From images to features: with a tape for training, without one for inference. One interpreter serves both, so an image's
 //! features under running statistics are the same bits either way.
 
-use longtail_ops::{
-    Operand, PoolShape, Real, ShortcutShape, Tally, Workspace, batch_norm_apply, conv2d_fused, global_avg_pool,
-    inverse_std, max_pool, option_a_shortcut, update_running,
-};
+use longtail_ops::{Operand, Real, Tally, Workspace, batch_norm_apply, conv2d_fused, inverse_std, update_running};
 
 use super::buffers::Memory;
 use super::tape::Statistics;
 use super::{NORM_EPSILON, NORM_MOMENTUM};
-use crate::graph::{ConvNorm, Graph, Node, Value};
+use crate::graph::Graph;
+use crate::node::{ConvNorm, Node, Operation as _, Value};
 use crate::plan::{ForwardPass, Place};
 
 /// Where batch norms take mean and variance from.
@@ -65,28 +63,12 @@ pub(super) fn store<T: Real>(
             let residual = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
             batch_norm_apply(&n.norm_shape(batch), x, mean, inv_std, gamma, beta, residual, n.relu, y);
         }
-        Node::Shortcut { input, shape, .. } => {
-            let shape = ShortcutShape { batch, ..*shape };
-            option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y);
-        }
-        Node::MaxPool { input, shape, winners, .. } => {
-            let x = memory.get(pass.values[input.0], len(*input));
-            let argmax = &mut argmax[batch * winners.start..batch * winners.end];
-            max_pool(&PoolShape { batch, ..*shape }, x, y, argmax);
-        }
-        Node::GlobalPool { input, .. } => {
-            let from = graph.shape(*input);
-            let x = memory.get(pass.values[input.0], len(*input));
-            global_avg_pool(batch, from.height * from.width, from.channels, x, y);
-        }
-        Node::Concat { inputs, output } => {
-            let width = graph.shape(*output).channels;
-            let mut first = 0;
-            for &input in inputs {
-                let channels = graph.shape(input).channels;
-                concat_part(memory.get(pass.values[input.0], len(input)), channels, first, width, y);
-                first += channels;
-            }
+        Node::Weightless(n) => {
+            let x = |which: usize| {
+                let input = n.inputs()[which];
+                memory.get(pass.values[input.0], len(input))
+            };
+            n.forward(batch, x, argmax, y);
         }
     }
     memory.put(target, out);
@@ -156,12 +138,5 @@ pub(super) fn operand<'a, T: Real>(
             Operand::Normalized { x: memory.get(pass.convs[node], len), scale, shift, relu: n.relu }
         }
         place => Operand::Stored(memory.get(place, len)),
-    }
-}
-
-/// Copies one input's channels to their place among the output's `width` channels.
-pub(super) fn concat_part<T: Real>(x: &[T], channels: usize, first: usize, width: usize, y: &mut [T]) {
-    for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(width)) {
-        y[first..first + channels].copy_from_slice(x);
     }
 }

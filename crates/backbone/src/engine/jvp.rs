@@ -5,16 +5,13 @@
 
 use std::ops::Range;
 
-use longtail_ops::{
-    Mask, NormRest, Operand, PoolShape, Real, ShortcutShape, Tally, ThroughNorm, Workspace, batch_norm_tangent,
-    conv2d_fused, global_avg_pool, max_pool_tangent, option_a_shortcut,
-};
+use longtail_ops::{Mask, NormRest, Operand, Real, Tally, ThroughNorm, Workspace, batch_norm_tangent, conv2d_fused};
 
 use super::buffers::{Buffers, Memory};
-use super::forward::concat_part;
 use super::replay;
 use super::tape::{Coefficients, Statistics, Tape, View};
-use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
+use crate::graph::Graph;
+use crate::node::{ConvNorm, IMAGE, Node, Operation as _, Value};
 use crate::plan::{ForwardPass, Place, Plan};
 
 pub(super) fn run<T: Real>(
@@ -72,28 +69,12 @@ fn walk<T: Real>(
                 let rest = rest.expect("a tangent always hangs on x");
                 batch_norm_tangent(&n.norm_shape(batch), x, x_dot, scale, &rest, residual_dot, y, y_dot);
             }
-            Node::Shortcut { input, shape, .. } => {
-                let shape = ShortcutShape { batch, ..*shape };
-                option_a_shortcut(&shape, memory.get(pass.values[input.0], len(*input)), y_dot);
-            }
-            Node::MaxPool { input, shape, winners, .. } => {
-                let x_dot = memory.get(pass.values[input.0], len(*input));
-                let argmax = &tape.winners[batch * winners.start..batch * winners.end];
-                max_pool_tangent(&PoolShape { batch, ..*shape }, x_dot, argmax, y_dot);
-            }
-            Node::GlobalPool { input, .. } => {
-                let from = graph.shape(*input);
-                let x_dot = memory.get(pass.values[input.0], len(*input));
-                global_avg_pool(batch, from.height * from.width, from.channels, x_dot, y_dot);
-            }
-            Node::Concat { inputs, output } => {
-                let width = graph.shape(*output).channels;
-                let mut first = 0;
-                for &input in inputs {
-                    let channels = graph.shape(input).channels;
-                    concat_part(memory.get(pass.values[input.0], len(input)), channels, first, width, y_dot);
-                    first += channels;
-                }
+            Node::Weightless(n) => {
+                let x_dot = |which: usize| {
+                    let input = n.inputs()[which];
+                    memory.get(pass.values[input.0], len(input))
+                };
+                n.tangent(batch, x_dot, &tape.winners, y_dot);
             }
         }
         memory.put(target, out);

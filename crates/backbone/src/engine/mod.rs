@@ -11,8 +11,9 @@ use longtail_ops::{ChaCha8Rng, Real, Workspace};
 
 use crate::arch::Architecture;
 use crate::error::BackboneError;
-use crate::graph::{Graph, Node};
+use crate::graph::Graph;
 use crate::image::ImageShape;
+use crate::node::Node;
 use crate::params::{ParamIndex, ParamKind};
 use crate::plan::Plan;
 use buffers::{Buffers, Memory, TapeBuffers};

@@ -8,7 +8,8 @@ use longtail_ops::{Real, Tally, Workspace, conv2d_fused};
 use super::buffers::{Buffers, Memory, TapeBuffers};
 use super::forward;
 use super::tape::{Statistics, Tape};
-use crate::graph::{Graph, Node};
+use crate::graph::Graph;
+use crate::node::Node;
 use crate::plan::{Place, Plan};
 
 /// Fills `inside` with what later passes read of the segment.

@@ -4,8 +4,9 @@ use longtail_ops::{Operand, Real};
 
 use super::buffers::Buffers;
 use crate::arch::Architecture;
-use crate::graph::{Graph, Value};
+use crate::graph::Graph;
 use crate::image::ImageShape;
+use crate::node::Value;
 use crate::plan::{Place, Plan};
 
 /// Mean, variance, 1/√(variance + ε), and the scale and shift that they make with γ and β, of every channel of every batch norm,

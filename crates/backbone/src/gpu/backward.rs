@@ -1,15 +1,14 @@
 //! From a gradient of the features to that of all parameters, on the device.
 
 use longtail_ops::gpu::{
-    Activation, ConvPass, Driver, GpuVec, View, ViewMut, gpu_add, gpu_concat_part_gradient, gpu_max_pool_gradient,
-    gpu_mean_pool_gradient, gpu_norm_gradient_sums, gpu_norm_products, gpu_norm_through, gpu_shortcut_gradient,
+    Activation, ConvPass, Driver, GpuVec, View, ViewMut, gpu_add, gpu_norm_gradient_sums, gpu_norm_products,
+    gpu_norm_through,
 };
-use longtail_ops::{PoolShape, ShortcutShape};
 
 use super::memory::{Narrow, Slots, narrowed, numbers, numbers_mut, widened};
 use super::{GpuNetwork, GpuTape, replay, weight};
 use crate::error::BackboneError;
-use crate::graph::{ConvNorm, Node, Value};
+use crate::node::{ConvNorm, Node, Operation as _, Value, Weightless};
 use crate::plan::ResidualGradient;
 
 pub(super) fn run<A: Activation, D: Driver>(
@@ -45,7 +44,7 @@ fn walk<A: Activation, D: Driver>(
         let inside = std::mem::take(&mut network.inside);
         let outcome = segment.rev().try_for_each(|at| match network.graph.nodes[at].clone() {
             Node::ConvNorm(n) => conv_norm::<A, D>(network, at, &n, weights, (tape, &inside), grad.again()),
-            node => linear::<A, D>(network, at, &node, tape),
+            Node::Weightless(n) => weightless::<A, D>(network, at, &n, tape),
         });
         network.inside = inside;
         outcome?;
@@ -130,52 +129,20 @@ fn conv_norm<A: Activation, D: Driver>(
     Ok(())
 }
 
-fn linear<A: Activation, D: Driver>(
+fn weightless<A: Activation, D: Driver>(
     network: &mut GpuNetwork<D>,
     at: usize,
-    node: &Node,
+    node: &Weightless,
     tape: &GpuTape<D>,
 ) -> Result<(), BackboneError> {
-    let batch = tape.batch();
-    let inputs = match node {
-        Node::Concat { inputs, .. } => &inputs[..],
-        Node::Shortcut { input, .. } | Node::MaxPool { input, .. } | Node::GlobalPool { input, .. } => {
-            std::slice::from_ref(input)
-        }
-        Node::ConvNorm(_) => unreachable!("it has a step of its own"),
-    };
-    let mut first = 0;
-    for (place, &input) in inputs.iter().enumerate() {
-        let add = network.plan.backward.accumulate[at][place];
+    for (which, &input) in node.inputs().iter().enumerate() {
         if network.plan.backward.values[input.0].is_none() {
             continue;
         }
-        let mut buffer = take(network, input);
-        let from = network.graph.shape(input);
-        let (slot, dy_len) = (network.gradient_slot(node.output()), network.graph.len(node.output(), batch));
-        let (driver, arena, dx_len) = (&network.driver, &network.arena, batch * from.len());
-        match node {
-            Node::Shortcut { shape, .. } => {
-                let (dy, dx) = (arena.view::<A>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
-                gpu_shortcut_gradient(driver, &ShortcutShape { batch, ..*shape }, dy, dx, add)?;
-            }
-            Node::MaxPool { shape, winners, .. } => {
-                let winners = tape.winners.view().part(batch * winners.start..batch * winners.end);
-                let (dy, dx) = (arena.view::<A>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
-                gpu_max_pool_gradient(driver, &PoolShape { batch, ..*shape }, dy, winners, dx)?;
-            }
-            Node::GlobalPool { .. } => {
-                let (dy, dx) = (arena.view(slot, dy_len), numbers_mut::<A, D>(&mut buffer, dx_len));
-                gpu_mean_pool_gradient(driver, (batch, from.height * from.width, from.channels), dy, dx)?;
-            }
-            Node::Concat { output, .. } => {
-                let width = network.graph.shape(*output).channels;
-                let (dy, dx) = (arena.view::<f32>(slot, dy_len), numbers_mut(&mut buffer, dx_len));
-                gpu_concat_part_gradient(driver, dy, from.channels, (first, width), dx, add)?;
-                first += from.channels;
-            }
-            Node::ConvNorm(_) => unreachable!("it has a step of its own"),
-        }
+        let (mut buffer, add) = (take(network, input), network.plan.backward.accumulate[at][which]);
+        let dy = network.arena.bytes(network.gradient_slot(node.output()));
+        let (winners, dx) = (tape.winners.view(), buffer.view_mut());
+        node.backward_on::<A, D>(&network.driver, tape.batch(), which, dy, winners, dx, add)?;
         put(network, input, buffer);
     }
     Ok(())

@@ -1,17 +1,17 @@
 //! From images to features on the device.
 
 use longtail_ops::gpu::{
-    Activation, ConvPass, Driver, GpuConv, GpuNorm, GpuVec, View, ViewMut, gpu_concat_part, gpu_max_pool,
-    gpu_mean_pool, gpu_norm_apply, gpu_norm_running, gpu_norm_statistics, gpu_shortcut,
+    Activation, ConvPass, Driver, GpuConv, GpuNorm, GpuVec, View, ViewMut, gpu_norm_apply, gpu_norm_running,
+    gpu_norm_statistics,
 };
-use longtail_ops::{PoolShape, ShortcutShape};
 
 use super::memory::{Memory, numbers_mut};
 use super::tape::Numbers;
 use super::{norm_params, weight};
 use crate::engine::{NORM_EPSILON, NORM_MOMENTUM, NormMode};
 use crate::error::BackboneError;
-use crate::graph::{ConvNorm, Graph, Node};
+use crate::graph::Graph;
+use crate::node::{ConvNorm, Node, Operation as _, Value};
 use crate::plan::ForwardPass;
 
 /// One pass over one batch.
@@ -107,17 +107,13 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
         node: &Node,
         memory: &mut Memory<'_, D>,
         stats: &Numbers<D>,
-        mut winners: ViewMut<'_, u8>,
+        winners: ViewMut<'_, u8>,
     ) -> Result<(), BackboneError> {
         let (driver, graph, batch) = (self.driver, self.graph, self.batch);
-        let len = |value| graph.len(value, batch);
+        let len = |value: Value| graph.len(value, batch);
         let target = self.plan.values[node.output().0];
         let mut out = memory.take(target);
-        let places = |value: crate::graph::Value| (self.plan.values[value.0], len(value));
-        let value = |value| {
-            let (place, len) = places(value);
-            memory.get::<A>(place, len)
-        };
+        let value = |value: Value| memory.get::<A>(self.plan.values[value.0], len(value));
         match node {
             Node::ConvNorm(n) => {
                 let x = memory.get::<A>(self.plan.convs[at], len(n.output));
@@ -126,28 +122,9 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
                 let y = numbers_mut(&mut out, len(n.output));
                 gpu_norm_apply(driver, x, (scale, shift), n.residual.map(value), n.relu, y)?;
             }
-            Node::Shortcut { input, shape, output } => {
-                let y = numbers_mut(&mut out, len(*output));
-                gpu_shortcut(driver, &ShortcutShape { batch, ..*shape }, value(*input), y)?;
-            }
-            Node::MaxPool { input, shape, winners: place, output } => {
-                let winners = winners.again().part(batch * place.start..batch * place.end);
-                let y = numbers_mut(&mut out, len(*output));
-                gpu_max_pool(driver, &PoolShape { batch, ..*shape }, value(*input), y, winners)?;
-            }
-            Node::GlobalPool { input, output } => {
-                let from = graph.shape(*input);
-                let y = numbers_mut(&mut out, len(*output));
-                gpu_mean_pool(driver, (batch, from.height * from.width, from.channels), value(*input), y)?;
-            }
-            Node::Concat { inputs, output } => {
-                let (width, mut first) = (graph.shape(*output).channels, 0);
-                let mut y = numbers_mut::<f32, D>(&mut out, len(*output));
-                for &input in inputs {
-                    let (channels, (place, len)) = (graph.shape(input).channels, places(input));
-                    gpu_concat_part(driver, memory.get(place, len), channels, (first, width), y.again())?;
-                    first += channels;
-                }
+            Node::Weightless(n) => {
+                let x = |which: usize| memory.bytes(self.plan.values[n.inputs()[which].0]);
+                n.forward_on::<A, D>(driver, batch, x, winners, out.view_mut())?;
             }
         }
         memory.put(target, out);

@@ -1,15 +1,13 @@
 //! The derivative of the features along a direction of the parameters, on the device.
 
 use longtail_ops::gpu::{
-    Activation, ConvPass, Driver, View, gpu_concat_part, gpu_max_pool_tangent, gpu_mean_pool, gpu_norm_products,
-    gpu_norm_tangent_sums, gpu_norm_through, gpu_shortcut,
+    Activation, ConvPass, Driver, View, gpu_norm_products, gpu_norm_tangent_sums, gpu_norm_through,
 };
-use longtail_ops::{PoolShape, ShortcutShape};
 
 use super::memory::{Memory, Narrow, Slots, TapeSlots, narrowed, numbers_mut};
 use super::{GpuNetwork, GpuTape, norm_params, replay, weight};
 use crate::error::BackboneError;
-use crate::graph::{ConvNorm, IMAGE, Node, Value};
+use crate::node::{ConvNorm, IMAGE, Node, Operation as _, Value};
 
 /// A point, and a direction from it.
 struct Along<'a, D: Driver, A> {
@@ -88,27 +86,9 @@ fn step<A: Activation, D: Driver>(
             ];
             gpu_norm_through(driver, (x_dot, x), rest, n.residual.map(value), y, numbers_mut(&mut out, out_len))?;
         }
-        Node::Shortcut { input, shape, .. } => {
-            gpu_shortcut(driver, &ShortcutShape { batch, ..*shape }, value(*input), numbers_mut(&mut out, out_len))?;
-        }
-        Node::MaxPool { input, shape, winners, .. } => {
-            let winners = tape.winners.view().part(batch * winners.start..batch * winners.end);
-            let y_dot = numbers_mut(&mut out, out_len);
-            gpu_max_pool_tangent(driver, &PoolShape { batch, ..*shape }, value(*input), winners, y_dot)?;
-        }
-        Node::GlobalPool { input, .. } => {
-            let from = graph.shape(*input);
-            let (sizes, y_dot) = ((batch, from.height * from.width, from.channels), numbers_mut(&mut out, out_len));
-            gpu_mean_pool(driver, sizes, value(*input), y_dot)?;
-        }
-        Node::Concat { inputs, output } => {
-            let (width, mut first) = (graph.shape(*output).channels, 0);
-            let mut y_dot = numbers_mut::<f32, D>(&mut out, out_len);
-            for &input in inputs {
-                let (channels, from) = (graph.shape(input).channels, memory.get(plan.values[input.0], len(input)));
-                gpu_concat_part(driver, from, channels, (first, width), y_dot.again())?;
-                first += channels;
-            }
+        Node::Weightless(n) => {
+            let x_dot = |which: usize| memory.bytes(plan.values[n.inputs()[which].0]);
+            n.tangent_on::<A, D>(driver, batch, x_dot, tape.winners.view(), out.view_mut())?;
         }
     }
     memory.put(target, out);

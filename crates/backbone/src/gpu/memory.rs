@@ -97,6 +97,11 @@ impl<D: Driver> Slots<D> {
         numbers(&self.slots[slot], len)
     }
 
+    /// All of a buffer.
+    pub(super) fn bytes(&self, slot: usize) -> View<'_, u8> {
+        self.slots[slot].view()
+    }
+
     /// Takes a buffer out, so that it can be written while others are read. It must be put back.
     pub(super) fn take(&mut self, slot: usize) -> GpuVec<u8, D> {
         std::mem::take(&mut self.slots[slot])
@@ -126,15 +131,21 @@ pub(super) struct Memory<'a, D: Driver> {
 }
 
 impl<D: Driver> Memory<'_, D> {
+    /// The numbers that lie there.
     pub(super) fn get<T: Plain>(&self, place: Place, len: usize) -> View<'_, T> {
+        self.bytes(place).part(0..len * size_of::<T>()).of()
+    }
+
+    /// All of the buffer there.
+    pub(super) fn bytes(&self, place: Place) -> View<'_, u8> {
         match place {
-            Place::Image => self.images.part(0..len * size_of::<T>()).of(),
+            Place::Image => self.images,
             Place::Tape(slot) => match &self.tape {
-                TapeSlots::Filled(tape) => tape.view(slot, len),
-                TapeSlots::Read(tape) => tape.view(slot, len),
+                TapeSlots::Filled(tape) => tape.bytes(slot),
+                TapeSlots::Read(tape) => tape.bytes(slot),
                 TapeSlots::None => unreachable!("a pass without a tape has no place there"),
             },
-            Place::Arena(slot) => self.arena.view(slot, len),
+            Place::Arena(slot) => self.arena.bytes(slot),
             Place::Lazy(_) | Place::Nowhere => unreachable!("every value is stored"),
         }
     }

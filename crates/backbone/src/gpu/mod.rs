@@ -18,8 +18,9 @@ use longtail_ops::gpu::{Activation, Driver, Element, GpuConv, GpuNorm, GpuVec, P
 use crate::arch::Architecture;
 use crate::engine::NormMode;
 use crate::error::BackboneError;
-use crate::graph::{ConvNorm, Graph, Node, Value};
+use crate::graph::Graph;
 use crate::image::ImageShape;
+use crate::node::{ConvNorm, Node, Value, Weightless};
 use crate::params::ParamIndex;
 use crate::plan::{Place, Plan};
 
@@ -71,7 +72,7 @@ fn weight<'a, A: Plain>(n: &ConvNorm, params: View<'a, A>) -> View<'a, A> {
 /// # Panics
 /// If the features are not pooled.
 fn pooled_values(graph: &Graph) -> usize {
-    let is_pooled = |node: &&Node| matches!(node, Node::GlobalPool { .. } | Node::Concat { .. });
+    let is_pooled = |node: &&Node| matches!(node, Node::Weightless(Weightless::GlobalPool(_) | Weightless::Concat(_)));
     let pooled: Vec<Value> = graph.nodes.iter().filter(is_pooled).map(Node::output).collect();
     assert!(pooled.contains(&graph.output), "features are pooled");
     pooled.iter().map(|value| graph.shape(*value).len()).max().unwrap_or(0)

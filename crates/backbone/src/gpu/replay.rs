@@ -7,7 +7,7 @@ use longtail_ops::gpu::{Activation, Driver, GpuVec, View};
 use super::memory::{Memory, TapeSlots};
 use super::{GpuNetwork, GpuTape, forward};
 use crate::error::BackboneError;
-use crate::graph::Node;
+use crate::node::Node;
 use crate::plan::Place;
 
 /// Fills the network's buffers beside the tape with what later passes read of the segment.

@@ -8,8 +8,8 @@ use super::memory::{Slots, numbers, numbers_mut};
 use super::{GpuNetwork, pooled_values};
 use crate::arch::Architecture;
 use crate::error::BackboneError;
-use crate::graph::Value;
 use crate::image::ImageShape;
+use crate::node::Value;
 use crate::plan::Place;
 
 /// Mean, 1/√(variance + ε), scale and shift of every channel of every batch norm, as used.

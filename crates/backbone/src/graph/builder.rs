@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use longtail_ops::{ConvShape, PoolShape, ShortcutShape};
 
-use super::{ConvNorm, Graph, IMAGE, Node, Value};
+use super::Graph;
 use crate::image::ImageShape;
+use crate::node::{Concat, ConvNorm, GlobalPool, IMAGE, MaxPool, Node, Shortcut, Value, Weightless};
 use crate::params::{ConvInit, ParamIndex, ParamKind};
 
 /// A square convolution without bias: `padding` keeps the size at stride 1.
@@ -140,7 +141,7 @@ impl GraphBuilder {
             self.value(ImageShape { height: shape.out_height(), width: shape.out_width(), channels: from.channels });
         let winners = self.winners..self.winners + shape.output_len();
         self.winners = winners.end;
-        self.nodes.push(Node::MaxPool { input, output, shape, winners });
+        self.nodes.push(Node::Weightless(Weightless::MaxPool(MaxPool { input, output, shape, winners })));
         output
     }
 
@@ -159,15 +160,15 @@ impl GraphBuilder {
             stride,
         };
         let output = self.value(ImageShape { height: shape.out_height(), width: shape.out_width(), channels: width });
-        self.nodes.push(Node::Shortcut { input, output, shape });
+        self.nodes.push(Node::Weightless(Weightless::Shortcut(Shortcut { input, output, shape })));
         output
     }
 
     /// The mean over all pixels: one pixel remains.
     pub(crate) fn global_average_pool(&mut self, input: Value) -> Value {
-        let channels = self.values[input.0].channels;
-        let output = self.value(ImageShape { height: 1, width: 1, channels });
-        self.nodes.push(Node::GlobalPool { input, output });
+        let from = self.values[input.0];
+        let output = self.value(ImageShape { height: 1, width: 1, ..from });
+        self.nodes.push(Node::Weightless(Weightless::GlobalPool(GlobalPool { input, output, from })));
         output
     }
 
@@ -177,9 +178,10 @@ impl GraphBuilder {
         let same =
             inputs.iter().all(|v| (self.values[v.0].height, self.values[v.0].width) == (first.height, first.width));
         assert!(same, "concat: the inputs differ in height or width");
-        let channels = inputs.iter().map(|v| self.values[v.0].channels).sum();
-        let output = self.value(ImageShape { channels, ..first });
-        self.nodes.push(Node::Concat { inputs: inputs.to_vec(), output });
+        let channels: Vec<usize> = inputs.iter().map(|v| self.values[v.0].channels).collect();
+        let output = self.value(ImageShape { channels: channels.iter().sum(), ..first });
+        let (inputs, pixels) = (inputs.to_vec(), first.height * first.width);
+        self.nodes.push(Node::Weightless(Weightless::Concat(Concat { inputs, output, channels, pixels })));
         output
     }
 

@@ -7,7 +7,8 @@ mod segments;
 
 use std::ops::Range;
 
-use crate::graph::{ConvNorm, Graph, IMAGE, Node, Value};
+use crate::graph::Graph;
+use crate::node::{ConvNorm, IMAGE, Node, Operation as _, Value};
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,9 +285,9 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
                     pool.give(incoming);
                 }
             }
-            _ => {
-                node.inputs().into_iter().for_each(|input| contribute(&mut pass, pool, input));
-                let overwrites = matches!(node, Node::GlobalPool { .. } | Node::MaxPool { .. });
+            Node::Weightless(node) => {
+                node.inputs().iter().for_each(|&input| contribute(&mut pass, pool, input));
+                let overwrites = node.overwrites();
                 assert!(
                     !(overwrites && pass.accumulate[at][0]),
                     "nothing after the pool's node may read what it pools"
@@ -303,6 +304,7 @@ mod tests {
     use super::*;
     use crate::arch::Architecture;
     use crate::image::ImageShape;
+    use crate::node::Weightless;
 
     fn plan(depth: usize) -> (Graph, Plan) {
         let image = ImageShape { height: 32, width: 32, channels: 3 };
@@ -327,8 +329,10 @@ mod tests {
             let Node::ConvNorm(n) = node else { continue };
             // In this family a convolution comes first among the readers of what a batch norm makes, but for the last block.
             let by = plan.backward.finishes.iter().filter(|by| **by == Some(at)).count();
-            let pooled =
-                graph.nodes.iter().any(|node| matches!(node, Node::GlobalPool { input, .. } if *input == n.output));
+            let pooled = graph
+                .nodes
+                .iter()
+                .any(|node| matches!(node, Node::Weightless(Weightless::GlobalPool(p)) if p.input == n.output));
             assert_eq!(by, usize::from(!pooled), "node {at}");
         }
         let handed = plan.backward.residuals.iter().filter(|r| **r == ResidualGradient::Handed).count();

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use super::{ForwardPass, Place, Pool, is_kept, last_readers};
-use crate::graph::{Graph, IMAGE, Node, Value};
+use crate::graph::Graph;
+use crate::node::{IMAGE, Node, Value, Weightless};
 
 /// The nodes between cuts, in order; together they are all nodes.
 pub(super) fn segments(graph: &Graph) -> Vec<Range<usize>> {
@@ -21,8 +22,7 @@ pub(super) fn segments(graph: &Graph) -> Vec<Range<usize>> {
     for (at, node) in graph.nodes.iter().enumerate() {
         let ends_block = match node {
             Node::ConvNorm(n) => n.residual.is_some(),
-            Node::MaxPool { .. } => true,
-            _ => false,
+            Node::Weightless(node) => matches!(node, Weightless::MaxPool(_)),
         };
         if at + 1 == graph.nodes.len() || (ends_block && leads_on_alone(at, node.output())) {
             segments.push(start..at + 1);
@@ -32,7 +32,7 @@ pub(super) fn segments(graph: &Graph) -> Vec<Range<usize>> {
     for (at, node) in graph.nodes.iter().enumerate() {
         let is_cut = segments.iter().any(|segment| segment.end == at + 1);
         assert!(
-            is_cut || !matches!(node, Node::MaxPool { .. }),
+            is_cut || !matches!(node, Node::Weightless(Weightless::MaxPool(_))),
             "a max pool ends a segment: its argmax stays on the tape"
         );
     }
