@@ -5,7 +5,7 @@ use std::process::Command;
 
 #[test]
 fn every_verb_and_binary_helps_with_an_example() {
-    for verb in ["reproduce", "run", "status", "list", "doctor", "test", "bench"] {
+    for verb in ["reproduce", "run", "status", "list", "doctor", "test", "fmt", "lint", "bench"] {
         let outcome = finish(xtask().args([verb, "--help"]));
         assert_eq!(outcome.code, Some(0), "{verb}");
         assert!(outcome.words.contains("cargo xtask"), "{verb}: {}", outcome.words);

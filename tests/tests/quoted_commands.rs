@@ -11,7 +11,7 @@ use longtail_tests::{
 
 /// What clap says below each refusal.
 const REFUSED_BY_CLAP: &str = "For more information, try";
-const VERBS: [&[&str]; 12] = [
+const VERBS: [&[&str]; 14] = [
     &[],
     &["reproduce"],
     &["run"],
@@ -23,6 +23,8 @@ const VERBS: [&[&str]; 12] = [
     &["data", "pack"],
     &["bundle"],
     &["test"],
+    &["fmt"],
+    &["lint"],
     &["bench"],
 ];
 const HELPS: [(&str, &[&str]); 9] = [
@@ -189,9 +191,7 @@ fn problem(quoted: &Quoted, temporary: &Path) -> Option<String> {
     }
     // What stops a command whose words are taken: programs, machines and files that are not there.
     let absent: &[&str] = match name.as_str() {
-        "xtask" => {
-            &["the build made no binary", "cannot start", "cannot import torch", "`nvcc` does not answer", "no GPU"]
-        }
+        "xtask" => &["the build made no binary", "cannot start", "cannot import torch", "` does not answer", "no GPU"],
         _ => &["has no `=`", "No such file", "there is no", "does not exist", "no files found", "no finished stage"],
     };
     let is_doctor = name == "xtask" && arguments.first().is_some_and(|verb| verb == "doctor");

@@ -1,6 +1,7 @@
 //! The command line: verbs, flags, and the examples that `--help` prints.
 
 mod data;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use longtail_artifact::cli::threads_parser;
 use longtail_recipe::{set_words, shell_word};
 
 pub use data::{DataCheckArgs, DataPackArgs, DataSynthesizeArgs, DataVerb};
+pub use tidy::{FmtArgs, LintArgs};
 
 #[derive(Parser)]
 #[command(
@@ -49,6 +51,10 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Run every test
     Test(TestArgs),
+    /// Format the code
+    Fmt(FmtArgs),
+    /// Let clippy and rustdoc look at everything; warnings are errors
+    Lint(LintArgs),
     /// Time ours against candle and PyTorch
     Bench(BenchArgs),
 }

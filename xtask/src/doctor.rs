@@ -86,6 +86,8 @@ fn findings(root: &Path) -> Vec<Finding> {
         rust(),
         need("C compiler", Need::CCompiler),
         need("OpenBLAS", Need::OpenBlas),
+        tool("rustfmt", Need::Rustfmt),
+        tool("clippy", Need::Clippy),
         cpu(),
         threads(),
         gpu(),
@@ -126,6 +128,17 @@ fn need(what: &'static str, need: Need) -> Finding {
         Err(reason) => {
             let remedy = format!("{}   (or: cargo xtask doctor --setup)", setup::install_line(&[need]));
             Finding::other(what, Verdict::Missing, reason, remedy)
+        }
+    }
+}
+
+/// What `fmt` or `lint` alone asks for.
+fn tool(what: &'static str, need: Need) -> Finding {
+    match need.find() {
+        Ok(found) => Finding::ok(what, found),
+        Err(reason) => {
+            let remedy = format!("{}   (for `fmt` and `lint` alone)", setup::install_line(&[need]));
+            Finding::other(what, Verdict::Note, reason, remedy)
         }
     }
 }

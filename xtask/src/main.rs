@@ -16,7 +16,9 @@ mod done;
 mod estimate;
 mod fetch;
 mod fits;
+mod fmt;
 mod images;
+mod lint;
 mod list;
 mod openblas;
 mod plan;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
             Verb::Data(DataVerb::Pack(arguments)) => data::pack(&root, &arguments),
             Verb::Bundle(arguments) => bundle::run(&root, &arguments),
             Verb::Test(arguments) => test::run(&root, &arguments),
+            Verb::Fmt(arguments) => fmt::run(&root, &arguments),
+            Verb::Lint(arguments) => lint::run(&root, &arguments),
             Verb::Bench(arguments) => bench::run(&root, &arguments),
         }
     })

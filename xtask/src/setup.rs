@@ -1,4 +1,4 @@
-//! What the build needs from the system, and how to install it.
+//! What the build needs from the system, and the checks of the code from Rust's toolchain; how to install it.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::{Command, Stdio};
@@ -8,13 +8,17 @@ use longtail_artifact::cli::WithHint;
 
 use crate::child::run_tool;
 use crate::cli::SetupArgs;
-use crate::openblas;
+use crate::{binaries, openblas};
 
-/// A thing of the system that the build cannot do without.
+/// A thing that the work cannot be done without.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Need {
     CCompiler,
     OpenBlas,
+    /// A component of the toolchain, which small installations of Rust leave out.
+    Rustfmt,
+    /// Another one.
+    Clippy,
 }
 
 impl Need {
@@ -26,16 +30,29 @@ impl Need {
         match self {
             Need::CCompiler => find_c_compiler(),
             Need::OpenBlas => openblas::find(),
+            Need::Rustfmt => find_component("rustfmt", "fmt"),
+            Need::Clippy => find_component("clippy", "clippy"),
         }
     }
 
-    fn package(self, manager: Manager) -> &'static str {
+    /// Its name for the system's package manager; `None` for what rustup installs.
+    fn package(self, manager: Manager) -> Option<&'static str> {
         match (self, manager) {
-            (Need::CCompiler, Manager::Apt) => "build-essential",
-            (Need::CCompiler, _) => "gcc",
-            (Need::OpenBlas, Manager::Apt) => "libopenblas-dev",
-            (Need::OpenBlas, Manager::Dnf) => "openblas-devel",
-            (Need::OpenBlas, Manager::Pacman | Manager::Brew) => "openblas",
+            (Need::CCompiler, Manager::Apt) => Some("build-essential"),
+            (Need::CCompiler, _) => Some("gcc"),
+            (Need::OpenBlas, Manager::Apt) => Some("libopenblas-dev"),
+            (Need::OpenBlas, Manager::Dnf) => Some("openblas-devel"),
+            (Need::OpenBlas, Manager::Pacman | Manager::Brew) => Some("openblas"),
+            (Need::Rustfmt | Need::Clippy, _) => None,
+        }
+    }
+
+    /// Its name for rustup; `None` for what the system has.
+    fn component(self) -> Option<&'static str> {
+        match self {
+            Need::CCompiler | Need::OpenBlas => None,
+            Need::Rustfmt => Some("rustfmt"),
+            Need::Clippy => Some("clippy"),
         }
     }
 }
@@ -74,12 +91,41 @@ impl Manager {
     }
 }
 
-/// The commands that install `needs` on this machine, sudo in front where it takes it; None without a known manager.
+/// The commands that install `needs` on this machine, sudo in front where it takes it; None without a program that installs them.
 pub fn install_commands(needs: &[Need]) -> Option<Vec<Vec<String>>> {
-    let manager = Manager::detect()?;
-    let packages: Vec<&str> = needs.iter().map(|need| need.package(manager)).collect();
-    let sudo = manager != Manager::Brew && !is_root();
-    Some(with_sudo(manager.commands(&packages), sudo))
+    let mut commands = Vec::new();
+    if needs.iter().any(|need| need.component().is_none()) {
+        let manager = Manager::detect()?;
+        let packages: Vec<&str> = needs.iter().filter_map(|need| need.package(manager)).collect();
+        commands = with_sudo(manager.commands(&packages), manager != Manager::Brew && !is_root());
+    }
+    let components = component_command(needs);
+    if components.is_some() && !in_path("rustup") {
+        return None;
+    }
+    commands.extend(components);
+    Some(commands)
+}
+
+fn component_command(needs: &[Need]) -> Option<Vec<String>> {
+    let components: Vec<&str> = needs.iter().filter_map(|need| need.component()).collect();
+    let command = ["rustup", "component", "add"].iter().chain(&components).map(|word| (*word).to_owned()).collect();
+    (!components.is_empty()).then_some(command)
+}
+
+/// `install_commands` on one line.
+pub fn install_line(needs: &[Need]) -> String {
+    if let Some(commands) = install_commands(needs) {
+        return commands.iter().map(|words| words.join(" ")).collect::<Vec<_>>().join(" && ");
+    }
+    let mut by_hand = Vec::new();
+    if needs.iter().any(|need| need.component().is_none()) {
+        by_hand.push("install OpenBLAS and a C compiler by hand, or set LONGTAIL_OPENBLAS_DIR to the folder that holds libopenblas".to_owned());
+    }
+    by_hand.extend(component_command(needs).map(|words| {
+        format!("with Rust of rustup: {}; else the package of that name, from where this Rust is", words.join(" "))
+    }));
+    by_hand.join("; ")
 }
 
 fn with_sudo(commands: Vec<Vec<String>>, sudo: bool) -> Vec<Vec<String>> {
@@ -87,14 +133,6 @@ fn with_sudo(commands: Vec<Vec<String>>, sudo: bool) -> Vec<Vec<String>> {
         .into_iter()
         .map(|words| if sudo { std::iter::once("sudo".to_owned()).chain(words).collect() } else { words })
         .collect()
-}
-
-/// `install_commands` on one line.
-pub fn install_line(needs: &[Need]) -> String {
-    match install_commands(needs) {
-        Some(commands) => commands.iter().map(|words| words.join(" ")).collect::<Vec<_>>().join(" && "),
-        None => "install OpenBLAS and a C compiler by hand, or set LONGTAIL_OPENBLAS_DIR to the folder that holds libopenblas".to_owned(),
-    }
 }
 
 /// Makes sure that all of `needs` are there; installs them where `--setup` allows it.
@@ -114,7 +152,10 @@ pub fn ensure(needs: &[Need], arguments: SetupArgs) -> Result<()> {
         return Err(anyhow!("{what}")).hint(&format!("{line}\n      or add --setup (and --yes) to have it done"));
     }
     let Some(commands) = install_commands(&needs) else {
-        return Err(anyhow!("{what}, and none of apt-get, dnf, pacman and brew is here to install it")).hint(&line);
+        return Err(anyhow!(
+            "{what}, and what installs it is not here: apt-get, dnf, pacman or brew for packages, rustup for components"
+        ))
+        .hint(&line);
     };
     eprintln!("missing: {what}");
     if !confirmed(&line, arguments.yes)? {
@@ -167,6 +208,14 @@ fn find_c_compiler() -> Result<String, String> {
     Err("no C compiler (cc, gcc or clang) was found; Rust links with it".to_owned())
 }
 
+fn find_component(name: &str, verb: &str) -> Result<String, String> {
+    let answer = Command::new(binaries::cargo()).args([verb, "--version"]).stdin(Stdio::null()).output();
+    match answer.ok().filter(|output| output.status.success()) {
+        Some(output) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        None => Err(format!("{name} is not here (`cargo {verb}` does not answer)")),
+    }
+}
+
 fn in_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
@@ -183,17 +232,20 @@ mod tests {
 
     #[test]
     fn apt_reads_its_lists_first_and_sudo_stands_in_front_of_both() {
-        let commands = with_sudo(Manager::Apt.commands(&[Need::OpenBlas.package(Manager::Apt)]), true);
+        let commands = with_sudo(Manager::Apt.commands(&["libopenblas-dev"]), true);
         let lines: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
         assert_eq!(lines, ["sudo apt-get update", "sudo apt-get install -y --no-install-recommends libopenblas-dev"]);
     }
 
     #[test]
-    fn every_manager_knows_every_need() {
+    fn every_need_is_known_to_who_installs_it() {
         for manager in [Manager::Apt, Manager::Dnf, Manager::Pacman, Manager::Brew] {
-            for need in [Need::CCompiler, Need::OpenBlas] {
-                assert!(!need.package(manager).is_empty());
+            for need in [Need::CCompiler, Need::OpenBlas, Need::Rustfmt, Need::Clippy] {
+                assert!(need.package(manager).is_some() != need.component().is_some(), "{need:?}");
             }
         }
+        let words = component_command(&[Need::OpenBlas, Need::Rustfmt, Need::Clippy]).expect("two components");
+        assert_eq!(words.join(" "), "rustup component add rustfmt clippy");
+        assert_eq!(component_command(&[Need::OpenBlas]), None);
     }
 }

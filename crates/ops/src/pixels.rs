@@ -4,7 +4,7 @@
 
 use crate::simd::{Kernel, dispatch};
 
-/// Σ over all pixels of their grey value, [`grey`]'s.
+/// Σ over all pixels of their grey value, `grey`'s.
 ///
 /// # Shapes
 /// - `image`: `(H, 3, width)`

@@ -1,15 +1,14 @@
 //! Fields whose value is a choice: a word, or a map of one key that holds the choice's settings.
 
-/// These fields. Another choice replaces the one that is made, the same choice is merged.
+/// These fields (`schema` holds them, and what follows, against the types). Another choice replaces the one that is made, the same choice is merged.
 pub(crate) const FIELDS: [&str; 7] = ["method", "backbone", "head", "loss", "schedule", "momentum", "alpha"];
 
 /// Choices beside the methods of stage 3, and settings that each takes, as an example.
-const SETTINGS: [(&str, &str); 12] = [
+pub(crate) const SETTINGS: [(&str, &str); 11] = [
     ("ce", "{}"),
     ("mpcl", "{}"),
     ("cifar_resnet", "32"),
     ("cifar_resnet_two_headed", "32"),
-    ("linear", "{}"),
     ("cosine", "16"),
     ("ldam", "{}"),
     ("step", "{milestones: [120, 160]}"),

@@ -34,6 +34,8 @@ mod read;
 mod read_past;
 mod resolve;
 mod resolved;
+#[cfg(test)]
+mod schema;
 mod settings;
 mod suggest;
 mod text;

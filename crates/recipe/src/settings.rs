@@ -45,12 +45,14 @@ macro_rules! methods {
     ) => {
         $(#[$attribute])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum $resolved {
             $( $(#[$doc])* #[serde(rename = $word)] $variant($settings), )+
         }
 
         #[doc = concat!("[`", stringify!($resolved), "`] as YAML has it.")]
         #[derive(Debug, Clone, serde::Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub(crate) enum $raw {
             $( #[serde(rename = $word)] $variant(<$settings as $crate::settings::Settings<$beside>>::Raw), )+
         }

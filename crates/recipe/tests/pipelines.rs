@@ -38,6 +38,8 @@ fn every_pipeline_opens_with_source_expected_numbers_time_and_command() {
     for file in pipelines() {
         let text = std::fs::read_to_string(&file).expect("readable");
         let header: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
+        // Editors complete and check the recipe by it.
+        assert_eq!(header[0], "# yaml-language-server: $schema=recipe.schema.json", "{}", file.display());
         for key in ["# source:", "# expected:", "# time:", "# command:"] {
             assert!(header.iter().any(|line| line.starts_with(key)), "{}: no line `{key}`", file.display());
         }

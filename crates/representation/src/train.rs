@@ -124,7 +124,7 @@ impl Training {
             let (mut speed, mut warned) = (StepClock::start(), false);
             let mut batches = self.batches(&at); // order = f(seed, epoch), not of threads
             loop {
-                let here = self.step_at(&at, lr);
+                let here = StepAt::new(&self.schedule, at.epoch, at.batch, self.loader.batches_per_epoch());
                 let Some(images) = self.take_step(&mut batches, &here, &mut at.meter)? else { break };
                 speed.add(images);
                 (at.batch, at.step) = (at.batch + 1, at.step + 1);
@@ -183,16 +183,6 @@ impl Training {
         }
         self.method.step(&mut self.step, &batch, at, &mut Log::deferred(meter, &mut self.pending, *at))?;
         Ok(Some(batch.len()))
-    }
-
-    fn step_at(&self, at: &Position, lr: f64) -> StepAt {
-        StepAt {
-            epoch: at.epoch,
-            step: at.step,
-            epoch_fraction: at.batch as f64 / self.loader.batches_per_epoch().max(1) as f64,
-            lr,
-            relative_lr: self.schedule.relative(at.epoch),
-        }
     }
 
     /// Validation accuracy and the epoch's means, into `metrics.jsonl` and one line; `false` if the observer stopped it before anything

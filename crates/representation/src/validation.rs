@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use longtail_datasets::{Batch, DatasetError, EvalLoader, PlacedBatch};
 use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
 use longtail_recipe::ShotGroups;
-use longtail_training::{Feed, HeadWeights, Model, to_f32};
+use longtail_training::{Feed, Model};
 
 use crate::{ImageFeed, RepresentationError};
 
@@ -21,19 +21,18 @@ pub fn validate(
     bounds: ShotGroups,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Option<GroupAccuracy>, RepresentationError> {
-    let head = model.head_file()?;
     match loader.placed_from(0).filter(|_| feed.holds_images()) {
         Some(batches) => {
             let classes = |batch: Result<PlacedBatch, DatasetError>| {
                 let batch = feed.placed(Feed::Side, batch?)?;
-                Ok((predict(model, &head, &batch.images)?, batch.labels))
+                Ok((predict(model, &batch.images)?, batch.labels))
             };
             accuracy(batches.map(classes), class_counts, bounds, stop)
         }
         None => {
             let classes = |batch: Result<Batch, DatasetError>| {
                 let Batch { images, labels, len, .. } = batch?;
-                Ok((predict(model, &head, &feed.pixels(images, len)?)?, labels))
+                Ok((predict(model, &feed.pixels(images, len)?)?, labels))
             };
             accuracy(loader.iter().map(classes), class_counts, bounds, stop)
         }
@@ -59,9 +58,8 @@ fn accuracy(
     Ok(Some(evaluate(&predicted, &labels, class_counts, bounds)?))
 }
 
-fn predict(model: &mut Model, head: &HeadWeights, images: &Tensor) -> Result<Vec<u32>, RepresentationError> {
-    let features = to_f32(&model.infer(images)?)?;
-    Ok(argmax_rows(&head.logits(&features)?, head.shape.num_classes))
+fn predict(model: &mut Model, images: &Tensor) -> Result<Vec<u32>, RepresentationError> {
+    Ok(argmax_rows(&model.logits(images)?, model.head.num_classes))
 }
 
 #[cfg(test)]
@@ -72,7 +70,7 @@ mod tests {
     use longtail_datasets::{ImageSet, Transform};
     use longtail_ops::{below, stream};
     use longtail_recipe::read_str;
-    use longtail_training::{Compute, HeadForm};
+    use longtail_training::{Compute, HeadForm, to_f32};
 
     use super::*;
 

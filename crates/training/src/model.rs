@@ -92,6 +92,29 @@ impl Model {
         Ok(self.network.infer(&weights, &self.running, images)?)
     }
 
+    /// Pixels of images, one after another, as the network takes them: (n, H, W, C), where it lies.
+    ///
+    /// # Errors
+    /// If they are not those of whole images; the device's.
+    pub fn images(&self, pixels: Vec<f32>) -> Result<Tensor, TrainingError> {
+        let image = self.network.image();
+        let n = pixels.len() / image.len();
+        TrainingError::check_size("pixels", pixels.len(), n * image.len())?;
+        let shape = (n, image.height, image.width, image.channels);
+        Ok(Tensor::from_vec(pixels, shape, self.weights.device())?)
+    }
+
+    /// Logits of images under running statistics, (n, K) in a row.
+    ///
+    /// # Shapes
+    /// - `images`: (n, H, W, C)
+    /// # Errors
+    /// If sizes do not fit.
+    pub fn logits(&mut self, images: &Tensor) -> Result<Vec<f32>, TrainingError> {
+        let features = to_f32(&self.infer(images)?)?;
+        self.head_file()?.logits(&features)
+    }
+
     /// Which weights take weight decay; none = all.
     pub fn decay_ranges(&self, groups: WdGroups) -> Option<Vec<Range<usize>>> {
         match groups {

@@ -133,7 +133,7 @@ impl<T: Real> Network<T> {
         &self.graph.buffers
     }
 
-    /// Fresh parameters and running statistics; see [`ParamIndex::init`].
+    /// Fresh parameters and running statistics; see `ParamIndex::init`.
     pub fn init(&self, rng: &mut ChaCha8Rng) -> (Vec<T>, Vec<T>) {
         let conv_init = self.graph.conv_init;
         (self.graph.params.init(conv_init, rng), self.graph.buffers.init(conv_init, rng))

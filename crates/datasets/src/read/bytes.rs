@@ -48,7 +48,7 @@ pub fn read_gzip(path: &Path, expected: u64, hint: &str) -> Result<Vec<u8>, Data
 /// `expected` + 1 bytes.
 ///
 /// # Errors
-/// As [`read_gzip`].
+/// As `read_gzip`.
 pub fn inflate(stream: impl Read, expected: u64) -> Result<Vec<u8>, FormatError> {
     let mut bytes = Vec::new();
     // The decoder verifies the checksum when it meets the end of the stream, which the one byte more lets it do.

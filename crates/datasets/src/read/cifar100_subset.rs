@@ -2,7 +2,7 @@
 //! images, losslessly compressed; all labels, so that every draw comes out as from the whole set.
 //!
 //! `magic | length of the header, u32 | header, JSON | kept, a bit an image | train labels, u8 | test labels, u8 | train pixels | test
-//! pixels | BLAKE3 of all before`. Pixels are [`crate::subset`]'s, in streams of [`STREAM`] images, so that all cores work on them; or,
+//! pixels | BLAKE3 of all before`. Pixels are [`crate::subset`]'s, in streams of `STREAM` images, so that all cores work on them; or,
 //! where the file has arrived and was unpacked for programs that read it often, as they are.
 
 use std::path::Path;

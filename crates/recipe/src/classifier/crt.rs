@@ -9,6 +9,7 @@ use crate::settings::Settings;
 
 /// cRT (methods.md §3.8, §4.5).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CrtRecipe {
     /// Default 10 epochs of batches of 512, lr 0.2 cosine, momentum 0.9, weight decay 5e-4 (CB's ImageNet-LT recipe).

@@ -11,6 +11,7 @@ use crate::resolved::{Sampler, Schedule};
 ///
 /// Defaults differ by method: see each. `head_training_defaults` of a recipe stands between the two.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HeadTraining {
     /// 1 to 100000.
@@ -35,6 +36,7 @@ impl HeadTraining {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawHeadTraining {
     pub epochs: Option<usize>,
@@ -47,6 +49,7 @@ pub(crate) struct RawHeadTraining {
 
 /// cRT and LWS: training with a sampler.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawRetrain {
     pub training: Option<RawHeadTraining>,

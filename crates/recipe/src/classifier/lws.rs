@@ -9,6 +9,7 @@ use crate::settings::Settings;
 
 /// LWS (methods.md §3.8, §4.5).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct LwsRecipe {
     /// Default as cRT's, 5 epochs.

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 /// every entry (row 23), adaptive α from 0.2 (row 24), ⌈N_1/N_k − 1⌉ and at least 1 copies of every sample (row 26),
 /// generated once (row 28).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct MpfaRecipe {
     /// Around which prototypes. Default `meta` (stage 1's `meta` tensor; equals `empirical` for `ce` and the control).
@@ -60,6 +61,7 @@ pub struct MpfaRecipe {
 
 /// Around which prototypes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MpfaPrototypes {
     /// Stage 1's `meta` tensor.
@@ -72,6 +74,7 @@ pub enum MpfaPrototypes {
 
 /// The norm r_k of ĉ_k (row 13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProtoScale {
     /// ‖mean of the class's rows‖; the median of those for classes with fewer than 20 images.
@@ -84,6 +87,7 @@ pub enum ProtoScale {
 
 /// The centre of Σ_k (row 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CovCenter {
     /// ĉ_k (Eq. 9).
@@ -94,6 +98,7 @@ pub enum CovCenter {
 
 /// The features of Σ_k (row 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CovSpace {
     /// Before Tukey (Eq. 9).
@@ -104,6 +109,7 @@ pub enum CovSpace {
 
 /// What is done to features before everything and again before the head (row 18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FeatNorm {
     /// Scale to norm 1.
@@ -114,6 +120,7 @@ pub enum FeatNorm {
 
 /// Which classes a tail sample borrows from (row 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NeighborRule {
     /// Largest cosine among classes with more samples.
@@ -124,6 +131,7 @@ pub enum NeighborRule {
 
 /// ω of the neighbours (row 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NeighborWeights {
     /// Softmax of the cosines.
@@ -136,6 +144,7 @@ pub enum NeighborWeights {
 
 /// Where β goes (row 23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BetaMode {
     /// β·tr(Σ̄_head)/d on the diagonal.
@@ -148,6 +157,7 @@ pub enum BetaMode {
 
 /// α of Eq. 10 (row 24).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Alpha {
     /// In [0, 1]. Written `{fixed: 0.4}`.
@@ -161,6 +171,7 @@ pub enum Alpha {
 
 /// Candidates for a value chosen on validation data: `steps` of them, evenly spaced, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AlphaSearch {
     /// In [0, 1]. Default 0.2.
@@ -181,6 +192,7 @@ impl AlphaSearch {
 
 /// Which classes get generated rows (row 25).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TailRule {
     /// All with fewer samples than the largest.
@@ -193,6 +205,7 @@ pub enum TailRule {
 
 /// How many rows a class gets (row 26).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CountRule {
     /// N_1 − N_k rows exactly.
@@ -203,6 +216,7 @@ pub enum CountRule {
 
 /// When rows are drawn (row 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Regen {
     /// Fresh noise every epoch.
@@ -212,8 +226,10 @@ pub enum Regen {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawMpfa {
+    /// What the settings start from. Default `defaults`.
     pub preset: Option<Preset>,
     pub prototypes: Option<MpfaPrototypes>,
     pub proto_scale: Option<ProtoScale>,
@@ -237,6 +253,7 @@ pub(crate) struct RawMpfa {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RawAlpha {
     Fixed(f64),
@@ -245,6 +262,7 @@ pub(crate) enum RawAlpha {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawAlphaSearch {
     pub low: Option<f64>,

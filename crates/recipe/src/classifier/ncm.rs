@@ -8,6 +8,7 @@ use crate::settings::Settings;
 
 /// The nearest class mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct NcmRecipe {
     /// Default `cl2n` (CB's default).
@@ -16,6 +17,7 @@ pub struct NcmRecipe {
 
 /// What is done to a feature before the nearest mean is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NcmNormalize {
     /// Raw features.
@@ -27,6 +29,7 @@ pub enum NcmNormalize {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawNcm {
     pub normalize: Option<NcmNormalize>,

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 /// TailCalib's numbers (methods.md §4.20): (tukey, momentum, alpha, neighbors) are (1, 0.7, 0, 3) at factor 100,
 /// (0.9, 0, 0.2, 3) at 50 and (0.9, 0.9, 0, 2) at 10 on CIFAR-100-LT.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TailCalibRecipe {
     /// Tukey λ in (0, 1]. Default 1 (factor 100).
@@ -24,6 +25,7 @@ pub struct TailCalibRecipe {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawTailCalib {
     pub tukey: Option<f64>,

@@ -9,6 +9,7 @@ use crate::settings::Settings;
 
 /// τ-normalisation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TauNormRecipe {
     /// Candidates in [0, 10], rising, at most 1000; chosen on validation data. Default 0, 0.1, …, 2. Several need
@@ -17,6 +18,7 @@ pub struct TauNormRecipe {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawTauNorm {
     pub taus: Option<Vec<f64>>,

@@ -14,6 +14,7 @@ use crate::resolved::HeadKind;
 /// # Source
 /// Cao et al. 2019; methods.md §3.4, §4.2.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct LdamRecipe {
     /// The margin of the smallest class, in (0, 10]. Default 0.5.
@@ -29,6 +30,7 @@ pub struct LdamRecipe {
 
 /// Deferred re-weighting: no class weights before `from_epoch`, class-balanced ones from there on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Drw {
     /// The first 0-based epoch with weights, 1 to epochs − 1. Default ⌊0.8·epochs⌋: 160 of 200, as the authors have it.
@@ -38,6 +40,7 @@ pub struct Drw {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawLdam {
     pub max_margin: Option<f64>,
@@ -47,6 +50,7 @@ pub(crate) struct RawLdam {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDrw {
     pub from_epoch: Option<usize>,

@@ -11,6 +11,7 @@ use crate::resolved::HeadKind;
 
 /// The classification loss of stage 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage1Loss {
     /// Cross-entropy. Written `ce`.
@@ -24,6 +25,7 @@ pub enum Stage1Loss {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RawLoss {
     Ce,

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 /// `ce` has no settings of its own; prototypes are still tracked with these EMA settings, so that every classifier runs
 /// on it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CeRecipe {
     /// How prototypes are tracked.
@@ -18,6 +19,7 @@ pub struct CeRecipe {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawCe {
     pub ema: Option<RawEma>,

@@ -7,6 +7,7 @@ use crate::raw::Preset;
 
 /// The EMA prototypes (rows 1 to 5).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Ema {
     /// Default `{fixed: 0.999}` (row 4).
@@ -21,6 +22,7 @@ pub struct Ema {
 
 /// m of Eq. 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EmaMomentum {
     /// One m for all classes, in [0, 1). Written `{fixed: 0.999}`.
@@ -31,6 +33,7 @@ pub enum EmaMomentum {
 
 /// How one batch enters the EMA (row 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EmaOrder {
     /// The exact closed form of one update per sample, in batch order.
@@ -41,6 +44,7 @@ pub enum EmaOrder {
 
 /// The space of the prototypes (row 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProtoSpace {
     /// Of L2-normalised features, renormalised.
@@ -50,6 +54,7 @@ pub enum ProtoSpace {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawEma {
     pub momentum: Option<EmaMomentum>,

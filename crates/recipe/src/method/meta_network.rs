@@ -7,6 +7,7 @@ use crate::raw::Preset;
 
 /// The meta-network and its optimiser.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct MetaNetworkRecipe {
     /// c' = c + f(c), last layer zero-initialised. Default true (row 10). false: the paper to the letter.
@@ -41,6 +42,7 @@ impl MetaNetworkRecipe {
 
 /// Θ's optimiser (row 11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaOptimizer {
     /// β (0.9, 0.999), decoupled weight decay.
@@ -50,6 +52,7 @@ pub enum MetaOptimizer {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawMetaNetwork {
     pub residual: Option<bool>,

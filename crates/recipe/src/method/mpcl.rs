@@ -16,6 +16,7 @@ use crate::settings::Settings;
 /// (row 1), EMA only before T_th (row 6), a plain, not residual, meta-network (row 10) stepped by plain SGD at a
 /// constant rate of 0.1 (row 11; the paper gives no β, MetaSAug uses 0.1), α_lr kept in the gradient (Eq. 7).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct MpclRecipe {
     /// `meta`: the paper. `empirical`: the control without a meta-network. Default `meta`.
@@ -67,6 +68,7 @@ impl MpclRecipe {
 
 /// Which prototypes the features are contrasted with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Prototypes {
     /// c itself.
@@ -77,6 +79,7 @@ pub enum Prototypes {
 
 /// What happens to a meta image (row 33).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaAug {
     /// The train transform's crop and flip, without AutoAugment and Cutout.
@@ -87,6 +90,7 @@ pub enum MetaAug {
 
 /// Whether α_lr stays in ∇Θ (§4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaScale {
     /// α_lr is dropped; Adam's eps is 1e-8.
@@ -97,6 +101,7 @@ pub enum MetaScale {
 
 /// Ŵ of Eq. 6 (§4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VirtualStep {
     /// W − α_lr·g.
@@ -109,6 +114,7 @@ pub enum VirtualStep {
 
 /// How u̇ is computed (§4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Jvp {
     /// Forward mode, exact.
@@ -119,6 +125,7 @@ pub enum Jvp {
 
 /// Batch norm in the virtual and meta forwards (§4.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaBn {
     /// Batch statistics, running ones untouched.
@@ -129,6 +136,7 @@ pub enum MetaBn {
 
 /// Loss on the meta batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaLoss {
     /// Cross-entropy (Eq. 7).
@@ -138,8 +146,10 @@ pub enum MetaLoss {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawMpcl {
+    /// What the settings start from. Default `defaults`.
     pub preset: Option<Preset>,
     pub prototypes: Option<Prototypes>,
     pub lambda: Option<f64>,

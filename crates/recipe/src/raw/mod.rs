@@ -15,17 +15,20 @@ use crate::classifier::{RawClassifier, RawHeadTraining};
 use crate::resolved::{Dataset, Decode, ExifOrientation, MetaSource, OnBadImage};
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawRecipe {
     pub recipe: Option<String>,
     pub description: Option<String>,
     pub seed: Option<u64>,
     pub data: Option<RawData>,
+    /// Settings that every representation starts from; its own go over them.
     // Merged under each representation before typing: see `merge`.
     #[serde(rename = "representation_defaults")]
     pub _representation_defaults: Option<RawRepresentation>,
     pub representations: Option<IndexMap<String, RawRepresentation>>,
     pub features: Option<RawFeatures>,
+    /// Settings that the training of every head of stage 3 starts from; a classifier's own `training` goes over them.
     #[serde(rename = "head_training_defaults")]
     pub _head_training_defaults: Option<RawHeadTraining>,
     // `crt:` alone stands for `crt: {crt: {}}`: see `merge`.
@@ -34,6 +37,7 @@ pub(crate) struct RawRecipe {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawData {
     pub dataset: Option<Dataset>,
@@ -54,6 +58,7 @@ pub(crate) struct RawData {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawShotGroups {
     pub many_above: Option<u32>,
@@ -61,6 +66,7 @@ pub(crate) struct RawShotGroups {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawNormalize {
     pub mean: Option<Vec<f32>>,
@@ -68,6 +74,7 @@ pub(crate) struct RawNormalize {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFeatures {
     pub views: Option<usize>,
@@ -75,6 +82,7 @@ pub(crate) struct RawFeatures {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawRow {
     pub representation: Option<String>,
@@ -85,6 +93,7 @@ pub(crate) struct RawRow {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawAccuracies {
     pub many: Option<f64>,
@@ -94,6 +103,7 @@ pub(crate) struct RawAccuracies {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawExpectedRanges {
     pub many: Option<[f64; 2]>,
@@ -104,6 +114,7 @@ pub(crate) struct RawExpectedRanges {
 
 /// Where a method starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Preset {
     /// The documented defaults.

@@ -7,6 +7,7 @@ use crate::method::RawMethod;
 use crate::resolved::{Augmentation, Backbone, CudaPrecision, HeadKind, Sampler, WdGroups};
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawRepresentation {
     pub method: Option<RawMethod>,
@@ -34,6 +35,7 @@ pub(crate) struct RawRepresentation {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RawSchedule {
     Cosine,
@@ -42,6 +44,7 @@ pub(crate) enum RawSchedule {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawStepSchedule {
     pub milestones: Option<Vec<usize>>,

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Which images, and how they are split (protocol.md §1, §7).
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DataRecipe {
     /// The source of images. No default.
     pub dataset: Dataset,
-    /// N_1 / N_K, at least 1, and small enough that the smallest class keeps one image. Default 100. `None` for photo sets,
+    /// N_1 / N_K, at least 1, and small enough that the smallest class keeps one image. Default 100. Not for photo sets,
     /// which are long-tailed as they come: their lists are the draw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imbalance_factor: Option<f64>,
@@ -17,7 +18,7 @@ pub struct DataRecipe {
     /// Images per class of the meta set, at least 1, fewer than a class has to draw from. Default 10, and 2 for
     /// `inaturalist2018`, whose smallest class has no more (MetaSAug). Unused with `none`.
     pub meta_per_class: usize,
-    /// Seed of LDAM's draw (a legacy NumPy generator). Default 0. `None` for photo sets.
+    /// Seed of LDAM's draw (a legacy NumPy generator). Default 0. Not for photo sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subset_seed: Option<u32>,
     /// Seed of the meta draw (a legacy NumPy generator). Default 6 (MetaSAug).
@@ -61,6 +62,7 @@ impl DataRecipe {
 
 /// From photos of any size to the images that a network sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct PhotoRecipe {
     /// Height and width in pixels, 32 to 1024. Default 224.
@@ -80,6 +82,7 @@ pub struct PhotoRecipe {
 
 /// How a JPEG is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Decode {
     /// In full, as Pillow does.
@@ -91,6 +94,7 @@ pub enum Decode {
 
 /// What is done with EXIF's orientation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExifOrientation {
     /// Nothing, as in torchvision and every published recipe.
@@ -101,6 +105,7 @@ pub enum ExifOrientation {
 
 /// What happens to an image that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnBadImage {
     /// Whatever needs it stops, and names its path and its line in the list.
@@ -112,6 +117,7 @@ pub enum OnBadImage {
 
 /// A data set that the workspace can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Dataset {
     /// 10 classes of 6000 training and 1000 test images, 28×28, one channel. Embedded under `data/fashion-mnist`.
@@ -191,6 +197,7 @@ impl Dataset {
 
 /// Where the balanced meta batch comes from (protocol.md §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetaSource {
     /// `meta_per_class` images per class, held out before the long-tailed draw (MetaSAug, MW-Net). ImageNet-LT: of the
@@ -204,6 +211,7 @@ pub enum MetaSource {
 
 /// Where many, medium and few part, in training images of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ShotGroups {
     /// many: more than this. Default 100 (CB, BALMS, LADE, PaCo, TailCalibX; protocol.md §6).
@@ -227,6 +235,7 @@ impl Default for ShotGroups {
 
 /// Per-channel mean and standard deviation of pixels in 0..1; one number for each channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Normalize {
     /// Each in [0, 1].

@@ -17,6 +17,7 @@ use crate::classifier::ClassifierRecipe;
 
 /// A whole pipeline: data, named representations, named classifiers, and the rows (pairs of the two) of its table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Recipe {
     /// The recipe's name, `[a-z0-9_.-]`, no leading dot; also the folder under `runs/`. Default: the file's stem.
@@ -40,6 +41,7 @@ pub struct Recipe {
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Row {
     /// A key of `representations`.
@@ -59,6 +61,7 @@ pub struct Row {
 
 /// Top-1 accuracies in percent, each in [0, 100].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Accuracies {
     /// Mean over the classes with many training images.
@@ -77,24 +80,26 @@ pub struct Accuracies {
 
 /// `[low, high]` in percent for each group that is pinned; 0 ≤ low ≤ high ≤ 100.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ExpectedRanges {
-    /// Of [`Accuracies::many`].
+    /// Mean over the classes with many training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub many: Option<[f64; 2]>,
-    /// Of [`Accuracies::medium`].
+    /// Mean over the classes in between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub medium: Option<[f64; 2]>,
-    /// Of [`Accuracies::few`].
+    /// Mean over the classes with few training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub few: Option<[f64; 2]>,
-    /// Of [`Accuracies::all`].
+    /// Over all test images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<[f64; 2]>,
 }
 
 /// Stage 2.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FeaturesRecipe {
     /// Augmented views of train dumped beside the plain one, 0 to 1000. Default 0.

@@ -12,6 +12,7 @@ pub(crate) const MOST_IN_A_BATCH: usize = 65_536;
 ///
 /// Where the paper is silent, the defaults are those of protocol.md §1.5 ("ours for the paper").
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RepresentationRecipe {
     /// What is learnt beside the classes. No default.
@@ -78,6 +79,7 @@ pub struct RepresentationRecipe {
 
 /// How a GPU computes in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CudaPrecision {
     /// IEEE single precision.
@@ -90,6 +92,7 @@ pub enum CudaPrecision {
 
 /// The networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Backbone {
     /// torchvision's ResNet-50; feature dim 2048. Written `resnet50`.
@@ -125,6 +128,7 @@ impl Backbone {
 
 /// The head that stage 1 trains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HeadKind {
     /// z·Wᵀ + b. Written `linear`.
@@ -137,6 +141,7 @@ pub enum HeadKind {
 
 /// How images, or features, are drawn (methods.md §3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// Every image once an epoch, shuffled.
@@ -151,6 +156,7 @@ pub enum Sampler {
 
 /// What happens to a training image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Augmentation {
     /// Normalise only.
@@ -169,6 +175,7 @@ pub enum Augmentation {
 
 /// The learning rate over the epochs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// lr/2·(1 + cos(π·e/T)), e the 0-based epoch counted from the end of warm-up, T the epochs left: written `cosine`.
@@ -181,6 +188,7 @@ pub enum Schedule {
 
 /// Drops of the learning rate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct StepSchedule {
     /// 0-based epochs, rising, each in 1..epochs; at least one.
@@ -191,6 +199,7 @@ pub struct StepSchedule {
 
 /// What weight decay touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WdGroups {
     /// Every parameter.

@@ -109,7 +109,7 @@ impl SgdRule {
     }
 }
 
-/// [`SgdRule`] over tensors, with its momentum buffer.
+/// `SgdRule` over tensors, with its momentum buffer.
 #[derive(Debug)]
 pub struct Sgd {
     rule: SgdRule,

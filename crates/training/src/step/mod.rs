@@ -25,7 +25,7 @@ use longtail_recipe::VirtualStep;
 use crate::batch::{Feed, ImageBatch};
 use crate::state::{State, StateList, tensor_bytes};
 use crate::vectors::add;
-use crate::{Head, Model, Sgd, TrainingError};
+use crate::{Head, Model, Schedule, Sgd, TrainingError};
 
 use flat::FlatPool;
 use losses::part_total;
@@ -48,6 +48,19 @@ pub struct StepAt {
     pub lr: f64,
     /// α_lr over its peak.
     pub relative_lr: f64,
+}
+
+impl StepAt {
+    /// The 0-based `batch` of an epoch of `batches_per_epoch`, in a training that never leaves one out.
+    pub fn new(schedule: &Schedule, epoch: usize, batch: usize, batches_per_epoch: usize) -> Self {
+        Self {
+            epoch,
+            step: (epoch * batches_per_epoch + batch) as u64,
+            epoch_fraction: batch as f64 / batches_per_epoch.max(1) as f64,
+            lr: schedule.lr(epoch),
+            relative_lr: schedule.relative(epoch),
+        }
+    }
 }
 
 /// At which weights a pass runs.
