@@ -34,6 +34,7 @@ mod read;
 mod read_past;
 mod resolve;
 mod resolved;
+mod said;
 mod settings;
 mod suggest;
 mod text;

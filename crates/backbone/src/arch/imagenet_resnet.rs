@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::arch::Architecture;
     use crate::graph::Node;
-    use crate::image::ImageShape;
+    use longtail_images::ImageShape;
 
     const IMAGENET: ImageShape = ImageShape { height: 224, width: 224, channels: 3 };
 

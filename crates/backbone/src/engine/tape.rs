@@ -1,11 +1,11 @@
 //! What a forward pass leaves for the passes after it.
 
+use longtail_images::ImageShape;
 use longtail_ops::{Operand, Real};
 
 use super::buffers::Buffers;
 use crate::arch::Architecture;
 use crate::graph::{Graph, Value};
-use crate::image::ImageShape;
 use crate::plan::{Place, Plan};
 
 /// Mean, variance, 1/√(variance + ε), and the scale and shift that they make with γ and β, of every channel of every batch norm,

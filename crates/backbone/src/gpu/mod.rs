@@ -12,13 +12,13 @@ mod memory;
 mod tape;
 
 use half::bf16;
+use longtail_images::ImageShape;
 use longtail_ops::gpu::{Activation, Driver, Element, GpuConv, GpuNorm, GpuVec, Plain, View, ViewMut};
 
 use crate::arch::Architecture;
 use crate::engine::NormMode;
 use crate::error::BackboneError;
 use crate::graph::{ConvNorm, Graph, Node, Value};
-use crate::image::ImageShape;
 use crate::params::ParamIndex;
 use crate::plan::{Place, Plan};
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use longtail_images::ImageShape;
 use longtail_ops::gpu::{Driver, Element, GpuVec, NormNumbers, Plain, View, gpu_narrow};
 
 use super::memory::{Slots, numbers, numbers_mut};
@@ -9,7 +10,6 @@ use super::{GpuNetwork, pooled_values};
 use crate::arch::Architecture;
 use crate::error::BackboneError;
 use crate::graph::Value;
-use crate::image::ImageShape;
 use crate::plan::Place;
 
 /// Mean, 1/√(variance + ε), scale and shift of every channel of every batch norm, as used.

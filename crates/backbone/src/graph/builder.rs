@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use longtail_images::ImageShape;
 use longtail_ops::{ConvShape, PoolShape, ShortcutShape};
 
 use super::{ConvNorm, Graph, IMAGE, Node, Value};
-use crate::image::ImageShape;
 use crate::params::{ConvInit, ParamIndex, ParamKind};
 
 /// A square convolution without bias: `padding` keeps the size at stride 1.

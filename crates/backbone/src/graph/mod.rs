@@ -7,11 +7,11 @@ mod builder;
 
 use std::ops::Range;
 
+use longtail_images::ImageShape;
 use longtail_ops::{BatchNormShape, ConvShape, PoolShape, ShortcutShape};
 
 pub(crate) use builder::{Conv, GraphBuilder};
 
-use crate::image::ImageShape;
 use crate::params::{ConvInit, ParamIndex};
 
 /// An activation of the network. Number 0 is the image.
