@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use longtail_datasets::photo::{ColorJitter, PhotoScratch, PhotoSpec, PhotoTransform};
+use longtail_images::photo::{ColorJitter, PhotoScratch, PhotoSpec, PhotoTransform};
 use longtail_ops::stream;
 use longtail_recipe::{Decode, ExifOrientation};
 use rayon::prelude::*;

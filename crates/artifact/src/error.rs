@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{Device, convert};
+use crate::convert;
+use crate::device::Device;
 
 /// Every failure of this crate, with the path and the offending value.
 #[derive(Debug, Error)]

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod code_versions;
 mod convert;
 mod device;
+mod device_choice;
 mod difference;
 mod error;
 pub mod escape;
@@ -41,9 +42,10 @@ mod tensors;
 pub use atomic::{publish, write_atomic, write_json_atomic};
 pub use checkpoint::Checkpoint;
 pub use cli::{
-    Hint, Interrupted, StageArgs, WithHint, init_threads, install_interrupt_handler, interrupted, progress, run_main,
+    Hint, Interrupted, WithHint, explained, init_threads, install_interrupt_handler, interrupted, progress, run_main,
 };
-pub use device::{Device, DeviceChoice, Gpus};
+pub use device::Device;
+pub use device_choice::{DeviceChoice, Gpus};
 pub use difference::{FieldDifference, as_read, field_differences};
 pub use error::ArtifactError;
 pub use hash::{FileHash, hash_file};

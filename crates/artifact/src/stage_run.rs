@@ -202,9 +202,10 @@ impl StageRun {
         MetricsWriter::open(&folder.join(METRICS), resume_offset.unwrap_or(0))
     }
 
-    /// Says that the images changed while the stage read them: what it made is of no one data set, and will be stale for good.
-    pub fn images_changed(&mut self, words: &str) {
-        self.images_changed = Some(words.to_owned());
+    /// Says how the images changed while the stage read them, if they did: then what it made is of no one data set, and will be stale
+    /// for good.
+    pub fn images_changed(&mut self, words: Option<&str>) {
+        self.images_changed = words.map(str::to_owned);
     }
 
     /// Writes the manifest, then removes the checkpoints: the stage is done.

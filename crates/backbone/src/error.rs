@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use longtail_artifact::ArtifactError;
-
-use crate::image::ImageShape;
+use longtail_images::ImageShape;
 
 /// Every error of this crate.
 #[derive(Debug, thiserror::Error)]

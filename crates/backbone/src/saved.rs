@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use longtail_artifact::{FileHash, NamedTensor, TensorData, TensorFile, write_tensors};
+use longtail_images::ImageShape;
 use longtail_ops::Real;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,6 @@ use crate::arch::Architecture;
 use crate::engine::Network;
 use crate::error::BackboneError;
 use crate::files::{from_tensors, to_tensors};
-use crate::image::ImageShape;
 
 /// Writes the network's tensors under torchvision's names, f32, atomically. The metadata says `architecture`,
 /// `image {h, w, c}` and `feature_dim`, and whatever `more` adds.

@@ -4,6 +4,7 @@
 //! `read` and `write` lend a tensor's memory; each adds a layer of `Result`, which the question marks behind them take off.
 
 use candle_core::{DType, Device, Tensor};
+use longtail_images::ImageShape;
 use longtail_ops::ChaCha8Rng;
 use longtail_ops::gpu::Element;
 
@@ -12,7 +13,6 @@ use crate::engine::{Network, NormMode, Tape};
 use crate::error::BackboneError;
 use crate::files::{NamedValues, to_tensors};
 use crate::host::{Float, HostElement, float, read, write};
-use crate::image::ImageShape;
 use crate::params::ParamIndex;
 #[cfg(feature = "cuda")]
 use on_cuda::OnCuda;

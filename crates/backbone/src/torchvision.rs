@@ -20,13 +20,13 @@
 use std::path::Path;
 
 use longtail_artifact::{DType, TensorFile};
+use longtail_images::ImageShape;
 use serde_json::json;
 
 use crate::arch::Architecture;
 use crate::engine::Network;
 use crate::error::BackboneError;
 use crate::files::from_tensors;
-use crate::image::ImageShape;
 use crate::params::ParamKind;
 use crate::saved::SavedBackbone;
 

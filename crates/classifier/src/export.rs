@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use longtail_artifact::{
-    NamedTensor, OutputFile, OutputKind, RunLayout, StageArgs, TensorData, WithHint, check_outputs, counted,
-    stage_specs, write_tensors,
+    NamedTensor, OutputFile, OutputKind, TensorData, WithHint, check_outputs, counted, write_tensors,
 };
 use longtail_recipe::{Alpha, ClassifierRecipe, set_classifier};
-use longtail_training::Compute;
+use longtail_stage::{Frame, StageArgs};
 use serde_json::json;
 
 use crate::ClassifierError;
@@ -70,9 +69,10 @@ struct Rows {
 /// cannot be written.
 pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let what = || format!("cannot generate the rows of `{}`", args.method);
-    let recipe = longtail_recipe::read(&args.stage.recipe, &args.stage.overrides()?).with_context(what)?;
+    let frame = Frame::new("classifier", &args.method, what(), &args.stage)?;
+    let layout = frame.layout();
+    let recipe = frame.recipe().with_context(what)?;
     let classifier = recipe.classifier(&args.method).with_context(what)?;
-    let layout = RunLayout::new(&args.stage.run);
     let out = OutputFile { option: "--out", path: &args.out, kind: OutputKind::Tensors };
     // Head and prototypes may be another program's, and then no manifest speaks for them.
     let stage1 = layout.representation(&args.stage.variant);
@@ -85,16 +85,13 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         let taken = anyhow::anyhow!("`{}` exists already", args.out.display());
         return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
     }
-    let device = args.stage.device("classifier", Compute::gpus())?.to_string();
+    let device = frame.device()?.to_string();
     let variant = &args.stage.variant;
-    let images = crate::stage::images(&recipe, &args.stage, &layout).with_context(what)?;
-    let representation = stage_specs::representation(&layout, &images, recipe.representation_part(variant)?, &device);
-    let features = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
+    let images = frame.compare_images(&recipe)?;
     // Rows come from the dumps and from the prototypes.
-    for (folder, spec) in [(layout.representation(variant), representation), (layout.features(variant), features)] {
-        stage_specs::require_up_to_date(&folder, &spec, args.stage.accept_stale).with_context(what)?;
-    }
-    let inputs = Inputs::load(&layout, variant, 0)
+    frame.require_representation(&recipe, &images, &device)?;
+    frame.require_features(&recipe, &images, &device)?;
+    let inputs = Inputs::load(layout, variant, 0)
         .with_context(what)
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
     let rows = rows(&args.method, classifier, &inputs.data, recipe.seed).with_context(what)?;

@@ -41,7 +41,7 @@ pub use error::ClassifierError;
 pub use export::{GenerateArgs, generate as generate_rows};
 pub use inputs::{Inputs, SealedTest};
 pub use journal::{Journal, Measurement, MemoryJournal, Progress, SaveState};
-pub use sampler::{RowSampler, SAMPLES_PER_CLASS};
+pub use sampler::RowSampler;
 pub use scoring::{NearestMean, ScoringHead};
 pub use stage::{StageJournal, run};
 pub use train::{Batches, RowSource, TrainPlan, TrainResult, accuracy, from_host, prepare, train_head};

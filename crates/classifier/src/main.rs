@@ -7,8 +7,9 @@ extern crate longtail_artifact; // `println!` that a reader who left does not en
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+use longtail_artifact::init_threads;
 use longtail_classifier::GenerateArgs;
+use longtail_stage::{StageArgs, run_main};
 
 /// Stage 3: a balanced classifier from dumped features.
 ///
@@ -54,23 +55,17 @@ const GENERATE_EXAMPLES: &str = "Examples:
   features plot --train $F/train.safetensors --val $F/val.safetensors --generated generated.safetensors --out figure-3.svg";
 
 fn main() -> ExitCode {
-    run_main(|| {
-        let args: Args = longtail_artifact::cli::parse();
-        let threads = match (&args.tool, &args.stage) {
-            (Some(Tool::Generate(generate)), _) => generate.threads(),
-            (None, stage) => stage.as_ref().and_then(|stage| stage.threads),
-        };
-        longtail_ops::check_simd()?;
-        init_threads(threads)?;
-        longtail_linalg::init();
-        match (args.tool, args.stage, args.method) {
-            (Some(Tool::Generate(args)), _, _) => longtail_classifier::generate_rows(&args),
-            (None, Some(stage), Some(method)) => {
-                // Of the stage alone, which looks between batches; a tool has nothing to save, and ends at once.
-                install_interrupt_handler();
-                longtail_classifier::run(&stage, &method)
-            }
-            (None, _, _) => unreachable!("clap asks for a recipe and a method where there is no subcommand"),
+    run_main(|args: Args| match (args.tool, args.stage, args.method) {
+        (Some(Tool::Generate(args)), _, _) => {
+            init_threads(args.threads())?;
+            longtail_linalg::init();
+            longtail_classifier::generate_rows(&args)
         }
+        (None, Some(stage), Some(method)) => {
+            stage.prepare()?;
+            longtail_linalg::init();
+            longtail_classifier::run(&stage, &method)
+        }
+        (None, _, _) => unreachable!("clap asks for a recipe and a method where there is no subcommand"),
     })
 }

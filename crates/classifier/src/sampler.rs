@@ -1,16 +1,10 @@
 //! The order in which feature rows are trained on, one epoch at a time.
 
-use longtail_ops::{below, shuffle, stream, uniform};
+use longtail_datasets::{Within, draw_order, progress};
+use longtail_ops::stream;
 use longtail_recipe::Sampler;
-use rand_chacha::ChaCha8Rng;
 
 use crate::generate::ClassStore;
-
-/// Rows drawn in a row from one class by the class-balanced sampler.
-///
-/// # Source
-/// CB's `cls_crt.yaml`: `num_samples_cls: 4`.
-pub const SAMPLES_PER_CLASS: usize = 4;
 
 /// Batches of one epoch over real rows: ⌊N/batch⌋ of them, at least one.
 #[derive(Debug, Clone)]
@@ -37,40 +31,16 @@ impl RowSampler {
 
     /// The rows of one epoch, batch after batch.
     ///
-    /// Every sampler stops after ⌊N/batch⌋ batches, as CB's trainer does. Instance-balanced: a shuffle, each row once.
-    /// Class-balanced: CB's `ClassAwareSampler`, four rows in a row from each class of a shuffled cycle, every class with its own
-    /// shuffled cycle. Square-root: class with probability ∝ √N_k, then a row of it, uniformly. Progressively balanced: class with
-    /// probability (1−λ)·N_k/N + λ/K, λ = epoch/(epochs − 1), then a row of it.
+    /// Every sampler stops after ⌊N/batch⌋ batches, as CB's trainer does; a class's row is drawn by chance, but for the
+    /// class-balanced sampler, where all of them have their turn. In an only epoch the progressively balanced one is at its beginning.
     ///
     /// # Source
-    /// methods.md §3.7. CB keeps its cycles from epoch to epoch; here each epoch starts new ones, so that an epoch is a
-    /// function of (seed, epoch).
+    /// [`draw_order`]'s.
     pub fn epoch(&self, store: &ClassStore, epoch: usize) -> Vec<u32> {
-        let rows = self.rows(store);
         let mut rng = stream(self.seed, self.purpose, epoch as u64, 0);
-        match self.sampler {
-            Sampler::ClassBalanced => class_aware(store, rows, &mut rng),
-            Sampler::SquareRoot => {
-                let weights = store.counts().iter().map(|&count| (count as f64).sqrt()).collect();
-                by_class(store, rows, weights, &mut rng)
-            }
-            Sampler::ProgressivelyBalanced => {
-                let share = epoch as f64 / (self.epochs.saturating_sub(1)).max(1) as f64;
-                let (total, classes) = (store.len() as f64, store.num_classes() as f64);
-                let weights = store
-                    .counts()
-                    .iter()
-                    .map(|&count| (1.0 - share) * count as f64 / total + share / classes)
-                    .collect();
-                by_class(store, rows, weights, &mut rng)
-            }
-            Sampler::InstanceBalanced => {
-                let mut order: Vec<u32> = (0..store.len() as u32).collect();
-                shuffle(&mut rng, &mut order);
-                order.truncate(rows);
-                order
-            }
-        }
+        let progress = if self.epochs > 1 { progress(epoch, self.epochs) } else { 0.0 };
+        let (labels, rows) = (store.labels(), self.rows(store));
+        draw_order(self.sampler, labels, store.num_classes(), rows, progress, Within::Chance, &mut rng)
     }
 
     /// The batches of one epoch as `(features (n, d), labels (n))`.
@@ -88,61 +58,6 @@ impl RowSampler {
             (features, labels)
         })
     }
-}
-
-/// An endless cycle over items, shuffled anew at each wrap.
-struct Cycle {
-    items: Vec<u32>,
-    next: usize,
-}
-
-impl Cycle {
-    fn new(items: Vec<u32>) -> Self {
-        let next = items.len();
-        Self { items, next }
-    }
-
-    fn draw(&mut self, rng: &mut ChaCha8Rng) -> u32 {
-        if self.next == self.items.len() {
-            shuffle(rng, &mut self.items);
-            self.next = 0;
-        }
-        self.next += 1;
-        self.items[self.next - 1]
-    }
-}
-
-fn class_aware(store: &ClassStore, rows: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
-    let mut classes = Cycle::new((0..store.num_classes() as u32).collect());
-    let mut members: Vec<Cycle> = (0..store.num_classes())
-        .map(|class| {
-            Cycle::new((store.start(class) as u32..(store.start(class) + store.count(class)) as u32).collect())
-        })
-        .collect();
-    let mut out = Vec::with_capacity(rows + SAMPLES_PER_CLASS);
-    while out.len() < rows {
-        let class = classes.draw(rng) as usize;
-        for _ in 0..SAMPLES_PER_CLASS {
-            out.push(members[class].draw(rng));
-        }
-    }
-    out.truncate(rows);
-    out
-}
-
-fn by_class(store: &ClassStore, rows: usize, weights: Vec<f64>, rng: &mut ChaCha8Rng) -> Vec<u32> {
-    let mut cumulative = weights;
-    for class in 1..cumulative.len() {
-        cumulative[class] += cumulative[class - 1];
-    }
-    let total = cumulative.last().copied().unwrap_or(0.0);
-    (0..rows)
-        .map(|_| {
-            let at = uniform(rng) * total;
-            let class = cumulative.partition_point(|&upper| upper <= at).min(store.num_classes() - 1);
-            (store.start(class) as u64 + below(rng, store.count(class) as u64)) as u32
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -210,6 +125,21 @@ mod tests {
         let last = per_class(&epoch(Sampler::ProgressivelyBalanced, 4));
         assert!(first[0] > 45 && first[2] < 15, "{first:?}");
         assert!(last.iter().all(|&count| (17..=43).contains(&count)), "{last:?}");
+    }
+
+    /// The numbers of before stages 1 and 3 shared their samplers.
+    #[test]
+    fn orders_are_what_they_always_were() {
+        for (sampler, rows) in [
+            (Sampler::InstanceBalanced, [56, 93, 9, 59, 54, 51, 92, 60]),
+            (Sampler::ClassBalanced, [92, 94, 95, 90, 37, 12, 51, 14]),
+            (Sampler::SquareRoot, [28, 66, 0, 66, 68, 93, 90, 88]),
+            (Sampler::ProgressivelyBalanced, [28, 13, 0, 66, 68, 93, 90, 88]),
+        ] {
+            assert_eq!(epoch(sampler, 1)[..8], rows, "{sampler:?}");
+        }
+        let only = RowSampler::new(Sampler::ProgressivelyBalanced, 10, 1, 7, "test").epoch(&store(), 0);
+        assert_eq!(only[..8], [50, 90, 20, 5, 5, 83, 51, 56]);
     }
 
     #[test]

@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use longtail_artifact::{
-    Begin, BeginOptions, ImageMatch, Interrupted, MetricsWriter, NamedTensor, RunLayout, StageArgs, StageRun,
-    TensorData, WithHint, interrupted, progress, stage_specs, write_tensors,
+    Interrupted, MetricsWriter, NamedTensor, StageRun, TensorData, WithHint, interrupted, stage_specs, write_tensors,
 };
-use longtail_datasets::DatasetError;
-use longtail_datasets::identity::compare;
 use longtail_metrics::{GroupAccuracy, argmax_rows, evaluate};
-use longtail_recipe::{ClassifierRecipe, Recipe};
+use longtail_recipe::ClassifierRecipe;
+use longtail_stage::{Frame, StageArgs, Terminal};
 use longtail_training::{CheckpointClock, Compute, StateReader, StateWriter};
 use serde_json::{Map, Value, json};
 
@@ -27,47 +25,25 @@ const CHECKPOINT_MINUTES: f64 = 0.25;
 /// # Errors
 /// Everything that keeps it from finishing; finished artifacts are left as they were.
 pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
-    let recipe = read_recipe(args)?;
+    let of = format!("{}+{method_name}", args.variant);
+    let frame = Frame::new("classifier", &of, format!("cannot start stage `classifier` ({of})"), args)?;
+    let layout = frame.layout();
+    let recipe = frame.recipe()?;
     let classifier = recipe.classifier(method_name)?;
-    let layout = RunLayout::new(&args.run);
     let views = if matches!(classifier, ClassifierRecipe::TailcalibX(_)) { recipe.features.views } else { 0 };
     let part = recipe.classifier_part(&args.variant, method_name)?;
-    let settled = args.device("classifier", Compute::gpus())?;
+    let settled = frame.device()?;
     let device = settled.to_string();
-    let images = images(&recipe, args, &layout)
-        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
-    let representation =
-        stage_specs::representation(&layout, &images, recipe.representation_part(&args.variant)?, &device);
-    let features =
-        stage_specs::features(&layout, &images, &args.variant, recipe.features_part(&args.variant)?, &device);
-    for (folder, spec) in
-        [(layout.representation(&args.variant), representation), (layout.features(&args.variant), features)]
-    {
-        stage_specs::require_up_to_date(&folder, &spec, args.accept_stale)
-            .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))?;
-    }
-    let spec = stage_specs::classifier(&layout, &images, &args.variant, views, part, &device);
+    let images = frame.compare_images(&recipe)?;
+    frame.require_representation(&recipe, &images, &device)?;
+    frame.require_features(&recipe, &images, &device)?;
+    let spec = stage_specs::classifier(layout, &images, &args.variant, views, part, &device);
     let folder = layout.classifier(&args.variant, method_name);
-    let options = BeginOptions {
-        force: args.force,
-        accept_stale: args.accept_stale,
-        accept_device_change: args.accept_device_change,
-    };
-    let nothing_to_do = |words: &str| {
-        if !args.quiet {
-            eprintln!("classifier {}+{method_name}: {words}", args.variant);
-        }
-        Ok(ExitCode::SUCCESS)
-    };
-    let stage = match StageRun::begin(&folder, &spec, options)? {
-        Begin::UpToDate => return nothing_to_do("up to date"),
-        Begin::KeptStale => return nothing_to_do("kept as it is"),
-        Begin::Run(stage) => stage,
-    };
-    let inputs = Inputs::load(&layout, &args.variant, views)
-        .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))
+    let Some(stage) = frame.begin(&folder, &spec)? else { return Ok(ExitCode::SUCCESS) };
+    let inputs = Inputs::load(layout, &args.variant, views)
+        .with_context(|| frame.cannot_start())
         .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
-    let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
+    let mut journal = StageJournal::new(stage, of, args.quiet);
     let fitted = {
         let groups = recipe.data.shot_groups;
         let compute = Compute::open(settled, "classifier")?;
@@ -113,20 +89,9 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     }
     let predictions_hash = write_tensors(&folder.join("predictions.safetensors"), &tensors, &metadata)?;
     journal.finish(&[("head.safetensors", head_hash), ("predictions.safetensors", predictions_hash)])?;
-    report(args, method_name, &fitted, &accuracy);
+    let (outcome, line) = report(&args.variant, method_name, &fitted, &accuracy);
+    frame.answer(&outcome, &line);
     Ok(ExitCode::SUCCESS)
-}
-
-/// How the images stand to those of the features: no pixel is read here, but a head of other images is stale.
-pub(crate) fn images(recipe: &Recipe, args: &StageArgs, layout: &RunLayout) -> anyhow::Result<ImageMatch> {
-    compare(&recipe.data, args.data.as_deref(), layout, args.quiet).map_err(|error| match error {
-        DatasetError::Interrupted => Interrupted.into(),
-        error => error.explained(),
-    })
-}
-
-fn read_recipe(args: &StageArgs) -> anyhow::Result<Recipe> {
-    Ok(longtail_recipe::read(&args.recipe, &args.overrides()?)?)
 }
 
 fn u32_tensor(name: &str, values: &[u32]) -> NamedTensor {
@@ -137,34 +102,30 @@ fn groups(accuracy: &GroupAccuracy) -> Value {
     Value::Object(accuracy.groups().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
 }
 
-/// One line for a person, or one JSON object.
+/// The outcome for programs, and in a line for a person.
 fn report(
-    args: &StageArgs,
+    variant: &str,
     method_name: &str,
     Fitted { chosen, given, val_accuracy, .. }: &Fitted,
     accuracy: &GroupAccuracy,
-) {
-    if args.json {
-        let summary = json!({
-            "variant": args.variant,
-            "method": method_name,
-            "chosen": chosen,
-            "given": given,
-            "val_accuracy": val_accuracy,
-            "test_accuracy": groups(accuracy),
-        });
-        println!("{summary}");
-    } else if !args.quiet {
-        let percent =
-            |value: Option<f64>| value.map_or("n/a".to_owned(), |share| longtail_artifact::percent(100.0 * share));
-        let parts: Vec<String> =
-            accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
-        let chosen = match chosen_on_validation(chosen) {
-            false => String::new(),
-            true => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
-        };
-        println!("{}+{method_name}: {} (percent){chosen}", args.variant, parts.join(", "));
-    }
+) -> (Value, String) {
+    let outcome = json!({
+        "variant": variant,
+        "method": method_name,
+        "chosen": chosen,
+        "given": given,
+        "val_accuracy": val_accuracy,
+        "test_accuracy": groups(accuracy),
+    });
+    let percent =
+        |value: Option<f64>| value.map_or("n/a".to_owned(), |share| longtail_artifact::percent(100.0 * share));
+    let parts: Vec<String> =
+        accuracy.groups().into_iter().map(|(name, value)| format!("{name} {}", percent(value))).collect();
+    let chosen = match chosen_on_validation(chosen) {
+        false => String::new(),
+        true => format!("; chosen on validation: {}", Value::Object(chosen.clone())),
+    };
+    (outcome, format!("{} (percent){chosen}", parts.join(", ")))
 }
 
 /// Whether what a method wrote down was chosen on validation data: an adaptive α follows losses on the meta set.
@@ -176,23 +137,20 @@ fn chosen_on_validation(chosen: &Map<String, Value>) -> bool {
 pub struct StageJournal {
     stage: StageRun,
     metrics: Option<MetricsWriter>,
-    what: String,
-    quiet: bool,
     clock: CheckpointClock,
-    bar: Option<indicatif::ProgressBar>,
+    terminal: Terminal,
 }
 
 impl StageJournal {
     /// Writes into the folder of `stage`; `what` names the bar.
     pub fn new(stage: StageRun, what: String, quiet: bool) -> Self {
-        Self { stage, metrics: None, what, quiet, clock: CheckpointClock::start(CHECKPOINT_MINUTES), bar: None }
+        let terminal = Terminal::new(what, quiet);
+        Self { stage, metrics: None, clock: CheckpointClock::start(CHECKPOINT_MINUTES), terminal }
     }
 
     /// Writes the manifest; the run is done.
     fn finish(mut self, outputs: &[(&str, longtail_artifact::FileHash)]) -> anyhow::Result<()> {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.terminal.clear();
         self.metrics(None)?.flush()?;
         self.metrics = None;
         Ok(self.stage.finish(outputs)?)
@@ -213,13 +171,7 @@ impl Journal for StageJournal {
     }
 
     fn note(&mut self, line: &str) {
-        if self.quiet {
-            return;
-        }
-        match &self.bar {
-            Some(bar) if !bar.is_hidden() => bar.println(line),
-            _ => eprintln!("{line}"),
-        }
+        self.terminal.say(line);
     }
 
     fn resume(&mut self) -> Result<Option<StateReader>, ClassifierError> {
@@ -231,18 +183,13 @@ impl Journal for StageJournal {
     }
 
     fn begin(&mut self, rows: u64, done: Progress) {
-        let bar = progress(rows, &self.what, self.quiet);
-        bar.set_message("rows");
-        bar.set_position(done.rows);
-        bar.reset_eta(); // rows of an earlier run say nothing about this one's rate
+        self.terminal.start(rows, done.rows);
+        self.terminal.message("rows");
         self.clock.saved(done.steps);
-        self.bar = Some(bar);
     }
 
     fn after(&mut self, done: Progress, state: &SaveState<'_>) -> Result<(), ClassifierError> {
-        if let Some(bar) = &self.bar {
-            bar.set_position(done.rows);
-        }
+        self.terminal.at(done.rows);
         let stop = interrupted();
         if stop || self.clock.is_due(done.steps) {
             let mut writer = StateWriter::default();

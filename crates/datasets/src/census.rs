@@ -4,12 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use longtail_artifact::interrupted;
+use longtail_images::decode::{PhotoProblem, check};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, ImageSet};
-use crate::photo::{self, PhotoProblem};
 use crate::split::Skipped;
 
 /// A photo that cannot be used.
@@ -75,7 +75,7 @@ fn bad_photos(set: &ImageSet, count: &(dyn Fn() + Sync)) -> Result<Vec<BadPhoto>
             return;
         }
         let problem = match files.read(index, bytes) {
-            Ok(()) => photo::check(bytes).err().map(|problem: PhotoProblem| problem.to_string()),
+            Ok(()) => check(bytes).err().map(|problem: PhotoProblem| problem.to_string()),
             Err(DatasetError::BadImage { problem, .. }) => Some(problem),
             // A damaged pack is no reason to leave its images out.
             Err(other) => {

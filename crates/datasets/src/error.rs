@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use longtail_artifact::{ArtifactError, WithHint};
+use longtail_artifact::{ArtifactError, Interrupted, explained};
+use longtail_images::TransformError;
 
 /// Every error of this crate. [`DatasetError::hint`] says what the user can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +154,10 @@ pub enum DatasetError {
     /// An artifact could not be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// A transform or loader was asked for something that makes no sense.
+    /// A transform was.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
+    /// A loader was asked for something that makes no sense.
     #[error("{what}: {problem}")]
     Config {
         /// The setting.
@@ -263,11 +267,14 @@ impl DatasetError {
         }
     }
 
-    /// The error for a binary to return, with its hint where [`longtail_artifact::run_main`] looks for it.
+    /// The error for a binary to return, with its hint where [`longtail_artifact::run_main`] looks for it, or the interruption.
     pub fn explained(self) -> anyhow::Error {
-        match self.hint() {
-            Some(hint) => Err::<(), _>(self).hint(&hint).expect_err("made from an error"),
-            None => self.into(),
+        match self {
+            Self::Interrupted => Interrupted.into(),
+            error => {
+                let hint = error.hint();
+                explained(error, hint)
+            }
         }
     }
 }

@@ -1,31 +1,10 @@
 //! Labelled images: pixels in memory or encoded files, and the names of the classes.
 
+use longtail_images::ImageShape;
+
 use crate::error::FormatError;
 use crate::pack::Pack;
 use crate::photo_files::PhotoFiles;
-
-/// Height, width and channels of every image of a set; images lie as `(H, W, C)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImageShape {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// 1 (grey) or 3 (red, green, blue).
-    pub channels: usize,
-}
-
-impl ImageShape {
-    /// Values of one image.
-    pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Whether an image has no values at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// Where the images of a set are.
 #[derive(Debug, Clone, PartialEq, Eq)]

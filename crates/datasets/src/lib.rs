@@ -1,4 +1,4 @@
-//! Readers, long-tailed subsets, class counts, samplers, augmentation, the loader.
+//! Readers, long-tailed subsets, class counts, samplers, the loader; what is done to an image is `longtail-images`'.
 //!
 //! Everything here is a function of bytes on disk, a recipe and a seed. [`load`] reads a data set and accounts for every
 //! byte; [`Split`] says which image is for what, with published draws reproduced to the bit; [`Loader`], [`EvalLoader`] and
@@ -48,7 +48,6 @@ mod left_out;
 mod loader;
 mod numpy_legacy;
 pub mod pack;
-pub mod photo;
 mod photo_files;
 pub mod read;
 mod sampler;
@@ -56,19 +55,18 @@ mod split;
 mod stored;
 pub mod subset;
 pub mod synthesize;
-pub mod transform;
 
 pub use census::{BadPhoto, Census};
 pub use counts::long_tailed_counts;
 pub use error::{DatasetError, FormatError};
 pub use identity::{Identified, load_identified};
-pub use image_set::{DataSource, ImageSet, ImageShape, Images};
+pub use image_set::{DataSource, ImageSet, Images};
 pub use left_out::{LeftOut, absent};
 pub use loader::{Batch, BatchIter, EvalLoader, Loader, LoaderOptions, MetaLoader, PlacedBatch};
+pub use longtail_images::{EvalTransform, ImageShape, TrainTransform, Transform};
 pub use numpy_legacy::NumpyLegacy;
 pub use photo_files::{Absence, Origin, Paths, PhotoFiles};
 pub use read::{find, load, load_for};
-pub use sampler::{CLASS_AWARE_RUN, epoch_order, num_batches};
+pub use sampler::{CLASS_AWARE_RUN, Within, draw_order, epoch_order, num_batches, progress};
 pub use split::{ListedSpec, MetaFrom, Skipped, Split, SplitSpec};
 pub use stored::{MOST_STORED_BYTES, StoredPixels};
-pub use transform::{EvalTransform, TrainTransform, Transform};

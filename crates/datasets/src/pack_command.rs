@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use longtail_artifact::cli::{WithHint, disk};
 use longtail_artifact::{
-    Interrupted, OutputFile, OutputKind, check_outputs, counted, init_threads, install_interrupt_handler, progress,
+    OutputFile, OutputKind, check_outputs, counted, init_threads, install_interrupt_handler, progress,
 };
 use longtail_datasets::identity::with_bar;
 use longtail_datasets::pack::{self, Kind, MadeFrom, Making, Pack, PackKey, Shrinker};
@@ -65,7 +65,8 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     };
     let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
-    let (file, beside) = (pack::pack_file(&listed, chosen.as_deref()), pack::pack_file(&listed, None));
+    let place = |chosen| pack::pack_file(listed.dataset, &listed.train_root, chosen);
+    let (file, beside) = (place(chosen.as_deref()), place(None));
     let option = if arguments.out.is_none() && chosen.is_some() { pack::PACK_VARIABLE } else { "--out" };
     check_outputs(&[], &[OutputFile { option, path: &file, kind: OutputKind::Pack }])?;
     let source = listed.into_files(photo.image_side);
@@ -97,10 +98,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
 /// Refuses a pack that is not known to be of these photographs.
 fn still_of(source: &DataSource, pack: &Pack, quiet: bool) -> Result<()> {
     let looked = with_bar(quiet, |progress| pack::look(source, pack, progress));
-    let made_from = match looked {
-        Err(DatasetError::Interrupted) => return Err(Interrupted.into()),
-        looked => looked.map_err(DatasetError::explained)?,
-    };
+    let made_from = looked.map_err(DatasetError::explained)?;
     match made_from {
         MadeFrom::Others(_) => Err(pack::of_other_photographs(pack, &made_from).explained()),
         MadeFrom::Unknown(words) => Err(anyhow::anyhow!("{words}")).hint(&format!(
@@ -162,14 +160,8 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
         }
     });
     bar.finish_and_clear();
-    match made {
-        Ok(pack) => Ok(pack),
-        Err(DatasetError::Interrupted) => Err(Interrupted.into()),
-        Err(error) => {
-            let what = format!("{} was not finished; the same command goes on from there", file.display());
-            Err(error.explained().context(what))
-        }
-    }
+    made.map_err(DatasetError::explained)
+        .with_context(|| format!("{} was not finished; the same command goes on from there", file.display()))
 }
 
 /// `beside`: where a pack is looked for if nobody names one.

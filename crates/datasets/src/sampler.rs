@@ -1,6 +1,6 @@
 //! Samplers: which image comes when in an epoch, as a pure function of the seed and the epoch.
 
-use longtail_ops::{shuffle, stream, uniform};
+use longtail_ops::{below, shuffle, stream, uniform};
 use longtail_recipe::Sampler;
 use rand_chacha::ChaCha8Rng;
 
@@ -10,21 +10,63 @@ use rand_chacha::ChaCha8Rng;
 /// `num_samples_cls: 4` in all configurations of classifier-balancing (methods.md §3.7).
 pub const CLASS_AWARE_RUN: usize = 4;
 
-/// The order of one epoch: positions into `labels`, as many as there are labels.
+/// How an image of a drawn class is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// The next one of the class's own shuffled list, which is shuffled again when it is through: images (stage 1).
+    Turns,
+    /// Each with equal chance: feature rows (stage 3).
+    Chance,
+}
+
+/// The first `draws` of an order: positions into `labels`.
 ///
-/// - `InstanceBalanced`: every position once, shuffled.
+/// - `InstanceBalanced`: every position once, shuffled; no more draws than labels.
 /// - `ClassBalanced`: class-aware sampling. A shuffled list of the classes is gone through again and again; each visit takes
 ///   [`CLASS_AWARE_RUN`] images from the class's own shuffled list; either list is shuffled again when it wraps.
-/// - `SquareRoot`: each draw picks a class with probability ∝ √N_k, then the next image of the class's own shuffled list.
-/// - `ProgressivelyBalanced`: as `SquareRoot`, with class probabilities `(1−λ)·N_k/N + λ/K`, λ = epoch/(total_epochs−1).
+/// - `SquareRoot`: each draw picks a class with probability ∝ √N_k, then an image of it by `within`.
+/// - `ProgressivelyBalanced`: as `SquareRoot`, with class probabilities `(1−λ)·N_k/N + λ/K`, λ = `progress`, 0 to 1.
 ///
-/// K counts the classes that occur. The result is a function of the arguments alone; `purpose` names the random stream
-/// (`{purpose}/order`), so that two loaders of one run do not draw alike.
+/// K counts the classes that occur. The result is a function of the arguments and of the stream alone.
 ///
 /// # Source
-/// `ClassAwareSampler.py` and `ClassPrioritySampler.py` of classifier-balancing (Kang et al. 2020). Differences: all lists
-/// start afresh each epoch (there, they go on across epochs), so that an epoch can be resumed; an epoch has N draws (there,
-/// the trainer stops after ⌊N/batch⌋ steps); Kang's λ is epoch/total, ours reaches 1 in the last epoch.
+/// `ClassAwareSampler.py` and `ClassPrioritySampler.py` of classifier-balancing (Kang et al. 2020); methods.md §3.7. Difference: all lists
+/// start afresh with each call (there, they go on across epochs), so that an epoch can be resumed.
+pub fn draw_order(
+    sampler: Sampler,
+    labels: &[u32],
+    num_classes: usize,
+    draws: usize,
+    progress: f64,
+    within: Within,
+    rng: &mut ChaCha8Rng,
+) -> Vec<u32> {
+    let picked = |weight: &dyn Fn(usize, usize, usize) -> f64, rng: &mut ChaCha8Rng| {
+        weighted(class_lists(labels, num_classes), labels.len(), draws, within, rng, weight)
+    };
+    match sampler {
+        Sampler::ClassBalanced => class_aware(class_lists(labels, num_classes), draws, rng),
+        Sampler::SquareRoot => picked(&|count, _, _| (count as f64).sqrt(), rng),
+        Sampler::ProgressivelyBalanced => picked(
+            &|count, images, classes| (1.0 - progress) * count as f64 / images as f64 + progress / classes as f64,
+            rng,
+        ),
+        Sampler::InstanceBalanced => {
+            let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+            shuffle(rng, &mut order);
+            order.truncate(draws);
+            order
+        }
+    }
+}
+
+/// The order of one epoch of images: as many draws as there are labels, a class's images in turns; λ is [`progress`].
+///
+/// `purpose` names the random stream (`{purpose}/order`), so that two loaders of one run do not draw alike.
+///
+/// # Source
+/// That of [`draw_order`]. Differences: an epoch has N draws (there, the trainer stops after ⌊N/batch⌋ steps); Kang's λ is epoch/total, ours
+/// reaches 1 in the last epoch.
 pub fn epoch_order(
     sampler: Sampler,
     labels: &[u32],
@@ -35,21 +77,8 @@ pub fn epoch_order(
     purpose: &str,
 ) -> Vec<u32> {
     let mut rng = stream(seed, &format!("{purpose}/order"), epoch as u64, 0);
-    match sampler {
-        Sampler::ClassBalanced => class_aware(labels, num_classes, &mut rng),
-        Sampler::SquareRoot => weighted(labels, num_classes, &mut rng, |count, _, _| (count as f64).sqrt()),
-        Sampler::ProgressivelyBalanced => {
-            let lambda = progress(epoch, total_epochs);
-            weighted(labels, num_classes, &mut rng, |count, images, classes| {
-                (1.0 - lambda) * count as f64 / images as f64 + lambda / classes as f64
-            })
-        }
-        Sampler::InstanceBalanced => {
-            let mut order: Vec<u32> = (0..labels.len() as u32).collect();
-            shuffle(&mut rng, &mut order);
-            order
-        }
-    }
+    let lambda = progress(epoch, total_epochs);
+    draw_order(sampler, labels, num_classes, labels.len(), lambda, Within::Turns, &mut rng)
 }
 
 /// How many mini-batches an epoch of `len` images has; the last one is short, or left out with `drop_last`.
@@ -74,7 +103,8 @@ pub(crate) fn occurrences(order: &[u32], len: usize) -> Vec<u32> {
         .collect()
 }
 
-fn progress(epoch: usize, total_epochs: usize) -> f64 {
+/// How far a training of `total_epochs` is in `epoch`: 0 in the first epoch, 1 in the last, and in an only one.
+pub fn progress(epoch: usize, total_epochs: usize) -> f64 {
     if total_epochs <= 1 { 1.0 } else { (epoch as f64 / (total_epochs - 1) as f64).min(1.0) }
 }
 
@@ -100,50 +130,56 @@ impl Cycle {
     }
 }
 
-/// One cycle for each class that occurs, in label order.
-fn class_cycles(labels: &[u32], num_classes: usize) -> Vec<Cycle> {
+/// The positions of each class that occurs, in label order.
+fn class_lists(labels: &[u32], num_classes: usize) -> Vec<Vec<u32>> {
     let mut classes = vec![Vec::new(); num_classes];
     for (position, &label) in labels.iter().enumerate() {
         classes[label as usize].push(position as u32);
     }
-    classes.into_iter().filter(|items| !items.is_empty()).map(Cycle::new).collect()
+    classes.retain(|items| !items.is_empty());
+    classes
 }
 
-fn class_aware(labels: &[u32], num_classes: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
-    let mut classes = class_cycles(labels, num_classes);
+fn class_aware(classes: Vec<Vec<u32>>, draws: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let mut classes: Vec<Cycle> = classes.into_iter().map(Cycle::new).collect();
     let mut list = Cycle::new((0..classes.len() as u32).collect());
-    let mut order = Vec::with_capacity(labels.len());
-    while order.len() < labels.len() {
+    let mut order = Vec::with_capacity(draws);
+    while order.len() < draws {
         let class = list.draw(rng) as usize;
-        for _ in 0..CLASS_AWARE_RUN.min(labels.len() - order.len()) {
+        for _ in 0..CLASS_AWARE_RUN.min(draws - order.len()) {
             order.push(classes[class].draw(rng));
         }
     }
     order
 }
 
-/// Draws a class with probability ∝ `weight(N_k, N, K)`, then its next image.
+/// Draws a class with probability ∝ `weight(N_k, N, K)`, then an image of it.
 fn weighted(
-    labels: &[u32],
-    num_classes: usize,
+    classes: Vec<Vec<u32>>,
+    images: usize,
+    draws: usize,
+    within: Within,
     rng: &mut ChaCha8Rng,
-    weight: impl Fn(usize, usize, usize) -> f64,
+    weight: &dyn Fn(usize, usize, usize) -> f64,
 ) -> Vec<u32> {
-    let mut classes = class_cycles(labels, num_classes);
     let mut total = 0.0;
     let cumulative: Vec<f64> = classes
         .iter()
         .map(|class| {
-            total += weight(class.items.len(), labels.len(), classes.len());
+            total += weight(class.len(), images, classes.len());
             total
         })
         .collect();
-    (0..labels.len())
+    let mut classes: Vec<Cycle> = classes.into_iter().map(Cycle::new).collect();
+    (0..draws)
         .map(|_| {
             let target = uniform(rng) * total;
             // Rounding may put the target on the total itself, beyond the last class.
             let class = cumulative.partition_point(|&end| end <= target).min(classes.len() - 1);
-            classes[class].draw(rng)
+            match within {
+                Within::Turns => classes[class].draw(rng),
+                Within::Chance => classes[class].items[below(rng, classes[class].items.len() as u64) as usize],
+            }
         })
         .collect()
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use longtail_images::transform::PixelTable;
 use longtail_ops::gpu::{Driver, GpuError, StoredImages};
 use longtail_recipe::Normalize;
 
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
-use crate::transform::PixelTable;
 
 /// Larger sets stay in the program's memory. CIFAR-100's training file has 154 MB.
 pub const MOST_STORED_BYTES: usize = 1 << 30;

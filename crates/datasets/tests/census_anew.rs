@@ -13,7 +13,7 @@ fn put(root: &Path, path: &str, bytes: &[u8]) {
 
 #[test]
 fn a_photograph_that_was_mended_comes_back_with_a_new_census() {
-    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decode/420.jpg");
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../images/tests/golden/decode/420.jpg");
     let good = std::fs::read(golden).expect("golden file");
     let folder = tempfile::tempdir().expect("temporary folder");
     for path in ["train/a/1.jpg", "train/a/2.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/b/1.jpg"] {

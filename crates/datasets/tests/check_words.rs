@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decode").join(name))
+    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../images/tests/golden/decode").join(name))
         .expect("golden file")
 }
 

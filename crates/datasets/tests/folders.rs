@@ -7,7 +7,7 @@ use longtail_datasets::read::photos::{self, PhotoSource};
 use longtail_recipe::Dataset;
 
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decode").join(name))
+    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../images/tests/golden/decode").join(name))
         .expect("golden file")
 }
 

@@ -1,7 +1,7 @@
 //! Every dump of one variant: finished ones are kept, the one that was stopped goes on.
 
-use indicatif::ProgressBar;
 use longtail_artifact::{FileHash, StageRun, hash_file};
+use longtail_stage::Terminal;
 use serde_json::{Value, json};
 
 use crate::dump::{DumpRun, Progress};
@@ -17,8 +17,7 @@ pub(crate) fn dump_all(
     stage: &StageRun,
     backbone: &mut FrozenBackbone,
     dumps: &[Dump<'_>],
-    bar: &ProgressBar,
-    quiet: bool,
+    terminal: &Terminal,
 ) -> Result<Vec<(String, FileHash)>, FeaturesError> {
     let (mut finished, mut stopped) = before(stage)?;
     let mut images_before = 0;
@@ -28,34 +27,26 @@ pub(crate) fn dump_all(
         if !finished.iter().any(|(name, _)| *name == file) {
             let path = stage.checkpoint_dir().join(&file);
             let run = DumpRun::begin(dump, backbone, &path, stopped.take())?;
-            if run.rows() > 0 && !quiet {
-                eprintln!("`{}` goes on at image {} of {images}", dump.name, run.rows());
+            if run.rows() > 0 {
+                terminal.say(&format!("`{}` goes on at image {} of {images}", dump.name, run.rows()));
             }
-            bar.set_message(dump.name.clone());
-            set_position(bar, images_before + run.rows() as u64);
+            terminal.message(&dump.name);
+            terminal.jump(images_before + run.rows() as u64);
             let step = images_of(dumps, &finished);
             let save = |progress: &Progress| {
                 let (at_work, tensors) = progress.to_state();
                 let state = json!({"finished": finished, "at_work": at_work});
                 Ok(stage.save_checkpoint(step + progress.rows() as u64, &tensors, &state, 0)?)
             };
-            let hash = run.finish(backbone, save, |images| bar.inc(images as u64))?;
+            let hash = run.finish(backbone, save, |images| terminal.add(images as u64))?;
             finished.push((file, hash));
             stage.save_checkpoint(step + images, &[], &json!({"finished": finished}), 0)?;
         }
         images_before += images;
-        set_position(bar, images_before);
+        terminal.jump(images_before);
     }
     move_into_place(stage, &finished)?;
     Ok(finished)
-}
-
-/// Images of an earlier process say nothing about the speed of this one.
-fn set_position(bar: &ProgressBar, images: u64) {
-    if bar.position() != images {
-        bar.set_position(images);
-        bar.reset_eta();
-    }
 }
 
 fn file_of(dump: &Dump<'_>) -> String {

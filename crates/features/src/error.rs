@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longtail_artifact::{ArtifactError, Interrupted, WithHint};
+use longtail_artifact::{ArtifactError, Interrupted};
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
 use longtail_ops::gpu::GpuError;
@@ -85,10 +85,7 @@ pub fn explained(error: anyhow::Error) -> anyhow::Error {
         _ => cause.downcast_ref::<FeaturesError>().and_then(FeaturesError::hint),
     };
     let hint = error.chain().find_map(hint);
-    match hint {
-        Some(hint) => Err::<(), _>(error).hint(&hint).expect_err("made as one"),
-        None => error,
-    }
+    longtail_artifact::explained(error, hint)
 }
 
 impl FeaturesError {

@@ -9,9 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use longtail_artifact::{StageArgs, init_threads, install_interrupt_handler, run_main};
+use longtail_artifact::init_threads;
 use longtail_features::import::{self, ImportArgs, MeansArgs};
 use longtail_features::plot::{self, PlotArgs};
+use longtail_stage::{StageArgs, run_main};
 
 /// Dumps the feature of every image (stage 2), and inspects, compares, draws and exports such files
 #[derive(Parser)]
@@ -77,9 +78,7 @@ enum Tool {
 }
 
 fn main() -> ExitCode {
-    run_main(|| {
-        let cli: Cli = longtail_artifact::cli::parse();
-        longtail_ops::check_simd()?;
+    run_main(|cli: Cli| {
         let outcome = match (cli.tool, cli.stage) {
             (Some(Tool::Inspect { file, json, all }), _) => longtail_features::inspect::run(&file, json, all),
             (Some(Tool::Diff { a, b, json }), _) => longtail_features::diff::run(&a, &b, json),
@@ -91,8 +90,7 @@ fn main() -> ExitCode {
                 plot::run(&args)
             }
             (None, Some(args)) => {
-                init_threads(args.threads)?;
-                install_interrupt_handler();
+                args.prepare()?;
                 longtail_features::run(&args)
             }
             (None, None) => Err(anyhow::anyhow!("no stage arguments and no tool were given"))

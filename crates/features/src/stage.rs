@@ -5,15 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use longtail_artifact::{
-    Begin, BeginOptions, FileHash, Interrupted, RunLayout, StageArgs, StageRun, counted, progress, stage_specs,
-};
-use longtail_datasets::identity::{compare, load_accepting, with_bar};
-use longtail_datasets::{
-    DataSource, DatasetError, EvalLoader, Identified, ImageSet, Split, Transform, load_identified,
-};
+use longtail_artifact::{FileHash, counted, stage_specs};
+use longtail_datasets::{DataSource, DatasetError, EvalLoader, Identified, ImageSet, Split, Transform};
 use longtail_recipe::{Normalize, Recipe};
-use longtail_training::Compute;
+use longtail_stage::{Frame, StageArgs};
 use serde_json::{Value, json};
 
 use crate::dump_all::dump_all;
@@ -31,102 +26,62 @@ const PREFETCH: usize = 2;
 /// # Errors
 /// Everything that keeps it from finishing; finished artifacts are left as they were.
 pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
-    let recipe = longtail_recipe::read(&args.recipe, &args.overrides()?)?;
-    let layout = RunLayout::new(&args.run);
-    let settled = args.device("features", Compute::gpus())?;
-    let device = settled.to_string();
     let variant = &args.variant;
-    let cannot_start = || format!("cannot start stage `features` of variant `{variant}`");
-    let images = compare(&recipe.data, args.data.as_deref(), &layout, args.quiet);
-    let images = images.map_err(unreadable).with_context(cannot_start)?;
-    let upstream = stage_specs::representation(&layout, &images, recipe.representation_part(variant)?, &device);
-    stage_specs::require_up_to_date(&layout.representation(variant), &upstream, args.accept_stale)
-        .with_context(cannot_start)?;
+    let frame = Frame::new("features", variant, format!("cannot start stage `features` of variant `{variant}`"), args)?;
+    let (layout, cannot_start) = (frame.layout(), || frame.cannot_start());
+    let recipe = frame.recipe()?;
+    let settled = frame.device()?;
+    let device = settled.to_string();
+    let images = frame.compare_images(&recipe)?;
+    frame.require_representation(&recipe, &images, &device)?;
     if args.accept_stale && !layout.split().exists() {
-        draw_split(&recipe, &layout, args).with_context(cannot_start)?;
+        draw_split(&frame, &recipe, args.force).with_context(cannot_start)?;
     }
-    let spec = stage_specs::features(&layout, &images, variant, recipe.features_part(variant)?, &device);
-    let options = BeginOptions {
-        force: args.force,
-        accept_stale: args.accept_stale,
-        accept_device_change: args.accept_device_change,
-    };
-    let nothing_to_do = |words: &str| {
-        if !args.quiet {
-            eprintln!("features {variant}: {words}");
-        }
-        Ok(ExitCode::SUCCESS)
-    };
-    let mut stage = match StageRun::begin(&layout.features(variant), &spec, options).with_context(cannot_start)? {
-        Begin::UpToDate => return nothing_to_do("up to date"),
-        Begin::KeptStale => return nothing_to_do("kept as it is"),
-        Begin::Run(stage) => stage,
-    };
+    let spec = stage_specs::features(layout, &images, variant, recipe.features_part(variant)?, &device);
+    let begun = frame.begin(&layout.features(variant), &spec).with_context(cannot_start)?;
+    let Some(mut stage) = begun else { return Ok(ExitCode::SUCCESS) };
     let backbone_path = layout.representation(variant).join("backbone.safetensors");
     let mut backbone =
         FrozenBackbone::open(&backbone_path).and_then(|backbone| backbone.on(settled)).with_context(cannot_start)?;
-    let (source, images) = load_images(&recipe, &layout, args)?;
-    let split = match args.accept_stale {
-        true => Split::load_of_any_images(&layout.split(), &source),
-        false => Split::load(&layout.split(), &source),
-    };
-    let split = split.map_err(DatasetError::explained).with_context(cannot_start)?;
+    let (source, images) = load_images(&frame, &recipe)?;
+    let split = frame.load_split(&source).with_context(cannot_start)?;
     check_data(&backbone, &backbone_path, &source.train, &recipe.data.normalize).with_context(cannot_start)?;
     let (train, test) = (Arc::new(source.train), Arc::new(source.test));
     let dumps = plan(&recipe, variant, &split, &train, &test)?;
 
-    let bar =
-        progress(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), &format!("features {variant}"), args.quiet);
-    let finished = dump_all(&stage, &mut backbone, &dumps, &bar, args.quiet).map_err(|error| match error {
+    let mut terminal = frame.terminal();
+    terminal.start(dumps.iter().map(|dump| dump.loader.len() as u64).sum(), 0);
+    let finished = dump_all(&stage, &mut backbone, &dumps, &terminal).map_err(|error| match error {
         FeaturesError::Dataset(error) => error.explained(), // with its hint
         other => other.into(),
     })?;
-    bar.finish_and_clear();
+    terminal.clear();
     let outputs: Vec<(&str, FileHash)> = finished.iter().map(|(name, hash)| (name.as_str(), hash.clone())).collect();
-    let (data, dir) = (&recipe.data, args.data.as_deref());
-    let changed = with_bar(args.quiet, |progress| images.changes(data, dir, progress)).map_err(unreadable)?;
-    if let Some(how) = &changed {
-        stage.images_changed(how);
-    }
+    let changed = frame.changes(&recipe.data, &images).map_err(DatasetError::explained)?;
+    stage.images_changed(changed.as_deref());
     stage.finish(&outputs)?;
     if let Some(how) = changed {
         let error = FeaturesError::ImagesChanged { how };
         return Err(error).with_context(|| format!("stage `features` of variant `{variant}` is made, and stale"));
     }
-    if args.json {
-        println!("{}", json!({"variant": variant, "feature_dim": backbone.feature_dim(), "files": finished}));
-    } else if !args.quiet {
-        eprintln!("features {variant}: {}, d = {}", counted(outputs.len(), "file"), backbone.feature_dim());
-    }
+    let dim = backbone.feature_dim();
+    frame.done(
+        &json!({"variant": variant, "feature_dim": dim, "files": finished}),
+        &format!("{}, d = {dim}", counted(outputs.len(), "file")),
+    );
     Ok(ExitCode::SUCCESS)
 }
 
 /// What stage 1 would have done: with an imported backbone there was none.
-fn draw_split(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<()> {
-    let (source, images) = load_images(recipe, layout, args)?;
-    let bar = progress((source.train.len() + source.test.len()) as u64, "decoding every image once", args.quiet);
-    let split = Split::of_run(layout, &recipe.data, &source, args.force, &|done, _| bar.set_position(done));
-    bar.finish_and_clear();
-    split.and_then(|_| images.record(layout)).map_err(unreadable)
+fn draw_split(frame: &Frame<'_>, recipe: &Recipe, afresh: bool) -> anyhow::Result<()> {
+    let (source, images) = load_images(frame, recipe)?;
+    frame.draw_split(recipe, &source, &images, afresh).map(drop)
 }
 
-fn load_images(recipe: &Recipe, layout: &RunLayout, args: &StageArgs) -> anyhow::Result<(DataSource, Identified)> {
-    let load = if args.accept_stale { load_accepting } else { load_identified };
-    let loaded = with_bar(args.quiet, |progress| load(&recipe.data, args.data.as_deref(), layout, progress))
-        .map_err(unreadable)
-        .with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
-    if let Some(note) = loaded.1.note().filter(|_| !args.quiet) {
-        eprintln!("warning: {note}");
-    }
+fn load_images(frame: &Frame<'_>, recipe: &Recipe) -> anyhow::Result<(DataSource, Identified)> {
+    let loaded = frame.load_images(recipe).with_context(|| format!("cannot read the images of `{}`", recipe.recipe))?;
+    frame.warn_of(&loaded.1);
     Ok(loaded)
-}
-
-/// With its hint, or as an interruption.
-fn unreadable(error: DatasetError) -> anyhow::Error {
-    match error {
-        DatasetError::Interrupted => Interrupted.into(),
-        error => error.explained(),
-    }
 }
 
 /// The backbone must have been trained on such images and on so many classes.
@@ -142,9 +97,8 @@ fn check_data(
         Err(FeaturesError::OtherData { path: path.to_owned(), what, backbone, data })
     };
     let (a, b) = (backbone.image(), images.shape());
-    if (a.height, a.width, a.channels) != (b.height, b.width, b.channels) {
-        let words = |height, width, channels| format!("{height}×{width}×{channels}");
-        return other("images of", words(a.height, a.width, a.channels), words(b.height, b.width, b.channels));
+    if a != b {
+        return other("images of", a.to_string(), b.to_string());
     }
     if let Some(stated) = backbone.normalize() {
         let ours = [normalize.mean.as_slice(), &normalize.std].concat();

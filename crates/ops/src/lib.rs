@@ -14,17 +14,14 @@ mod error;
 mod flat;
 mod gemm;
 pub mod gpu;
-mod jpeg;
 mod norm;
 mod optim;
 mod philox;
-mod pixels;
 mod pool;
 mod power;
 mod product;
 mod random;
 mod real;
-mod resample;
 mod scratch;
 mod shortcut;
 mod simd;
@@ -37,26 +34,20 @@ pub use conv::{
 pub use error::OpsError;
 pub use flat::axpy;
 pub use gemm::{gemm, gemm_single};
-pub use jpeg::{
-    EntropyBits, HuffmanTable, JPEG_ZIGZAG, NoJpegCode, ScanBand, UnitBlock, double_row, jpeg_band, jpeg_first,
-    jpeg_first_refined, jpeg_idct, jpeg_idct_reduced, jpeg_units, sum_rows_3_1, widen_rows, ycc_row_to_rgb,
-};
 pub use norm::{
     BatchNormShape, batch_norm_apply, batch_norm_backward, batch_norm_statistics, batch_norm_tangent, inverse_std,
     update_running,
 };
 pub use optim::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use philox::{philox_normals, philox4x32_10};
-pub use pixels::{blend_from_grey, blend_from_level, grey_sum, write_interleaved};
 pub use pool::{PoolShape, global_avg_pool, global_avg_pool_backward, max_pool, max_pool_backward, max_pool_tangent};
 pub use power::{power, sum_of_squares, weighted_sum};
 pub use product::{ColumnsMut, PANEL, Target, split_columns};
 pub use rand_chacha::ChaCha8Rng;
 pub use random::{below, normal, shuffle, stream, stream_words, uniform};
 pub use real::Real;
-pub use resample::{ResampleAxis, resample_columns, resample_rows};
 pub use shortcut::{ShortcutShape, option_a_shortcut, option_a_shortcut_backward};
 #[doc(hidden)]
 pub use simd::set_simd_path;
-pub use simd::{SIMD_VARIABLE, SimdError, SimdPath, available_simd_paths, check_simd, simd_path};
+pub use simd::{Kernel, SIMD_VARIABLE, SimdError, SimdPath, available_simd_paths, check_simd, dispatch, simd_path};
 pub use softmax::{CrossEntropySpec, cross_entropy};

@@ -122,7 +122,7 @@ fn store(path: SimdPath) {
 
 /// A kernel's body, to be compiled once for each path. `run` must be `#[inline(always)]`: only so
 /// does it take on the instructions of the function that it lands in.
-pub(crate) trait Kernel {
+pub trait Kernel {
     /// What the kernel returns.
     type Output;
     /// The body. `FUSED`: the path has fused multiply-add, so `mul_add` is one instruction and not
@@ -132,7 +132,7 @@ pub(crate) trait Kernel {
 
 /// Runs the kernel as compiled for the path in use.
 #[inline]
-pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match simd_path() {
         SimdPath::Portable => kernel.run::<false>(),
         #[cfg(target_arch = "x86_64")]

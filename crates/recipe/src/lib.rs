@@ -34,6 +34,7 @@ mod read;
 mod read_past;
 mod resolve;
 mod resolved;
+mod said;
 #[cfg(test)]
 mod schema;
 mod settings;

@@ -4,10 +4,10 @@ use serde_yaml::{Mapping, Value};
 
 use crate::classifier::ClassifierRecipe;
 use crate::error::{RecipeError, near, nearest};
-use crate::explain::{Said, take_apart};
 use crate::locate::below;
 use crate::merge::write_out;
-use crate::read::typed;
+use crate::raw::typed;
+use crate::said::{Said, take_apart};
 use crate::{choices, read_past, suggest, told, without_value};
 
 /// Applies one override. The path's segments are parted by dots, a number counts into a list, the value is YAML.

@@ -10,7 +10,7 @@ use crate::explain::explain;
 use crate::locate::Source;
 use crate::merge::merge_defaults;
 use crate::overrides;
-use crate::raw::RawRecipe;
+use crate::raw::{RawRecipe, typed};
 use crate::resolve::resolve;
 use crate::resolved::Recipe;
 use crate::{text, without_value};
@@ -73,11 +73,6 @@ fn read_text(text: &str, name: &str, overrides: &[(String, String)]) -> Result<R
     let raw = typed(&tree).map_err(|error| explain(&plain, &error))?;
     let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("recipe");
     resolve(raw, stem).map_err(|problem| problem.locate(&Source { name, text, overrides }))
-}
-
-/// The raw form of a tree.
-pub(crate) fn typed(tree: &Value) -> Result<RawRecipe, serde_yaml::Error> {
-    serde_yaml::with::singleton_map_recursive::deserialize(tree)
 }
 
 /// Names of recipes beside `path`, or in `pipelines/`, the likeliest first.

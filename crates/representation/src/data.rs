@@ -68,7 +68,6 @@ impl StageData {
         let train = Loader::new(Arc::clone(source), split.train.clone(), transform, options)?;
         let batch = validation_batch(recipe, shape.len());
         let validation = EvalLoader::new(Arc::clone(source), split.val.clone(), plain, batch, PREFETCH)?;
-        let image = ImageShape { height: shape.height, width: shape.width, channels: shape.channels };
         let meta = match &recipe.method {
             RepresentationMethod::Mpcl(mpcl) if mpcl.prototypes == Prototypes::Meta => {
                 if split.meta.is_empty() {
@@ -83,7 +82,7 @@ impl StageData {
             RepresentationMethod::Mpcl(_) | RepresentationMethod::Ce(_) => None,
         };
         let stored = StoredPixels::new(source, &data.normalize)?;
-        Ok(Self { train, validation, meta, stored, image, num_classes: source.num_classes })
+        Ok(Self { train, validation, meta, stored, image: shape, num_classes: source.num_classes })
     }
 }
 

@@ -3,6 +3,7 @@
 use longtail_artifact::ArtifactError;
 use longtail_backbone::BackboneError;
 use longtail_datasets::DatasetError;
+use longtail_images::TransformError;
 use longtail_metrics::MetricsError;
 use longtail_recipe::Unfit;
 use longtail_training::TrainingError;
@@ -58,6 +59,9 @@ pub enum RepresentationError {
     /// From the data.
     #[error(transparent)]
     Datasets(#[from] DatasetError),
+    /// From what is done to the images.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
     /// From the files.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -70,6 +74,12 @@ pub enum RepresentationError {
 }
 
 impl RepresentationError {
+    /// The error for the binary to return, with its hint.
+    pub(crate) fn explained(self) -> anyhow::Error {
+        let hint = self.hint();
+        longtail_artifact::explained(self, hint)
+    }
+
     /// What the user can do about it, where this crate knows.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -14,6 +14,7 @@ extern crate longtail_artifact; // `println!` that a reader who left does not en
 mod architecture;
 mod batch_norm;
 mod batch_sizes;
+mod command;
 mod data;
 mod error;
 mod images;
@@ -26,6 +27,7 @@ pub mod train;
 mod validation;
 
 pub use architecture::architecture;
+pub use command::run;
 pub use data::StageData;
 pub use error::RepresentationError;
 pub use images::ImageFeed;

@@ -116,9 +116,7 @@ pub fn run(
     let written = outputs::write(folder, &training.step.model, training.method.as_ref(), &normalize)?;
     let steps = training.total_steps();
     let changed = observer.images_changed()?;
-    if let Some(how) = &changed {
-        stage.images_changed(how);
-    }
+    stage.images_changed(changed.as_deref());
     stage.finish(&written)?;
     match changed {
         Some(how) => Err(RepresentationError::ImagesChanged { how }),

@@ -43,6 +43,15 @@ impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     }
 }
 
+/// The error with the hint that its own type knows, if any: what a library's error becomes in a binary.
+pub fn explained(error: impl Into<anyhow::Error>, hint: Option<String>) -> anyhow::Error {
+    let inner = error.into();
+    match hint {
+        Some(hint) => anyhow::Error::new(Hinted { hint: Hint(hint), inner }),
+        None => inner,
+    }
+}
+
 /// The hint nearest to the cause.
 fn find_hint(error: &anyhow::Error) -> Option<String> {
     let mut found = None;

@@ -72,7 +72,7 @@ fn conv3x3(width: usize, stride: usize) -> Conv {
 mod tests {
     use super::*;
     use crate::arch::Architecture;
-    use crate::image::ImageShape;
+    use longtail_images::ImageShape;
 
     const CIFAR: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 

@@ -98,8 +98,8 @@ fn bottleneck(net: &mut GraphBuilder, name: &str, x: Value, sizes: &Bottleneck, 
 mod tests {
     use super::*;
     use crate::arch::Architecture;
-    use crate::image::ImageShape;
     use crate::node::Node;
+    use longtail_images::ImageShape;
 
     const IMAGENET: ImageShape = ImageShape { height: 224, width: 224, channels: 3 };
 

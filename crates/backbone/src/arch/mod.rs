@@ -6,9 +6,10 @@ mod imagenet_resnet;
 use std::fmt;
 use std::str::FromStr;
 
+use longtail_images::ImageShape;
+
 use crate::error::BackboneError;
 use crate::graph::{Graph, GraphBuilder};
-use crate::image::ImageShape;
 use crate::params::ConvInit;
 
 /// Which network. Its name (`resnet32`, `resnet32_two_headed`, `resnet50`, `resnext50_32x4d`) is what files hold.
@@ -63,7 +64,9 @@ impl Architecture {
     /// The nodes for images of that size.
     pub(crate) fn graph(&self, image: ImageShape) -> Result<Graph, BackboneError> {
         self.check()?;
-        let image = image.check()?;
+        if !image.is_possible() {
+            return Err(BackboneError::Image { image });
+        }
         let net = |conv_init| GraphBuilder::new(image, conv_init);
         Ok(match *self {
             Self::CifarResNet { depth } => cifar_resnet::single_headed(net(ConvInit::FanIn), (depth - 2) / 6),

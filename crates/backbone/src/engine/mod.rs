@@ -7,12 +7,12 @@ mod jvp;
 mod replay;
 mod tape;
 
+use longtail_images::ImageShape;
 use longtail_ops::{ChaCha8Rng, Real, Workspace};
 
 use crate::arch::Architecture;
 use crate::error::BackboneError;
 use crate::graph::Graph;
-use crate::image::ImageShape;
 use crate::node::Node;
 use crate::params::{ParamIndex, ParamKind};
 use crate::plan::Plan;

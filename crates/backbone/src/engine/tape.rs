@@ -1,11 +1,11 @@
 //! What a forward pass leaves for the passes after it.
 
+use longtail_images::ImageShape;
 use longtail_ops::{Operand, Real};
 
 use super::buffers::Buffers;
 use crate::arch::Architecture;
 use crate::graph::Graph;
-use crate::image::ImageShape;
 use crate::node::Value;
 use crate::plan::{Place, Plan};
 

@@ -13,13 +13,13 @@ mod replay;
 mod tape;
 
 use half::bf16;
+use longtail_images::ImageShape;
 use longtail_ops::gpu::{Activation, Driver, Element, GpuConv, GpuNorm, GpuVec, Plain, View, ViewMut};
 
 use crate::arch::Architecture;
 use crate::engine::NormMode;
 use crate::error::BackboneError;
 use crate::graph::Graph;
-use crate::image::ImageShape;
 use crate::node::{ConvNorm, Node, Value, Weightless};
 use crate::params::ParamIndex;
 use crate::plan::{Place, Plan};

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
+use longtail_images::ImageShape;
 use longtail_ops::gpu::{Driver, Element, GpuVec, NormNumbers, Plain, View, gpu_narrow};
 
 use super::memory::{Slots, numbers, numbers_mut};
 use super::{GpuNetwork, pooled_values};
 use crate::arch::Architecture;
 use crate::error::BackboneError;
-use crate::image::ImageShape;
 use crate::node::Value;
 use crate::plan::Place;
 

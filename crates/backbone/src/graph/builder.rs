@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use longtail_images::ImageShape;
 use longtail_ops::{ConvShape, PoolShape, ShortcutShape};
 
 use super::Graph;
-use crate::image::ImageShape;
 use crate::node::{Concat, ConvNorm, GlobalPool, IMAGE, MaxPool, Node, Shortcut, Value, Weightless};
 use crate::params::{ConvInit, ParamIndex, ParamKind};
 

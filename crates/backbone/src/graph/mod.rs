@@ -4,9 +4,9 @@ mod builder;
 
 pub(crate) use builder::{Conv, GraphBuilder};
 
-use crate::image::ImageShape;
 use crate::node::{ConvNorm, Node, Value};
 use crate::params::{ConvInit, ParamIndex};
+use longtail_images::ImageShape;
 
 /// A whole network, declared.
 #[derive(Clone, Debug)]

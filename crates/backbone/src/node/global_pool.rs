@@ -4,7 +4,7 @@ use longtail_ops::gpu::{Activation, Driver, GpuError, View, ViewMut, gpu_mean_po
 use longtail_ops::{Real, global_avg_pool, global_avg_pool_backward};
 
 use super::{Operation, Value, first, first_mut};
-use crate::image::ImageShape;
+use longtail_images::ImageShape;
 
 #[derive(Clone, Debug)]
 pub(crate) struct GlobalPool {

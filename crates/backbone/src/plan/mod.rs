@@ -303,8 +303,8 @@ fn backward_pass(graph: &Graph, pool: &mut Pool) -> BackwardPass {
 mod tests {
     use super::*;
     use crate::arch::Architecture;
-    use crate::image::ImageShape;
     use crate::node::Weightless;
+    use longtail_images::ImageShape;
 
     fn plan(depth: usize) -> (Graph, Plan) {
         let image = ImageShape { height: 32, width: 32, channels: 3 };

@@ -104,8 +104,8 @@ fn wanted(graph: &Graph, record: &ForwardPass, segment: &Range<usize>) -> Vec<bo
 mod tests {
     use super::*;
     use crate::arch::Architecture;
-    use crate::image::ImageShape;
     use crate::plan::Plan;
+    use longtail_images::ImageShape;
 
     fn graph(name: &str, side: usize) -> Graph {
         let image = ImageShape { height: side, width: side, channels: 3 };

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longtail_artifact::counted;
+use longtail_images::Transform;
+use longtail_images::photo::{PhotoScratch, PhotoTransform};
+use longtail_images::transform::Scratch;
 use longtail_ops::gpu::Placement;
 use longtail_ops::stream;
 use rand_chacha::ChaCha8Rng;
@@ -11,9 +14,7 @@ use rayon::prelude::*;
 use crate::error::DatasetError;
 use crate::image_set::{ImageSet, Images};
 use crate::loader::prefetch::Prefetch;
-use crate::photo::{PhotoScratch, PhotoTransform};
 use crate::photo_files::PhotoFiles;
-use crate::transform::{Scratch, Transform};
 
 /// Images, labels, and where they come from.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use longtail_images::Transform;
+
 use super::batch::{BatchIter, Draw, Maker, PlacedBatch};
 use super::prefetch::Prefetch;
 use super::train::check_batch_size;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
 use crate::sampler::num_batches;
-use crate::transform::Transform;
 
 /// Every image of a split once, in the split's order.
 pub struct EvalLoader {

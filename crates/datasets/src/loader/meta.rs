@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use longtail_images::Transform;
 use longtail_recipe::Sampler;
 
 use super::batch::{Batch, Draw, Maker, PlacedBatch};
@@ -11,7 +12,6 @@ use crate::error::DatasetError;
 use crate::image_set::ImageSet;
 use crate::sampler::{epoch_order, occurrences};
 use crate::split::Split;
-use crate::transform::Transform;
 
 /// Meta batches by number. The meta set is gone through again and again, in a new order each pass; a batch may reach over
 /// the end of a pass, and so may be larger than the set.

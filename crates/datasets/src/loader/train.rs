@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longtail_images::Transform;
 use longtail_recipe::Sampler;
 
 use super::batch::{BatchIter, Draw, Maker, PlacedBatch};
@@ -9,7 +10,6 @@ use super::prefetch::Prefetch;
 use crate::error::DatasetError;
 use crate::image_set::ImageSet;
 use crate::sampler::{epoch_order, num_batches, occurrences};
-use crate::transform::Transform;
 
 /// How a [`Loader`] goes through its images.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,8 @@ use longtail_artifact::{FileHash, FileRecord, interrupted};
 use longtail_recipe::OnBadImage;
 use rayon::prelude::*;
 
-use super::origin::{self, origin_of};
+use super::made_from::origin_of;
+use super::origin;
 use super::place::{another, of_other_lists};
 use super::read::is_missing;
 use super::{Kind, Pack, PackKey, PackWriter, partial, problem};

@@ -14,6 +14,7 @@
 //! of every stage's key. It also notes what the photographs were ([`MadeFrom`]): where they are there and others now, it is not read.
 
 mod format;
+mod made_from;
 mod make;
 mod origin;
 mod place;
@@ -25,10 +26,11 @@ mod write;
 use std::path::Path;
 
 pub use format::{Entry, Kind, Origin, PackKey};
+pub use made_from::MadeFrom;
 pub use make::{Estimate, Making, estimate, find, make};
-pub use origin::{MadeFrom, index_file, look};
-pub use place::{PACK_VARIABLE, PackPart, attach, of_other_photographs, pack_file};
-pub use read::{Pack, Packed};
+pub use origin::look;
+pub use place::{PACK_VARIABLE, attach, index_file, of_other_photographs, pack_file};
+pub use read::{Pack, PackPart, Packed};
 pub use shrink::Shrinker;
 pub use small::small_jpeg;
 pub use write::{PackWriter, partial};

@@ -4,29 +4,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longtail_artifact::counted;
-use longtail_recipe::PhotoRecipe;
+use longtail_recipe::{Dataset, PhotoRecipe};
 
 use super::read::is_missing;
-use super::{MadeFrom, Pack, problem};
+use super::{MadeFrom, Pack, PackPart, problem};
 use crate::error::DatasetError;
 use crate::image_set::{DataSource, Images};
-use crate::read::photos::PhotoSource;
 
 /// Names the pack's file, for folders of images that cannot be written to.
 pub const PACK_VARIABLE: &str = "LONGTAIL_PACK";
 
-/// The images of one set within a pack, which holds those of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackPart {
-    /// The pack.
-    pub pack: Arc<Pack>,
-    /// The set's first image in it.
-    pub first: usize,
+/// Where the pack of `dataset` lies: `chosen`, or beside the training images.
+pub fn pack_file(dataset: Dataset, train_root: &Path, chosen: Option<&Path>) -> PathBuf {
+    chosen.map_or_else(|| train_root.join(format!("longtail-{}.pack", dataset.name())), Path::to_owned)
 }
 
-/// Where the pack of `source` lies: `chosen`, or beside the training images.
-pub fn pack_file(source: &PhotoSource, chosen: Option<&Path>) -> PathBuf {
-    chosen.map_or_else(|| source.train_root.join(format!("longtail-{}.pack", source.dataset.name())), Path::to_owned)
+/// What the photographs were when somebody looked, beside the pack at `file`.
+pub fn index_file(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".images.json");
+    file.with_file_name(name)
 }
 
 /// Makes `source` take its images from `file`, and gives it the identity of lists and pack.

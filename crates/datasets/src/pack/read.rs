@@ -1,6 +1,7 @@
 //! Reading a pack: mapped, its sizes checked when it is opened, each image when it is taken.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use longtail_artifact::{ArtifactError, MappedFile};
 
@@ -202,6 +203,15 @@ fn damaged(path: &Path, what: &str) -> DatasetError {
 /// Whether `error` says that there is no such file.
 pub fn is_missing(error: &DatasetError) -> bool {
     matches!(error, DatasetError::Artifact(ArtifactError::Missing { .. }))
+}
+
+/// The images of one set within a pack, which holds those of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackPart {
+    /// The pack.
+    pub pack: Arc<Pack>,
+    /// The set's first image in it.
+    pub first: usize,
 }
 
 #[cfg(test)]

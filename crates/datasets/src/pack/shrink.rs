@@ -3,8 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::small::small_jpeg;
-use crate::photo::PhotoProblem;
-use crate::photo::decode::{DecodeScratch, Window, check, probe};
+use longtail_images::decode::{DecodeScratch, PhotoProblem, Window, check, probe};
 
 /// Makes photos smaller, on as many threads as call it.
 pub struct Shrinker {

@@ -1,7 +1,7 @@
 //! Pixels to a smaller JPEG.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use longtail_ops::{ResampleAxis, resample_columns, resample_rows};
+use longtail_images::{ResampleAxis, resample_columns, resample_rows};
 
 /// JPEG has two bytes for a side.
 const LONGEST: usize = u16::MAX as usize;

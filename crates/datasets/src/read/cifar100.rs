@@ -3,32 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use super::bytes::read_exact_size;
+use super::cifar100_set::{CHANNELS, FINE_CLASSES, PLANE, image_set};
 use super::cifar100_subset;
 use super::locate::{self, CIFAR100};
 use crate::error::{DatasetError, FormatError};
 use crate::image_set::{DataSource, ImageSet};
 
-const SIDE: usize = 32;
-const CHANNELS: usize = 3;
-const PLANE: usize = SIDE * SIDE;
 /// Coarse label, fine label, pixels.
 const RECORD: usize = 2 + CHANNELS * PLANE;
 const COARSE_CLASSES: u32 = 20;
-const FINE_CLASSES: u32 = 100;
 const TRAIN: (&str, usize) = ("train.bin", 50_000);
 const TEST: (&str, usize) = ("test.bin", 10_000);
 /// Fine labels of the first records of the official files (the same in all three official versions).
 const FIRST_TRAIN_LABELS: [u32; 10] = [19, 29, 0, 11, 1, 86, 90, 28, 23, 31];
 const FIRST_TEST_LABELS: [u32; 10] = [49, 33, 72, 51, 71, 92, 15, 14, 23, 0];
-
-/// Names by fine label, alphabetical, as in `fine_label_names.txt`.
-const FINE_NAMES: &str = "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus \
-    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup \
-    dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion \
-    lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear \
-    pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew \
-    skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger \
-    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm";
 
 /// The folder of `train.bin` and `test.bin`.
 ///
@@ -120,27 +108,6 @@ pub fn parse(bytes: &[u8]) -> Result<ImageSet, FormatError> {
         }
     }
     Ok(image_set(images, labels))
-}
-
-/// A set of CIFAR-100's images `(N, 32, 32, 3)` under their fine labels.
-pub(super) fn image_set(pixels: Vec<u8>, labels: Vec<u32>) -> ImageSet {
-    ImageSet {
-        images: pixels.into(),
-        labels,
-        height: SIDE,
-        width: SIDE,
-        channels: CHANNELS,
-        num_classes: FINE_CLASSES as usize,
-        class_names: FINE_NAMES.split_whitespace().map(str::to_owned).collect(),
-    }
-}
-
-/// Whether `set` is of CIFAR-100's form and has so many images.
-pub(super) fn is_whole(set: &ImageSet, images: usize) -> bool {
-    let form = (set.height, set.width, set.channels, set.num_classes);
-    form == (SIDE, SIDE, CHANNELS, FINE_CLASSES as usize)
-        && set.labels.len() == images
-        && set.images.pixels().len() == images * CHANNELS * PLANE
 }
 
 /// Whether the records begin with the labels that the official files begin with. `true` makes the official order

@@ -11,7 +11,7 @@ use longtail_artifact::write_atomic;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cifar100::{image_set, is_whole};
+use super::cifar100_set::{image_set, is_whole};
 use super::locate::CIFAR100;
 use crate::error::{DatasetError, FormatError};
 use crate::image_set::DataSource;

@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod cifar100;
+mod cifar100_set;
 pub mod cifar100_subset;
 mod fashion_mnist;
 pub mod idx;

@@ -10,9 +10,15 @@ pub(crate) use representation::*;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde_yaml::Value;
 
 use crate::classifier::{RawClassifier, RawHeadTraining};
 use crate::resolved::{Dataset, Decode, ExifOrientation, MetaSource, OnBadImage};
+
+/// The raw form of a tree.
+pub(crate) fn typed(tree: &Value) -> Result<RawRecipe, serde_yaml::Error> {
+    serde_yaml::with::singleton_map_recursive::deserialize(tree)
+}
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -1,12 +1,10 @@
 //! What every stage-1 method does: one training step on one batch, and prototypes at the end.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use longtail_artifact::NamedTensor;
-use longtail_recipe::{RepresentationMethod, RepresentationRecipe};
 use longtail_training::prototype::PrototypeBank;
-use longtail_training::{ImageBatch, Log, StateList, Step, StepAt, loss};
+use longtail_training::{ImageBatch, Log, StateList, Step, StepAt};
 
-use super::{Ce, Mpcl, MpclSettings};
 use crate::RepresentationError;
 
 /// Endless batches of meta images in random access: batch i is a function of (seed, i) alone.
@@ -86,26 +84,4 @@ pub trait Method {
 
     /// What it keeps from step to step, for checkpoints, resuming, and memory.
     fn state(&mut self) -> StateList<'_>;
-}
-
-/// The method that a recipe asks for, on tensors of `dtype`.
-///
-/// # Errors
-/// If it needs meta images and there are none.
-pub fn build(
-    recipe: &RepresentationRecipe,
-    feature_dim: usize,
-    class_counts: &[u32],
-    meta: Option<Box<dyn MetaBatches>>,
-    seed: u64,
-    dtype: DType,
-) -> Result<Box<dyn Method>, RepresentationError> {
-    let loss = loss::from_recipe(&recipe.loss, recipe.label_smoothing, class_counts)?;
-    match &recipe.method {
-        RepresentationMethod::Ce(ce) => Ok(Box::new(Ce::new(&ce.ema, feature_dim, loss, class_counts, dtype)?)),
-        RepresentationMethod::Mpcl(mpcl) => {
-            let settings = MpclSettings::from_recipe(mpcl, loss, recipe.epochs, feature_dim, class_counts)?;
-            Ok(Box::new(Mpcl::new(settings, meta, seed, dtype)?))
-        }
-    }
 }

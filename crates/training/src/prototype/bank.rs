@@ -5,7 +5,7 @@ use longtail_backbone::by_float;
 use longtail_backbone::host::{read, write};
 use longtail_recipe::{Ema, EmaMomentum, EmaOrder, ProtoSpace};
 
-use super::loss::select_rows;
+use super::seen::{SeenClasses, select_rows};
 use super::unit_rows::UnitRows;
 use crate::state::{State, StateList};
 use crate::{Scalar, TrainingError};
@@ -225,55 +225,6 @@ fn average<T: Scalar>(
     };
     prototype.iter_mut().zip(&sum).for_each(|(value, sum)| *value = T::of(sum / scale));
     updates
-}
-
-/// Which classes take part in the prototype softmax, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenClasses {
-    classes: Vec<u32>,
-    position: Vec<Option<u32>>,
-}
-
-impl SeenClasses {
-    /// `classes`: ascending, below `num_classes`.
-    pub fn new(classes: Vec<u32>, num_classes: usize) -> Self {
-        let mut position = vec![None; num_classes];
-        for (place, &class) in classes.iter().enumerate() {
-            position[class as usize] = Some(place as u32);
-        }
-        Self { classes, position }
-    }
-
-    /// The seen classes, ascending.
-    pub fn classes(&self) -> &[u32] {
-        &self.classes
-    }
-
-    /// 1 for a seen class, else 0, (K).
-    pub fn mask(&self) -> Vec<u32> {
-        self.position.iter().map(|place| u32::from(place.is_some())).collect()
-    }
-
-    /// A (K, d) matrix with `rows` (K_seen, d) at the seen classes and zeros elsewhere.
-    ///
-    /// # Errors
-    /// If the number of rows differs.
-    pub fn spread(&self, rows: &Tensor) -> Result<Tensor, TrainingError> {
-        let (seen, dim) = rows.dims2()?;
-        TrainingError::check_size("rows of seen classes", seen, self.classes.len())?;
-        let with_zeros = Tensor::cat(&[rows, &Tensor::zeros((1, dim), rows.dtype(), rows.device())?], 0)?;
-        let places: Vec<u32> = self.position.iter().map(|place| place.unwrap_or(seen as u32)).collect();
-        Ok(with_zeros.index_select(&Tensor::from_vec(places, self.position.len(), rows.device())?, 0)?)
-    }
-
-    /// The samples whose class is seen: their rows in the batch, and their class's place among the seen ones.
-    pub fn members(&self, labels: &[u32]) -> (Vec<u32>, Vec<u32>) {
-        labels
-            .iter()
-            .enumerate()
-            .filter_map(|(row, &label)| self.position[label as usize].map(|place| (row as u32, place)))
-            .unzip()
-    }
 }
 
 fn power(base: f64, exponent: u64) -> f64 {

@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::bank::SeenClasses;
+use super::seen::{SeenClasses, select_rows};
 use crate::head::normalize_rows;
 use crate::step::{Seen, Term};
 use crate::{CrossEntropy, TrainingError};
@@ -68,14 +68,6 @@ pub fn prototype_loss(
     let similarities = similarities(&unit, &normalize_rows(prototypes)?, tau)?;
     let mean = CrossEntropy::default().of(&similarities, &targets)?;
     Ok(Some(if rows.len() == labels.len() { mean } else { (mean * (rows.len() as f64 / labels.len() as f64))? }))
-}
-
-/// `tensor` itself if `rows` are all of its rows, else those rows.
-pub(super) fn select_rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, TrainingError> {
-    if rows.len() == tensor.dim(0)? {
-        return Ok(tensor.clone());
-    }
-    Ok(tensor.index_select(&Tensor::from_slice(rows, rows.len(), tensor.device())?, 0)?)
 }
 
 /// softmax over the last axis, composed of operations that candle can differentiate twice; the maximum is a constant.

@@ -7,9 +7,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::bank::SeenClasses;
-use super::loss::{one_hot, select_rows, similarities, softmax_rows};
+use super::loss::{one_hot, similarities, softmax_rows};
 use super::meta_network::MetaNetwork;
+use super::seen::{SeenClasses, select_rows};
 use super::unit_rows::UnitRows;
 use crate::TrainingError;
 use crate::head::normalize_rows;

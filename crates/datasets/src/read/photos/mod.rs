@@ -83,7 +83,7 @@ impl PhotoSource {
     /// # Errors
     /// As there.
     pub fn into_data_of(self, recipe: &PhotoRecipe, chosen: Option<&Path>) -> Result<DataSource, DatasetError> {
-        let (file, dataset) = (pack::pack_file(&self, chosen), self.dataset);
+        let (file, dataset) = (pack::pack_file(self.dataset, &self.train_root, chosen), self.dataset);
         let mut source = self.into_files(recipe.image_side);
         pack::attach(&mut source, recipe, dataset.name(), &file)?;
         Ok(source)
