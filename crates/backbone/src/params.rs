@@ -7,6 +7,8 @@ use longtail_ops::{ChaCha8Rng, Real, normal};
 pub enum ParamKind {
     /// A convolution's weight `(O, I, k, k)`.
     ConvWeight,
+    /// A convolution's bias `(C)`, named `bias`.
+    ConvBias,
     /// A batch norm's γ `(C)`, named `weight`.
     NormScale,
     /// A batch norm's β `(C)`, named `bias`.
@@ -107,7 +109,7 @@ impl ParamIndex {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// A vector of fresh values: convolutions Kaiming-normal by fan-in or fan-out, γ = 1, β = 0, running mean 0, running
+    /// A vector of fresh values: convolutions Kaiming-normal by fan-in or fan-out, biases 0, γ = 1, β = 0, running mean 0, running
     /// variance 1.
     ///
     /// Normals are drawn in f64, one after another in the order of the vector, then rounded: f32 and f64 networks start alike.
@@ -120,7 +122,7 @@ impl ParamIndex {
                     values.extend((0..entry.len()).map(|_| T::from_f64(std * normal(rng))));
                 }
                 ParamKind::NormScale | ParamKind::RunningVar => values.extend(std::iter::repeat_n(T::ONE, entry.len())),
-                ParamKind::NormShift | ParamKind::RunningMean => {
+                ParamKind::ConvBias | ParamKind::NormShift | ParamKind::RunningMean => {
                     values.extend(std::iter::repeat_n(T::ZERO, entry.len()))
                 }
             }

@@ -29,7 +29,7 @@ fn vector<T: Real>(index: &ParamIndex) -> Vec<T> {
         flat.extend(match entry.kind {
             ParamKind::ConvWeight => values::<T>(stream, entry.len(), 0.0, (6.0 / fan_in as f64).sqrt()),
             ParamKind::NormScale => values(stream, entry.len(), 1.0, 0.3),
-            ParamKind::NormShift => values(stream, entry.len(), 0.0, 0.2),
+            ParamKind::ConvBias | ParamKind::NormShift => values(stream, entry.len(), 0.0, 0.2),
             ParamKind::RunningMean => values(1000 + stream, entry.len(), 0.0, 0.3),
             ParamKind::RunningVar => values(1000 + stream, entry.len(), 1.0, 0.5),
         });

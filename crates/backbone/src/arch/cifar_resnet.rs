@@ -65,7 +65,7 @@ fn basic_block(net: &mut GraphBuilder, name: &str, x: Value, width: usize, strid
 }
 
 fn conv3x3(width: usize, stride: usize) -> Conv {
-    Conv { width, kernel: 3, stride, groups: 1 }
+    Conv::new(width, 3).stride(stride)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(super) const RESNEXT50_32X4D: Form = Form { blocks: [3, 4, 6, 3], groups: 32
 
 pub(super) fn graph(mut net: GraphBuilder, form: &Form) -> Graph {
     let image = net.image();
-    let stem = Conv { width: 64, kernel: 7, stride: 2, groups: 1 };
+    let stem = Conv::new(64, 7).stride(2);
     let conv1 = net.layer(("conv1", "bn1"), net.channels(image), stem);
     let x = net.conv_norm_relu(image, conv1);
     let mut x = net.max_pool(x, 3, 2);
@@ -74,12 +74,12 @@ struct Bottleneck {
 fn bottleneck(net: &mut GraphBuilder, name: &str, x: Value, sizes: &Bottleneck, stride: usize) -> Value {
     let &Bottleneck { width, groups, out } = sizes;
     let from = net.channels(x);
-    let pointwise = |width, stride| Conv { width, kernel: 1, stride, groups: 1 };
+    let pointwise = |width, stride| Conv::new(width, 1).stride(stride);
     let mut layer =
         |conv, norm, from, sizes| net.layer((&format!("{name}.{conv}"), &format!("{name}.{norm}")), from, sizes);
     // The order of the files: the shortcut's layer is the last.
     let conv1 = layer("conv1", "bn1", from, pointwise(width, 1));
-    let conv2 = layer("conv2", "bn2", width, Conv { width, kernel: 3, stride, groups });
+    let conv2 = layer("conv2", "bn2", width, Conv::new(width, 3).stride(stride).groups(groups));
     let conv3 = layer("conv3", "bn3", width, pointwise(out, 1));
     let downsample =
         (stride != 1 || from != out).then(|| layer("downsample.0", "downsample.1", from, pointwise(out, stride)));

@@ -102,8 +102,11 @@ impl<T: Real> Step<'_, T> {
         for (c, at) in channels.clone().enumerate() {
             let (scale, inv_std) = (statistics.scale[at], statistics.inv_std[at]);
             dbeta[c] = sums.sum[at];
-            dgamma[c] = sums.product[at] * inv_std;
-            slope[at] = -(scale * inv_std * dgamma[c]) / rows;
+            let by_scale = sums.product[at] * inv_std;
+            if n.is_normalized() {
+                dgamma[c] = by_scale;
+            }
+            slope[at] = -(scale * inv_std * by_scale) / rows;
             offset[at] = -(scale * dbeta[c]) / rows;
         }
         let incoming_slot = self.slot(n.output);
@@ -131,7 +134,10 @@ impl<T: Real> Step<'_, T> {
         let dy = Operand::Through {
             v: &self.arena.get(incoming_slot)[..graph.len(n.output, batch)],
             x: view.conv(at),
-            map: ThroughNorm { scale: &statistics.scale[channels], rest: tape.batch_stats.then_some(rest) },
+            map: ThroughNorm {
+                scale: &statistics.scale[channels],
+                rest: (tape.batch_stats && n.is_normalized()).then_some(rest),
+            },
             relu: None,
         };
         let input = wanted.then(|| InputGradient {

@@ -7,7 +7,7 @@ use super::buffers::Memory;
 use super::tape::Statistics;
 use super::{NORM_EPSILON, NORM_MOMENTUM};
 use crate::graph::Graph;
-use crate::node::{ConvNorm, Node, Operation as _, Value};
+use crate::node::{ConvNorm, Node, Operation as _, Shift, Value};
 use crate::plan::{ForwardPass, Place};
 
 /// Where batch norms take mean and variance from.
@@ -60,6 +60,7 @@ pub(super) fn store<T: Real>(
             let (_, gamma, beta) = n.split(params);
             let x = memory.get(pass.convs[at], y.len());
             let (mean, inv_std) = (&statistics.mean[n.channels.clone()], &statistics.inv_std[n.channels.clone()]);
+            let gamma = if n.is_normalized() { gamma } else { inv_std }; // ones
             let residual = n.residual.map(|r| memory.get(pass.values[r.0], len(r)));
             batch_norm_apply(&n.norm_shape(batch), x, mean, inv_std, gamma, beta, residual, n.relu, y);
         }
@@ -74,7 +75,7 @@ pub(super) fn store<T: Real>(
     memory.put(target, out);
 }
 
-/// The convolution, and what its batch norm goes by: mean and variance come out of the convolution on the way.
+/// The convolution, and what its batch norm (or its bias) goes by: mean and variance come out of the convolution on the way.
 fn convolve<T: Real>(
     graph: &Graph,
     pass: &ForwardPass,
@@ -92,6 +93,7 @@ fn convolve<T: Real>(
     let x = &mut conv[..graph.len(n.output, batch)];
     let Statistics { mean, var, inv_std, scale, shift } = statistics;
     let tally = match source {
+        _ if !n.is_normalized() => Tally::None,
         Source::Batch(_) => Tally::Moments { mean: &mut mean[n.channels.clone()], var: &mut var[n.channels.clone()] },
         Source::Running(_) => Tally::None,
     };
@@ -101,14 +103,24 @@ fn convolve<T: Real>(
 
     let (mean, var) = (&mut mean[n.channels.clone()], &mut var[n.channels.clone()]);
     let channels = mean.len();
+    let running_place = match &n.shift {
+        Shift::BatchNorm { running } => running.clone(),
+        Shift::Bias => {
+            mean.fill(T::ZERO);
+            inv_std[n.channels.clone()].fill(T::ONE);
+            scale[n.channels.clone()].fill(T::ONE);
+            shift[n.channels.clone()].copy_from_slice(beta);
+            return;
+        }
+    };
     match source {
         Source::Running(running) => {
-            let (running_mean, running_var) = running[n.running.clone()].split_at(channels);
+            let (running_mean, running_var) = running[running_place].split_at(channels);
             mean.copy_from_slice(running_mean);
             var.copy_from_slice(running_var);
         }
         Source::Batch(Some(running)) => {
-            let (running_mean, running_var) = running[n.running.clone()].split_at_mut(channels);
+            let (running_mean, running_var) = running[running_place].split_at_mut(channels);
             update_running(running_mean, running_var, mean, var, n.norm_shape(batch).rows, NORM_MOMENTUM);
         }
         Source::Batch(None) => {}

@@ -102,7 +102,8 @@ fn convolve<T: Real>(
     let mut conv = memory.take(pass.convs[at]);
     let x_dot = &mut conv[..graph.len(n.output, tape.batch)];
     let Coefficients { sums, slope, offset } = coefficients;
-    let tally = match tape.batch_stats {
+    let batch_stats = tape.batch_stats && n.is_normalized();
+    let tally = match batch_stats {
         true => Tally::Products {
             x: view.conv(at),
             centre: &statistics.mean[channels.clone()],
@@ -125,9 +126,9 @@ fn convolve<T: Real>(
     let rows = T::from_usize(n.norm_shape(tape.batch).rows);
     for (c, at) in channels.enumerate() {
         let (scale, inv_std) = (statistics.scale[at], statistics.inv_std[at]);
-        slope[at] = gamma_dot[c] * inv_std;
+        slope[at] = if n.is_normalized() { gamma_dot[c] * inv_std } else { T::ZERO };
         offset[at] = beta_dot[c];
-        if tape.batch_stats {
+        if batch_stats {
             slope[at] -= scale * inv_std * inv_std * (sums.product[at] / rows);
             offset[at] -= scale * (sums.sum[at] / rows);
         }

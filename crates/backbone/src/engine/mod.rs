@@ -67,9 +67,12 @@ impl<T: Real> Network<T> {
     /// # Errors
     /// A depth that the architecture does not come in; an image without pixels or channels.
     pub fn new(architecture: &Architecture, image: ImageShape) -> Result<Self, BackboneError> {
-        let graph = architecture.graph(image)?;
+        Ok(Self::of_graph(architecture, image, architecture.graph(image)?))
+    }
+
+    pub(crate) fn of_graph(architecture: &Architecture, image: ImageShape, graph: Graph) -> Self {
         let plan = Plan::new(&graph, false);
-        Ok(Self {
+        Self {
             architecture: *architecture,
             image,
             graph,
@@ -80,7 +83,7 @@ impl<T: Real> Network<T> {
             coefficients: Coefficients::default(),
             statistics: Statistics::default(),
             winners: Vec::new(),
-        })
+        }
     }
 
     /// Whether the tape keeps only what lies between residual blocks, and [`Self::backward`] and [`Self::jvp`] work out the

@@ -74,7 +74,13 @@ fn conv_norm<A: Activation, D: Driver>(
     let batch = tape.batch();
     let weight = weight(n, weights);
     let (dweight, dnorm) = grad.part(n.params.clone()).split_at(n.conv.weight_len());
-    let (dgamma, dbeta) = dnorm.split_at(n.conv.out_channels);
+    let (dgamma, dbeta) = match n.is_normalized() {
+        true => {
+            let (dgamma, dbeta) = dnorm.split_at(n.conv.out_channels);
+            (Some(dgamma), dbeta)
+        }
+        false => (None, dnorm),
+    };
     let len = network.graph.len(n.output, batch);
     let input_len = network.graph.len(n.input, batch);
     let mean = tape.numbers.mean.view().part(n.channels.clone());
@@ -90,7 +96,9 @@ fn conv_norm<A: Activation, D: Driver>(
     gpu_norm_products(driver, room, &shape, numbers_mut(&mut incoming, len), y, x, mean)?;
     let slope = network.slope.view_mut().part(n.channels.clone());
     let offset = network.offset.view_mut().part(n.channels.clone());
-    gpu_norm_gradient_sums(driver, room, &shape, (inv_std, scale), tape.batch_stats, (dgamma, dbeta), (slope, offset))?;
+    let dgamma = dgamma.unwrap_or_else(|| network.unused.view_mut().part(0..n.conv.out_channels));
+    let batch_stats = tape.batch_stats && n.is_normalized();
+    gpu_norm_gradient_sums(driver, room, &shape, (inv_std, scale), batch_stats, (dgamma, dbeta), (slope, offset))?;
     let rest =
         [scale, network.slope.view().part(n.channels.clone()), mean, network.offset.view().part(n.channels.clone())];
     let through = numbers_mut(&mut network.through, len);

@@ -11,7 +11,7 @@ use super::{norm_params, weight};
 use crate::engine::{NORM_EPSILON, NORM_MOMENTUM, NormMode};
 use crate::error::BackboneError;
 use crate::graph::Graph;
-use crate::node::{ConvNorm, Node, Operation as _, Value};
+use crate::node::{ConvNorm, Node, Operation as _, Shift, Value};
 use crate::plan::ForwardPass;
 
 /// One pass over one batch.
@@ -22,6 +22,8 @@ pub(super) struct Pass<'a, D: Driver, A> {
     pub(super) params: View<'a, f32>,
     /// The same, as convolutions multiply them.
     pub(super) weights: View<'a, A>,
+    /// Zeros and ones, as many as the widest convolution has channels.
+    pub(super) constants: (View<'a, f32>, View<'a, f32>),
     pub(super) batch: usize,
 }
 
@@ -58,9 +60,17 @@ impl<D: Driver, A: Activation> Pass<'_, D, A> {
         self.correlate(at, n, memory, convs)?;
         let (gamma, beta) = norm_params(n, self.params);
         let made = memory.get::<A>(self.plan.convs[at], len);
-        let (running_mean, running_var) = running.part(n.running.clone()).split_at(n.conv.out_channels);
         let stats = stats.part_mut(&n.channels);
         let epsilon = NORM_EPSILON as f32;
+        let (place, gamma) = match (&n.shift, gamma) {
+            (Shift::BatchNorm { running }, Some(gamma)) => (running.clone(), gamma),
+            _ => {
+                let (zeros, ones) = self.constants;
+                let [zeros, ones] = [zeros, ones].map(|values| values.part(0..n.conv.out_channels));
+                return Ok(gpu_norm_running(driver, (zeros, ones), (ones, beta), 0.0, stats)?);
+            }
+        };
+        let (running_mean, running_var) = running.part(place).split_at(n.conv.out_channels);
         match mode {
             NormMode::Running => {
                 let running = (running_mean.as_view(), running_var.as_view());

@@ -122,10 +122,12 @@ fn convolve<A: Activation, D: Driver>(
     let mean = tape.numbers.mean.view().part(n.channels.clone());
     let used =
         (tape.numbers.inv_std.view().part(n.channels.clone()), tape.numbers.scale.view().part(n.channels.clone()));
-    let GpuNetwork { driver, room, slope, offset, .. } = network;
+    let GpuNetwork { driver, room, slope, offset, zeros, .. } = network;
+    let gamma_dot = gamma_dot.unwrap_or_else(|| zeros.view().part(0..n.conv.out_channels));
+    let batch_stats = tape.batch_stats && n.is_normalized();
     gpu_norm_products(driver, room, &norm, numbers_mut(&mut conv, len), None, x, mean)?;
     let rest = (slope.view_mut().part(n.channels.clone()), offset.view_mut().part(n.channels.clone()));
-    gpu_norm_tangent_sums(driver, room, &norm, used, (gamma_dot, beta_dot), tape.batch_stats, rest)?;
+    gpu_norm_tangent_sums(driver, room, &norm, used, (gamma_dot, beta_dot), batch_stats, rest)?;
     memory.put(place, conv);
     Ok(())
 }

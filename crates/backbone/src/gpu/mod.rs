@@ -50,16 +50,20 @@ pub struct GpuNetwork<D: Driver> {
     /// Slope and offset of a batch norm's gradient or tangent, of all channels.
     slope: GpuVec<f32, D>,
     offset: GpuVec<f32, D>,
+    /// Zeros and ones for biases, and the gradient of a γ that is not there: as many as the widest convolution has channels.
+    zeros: GpuVec<f32, D>,
+    ones: GpuVec<f32, D>,
+    unused: GpuVec<f32, D>,
     /// Of the inference pass; training keeps its own on the tape.
     numbers: Numbers<D>,
     winners: GpuVec<u8, D>,
 }
 
-/// γ and β of a vector on the device.
-fn norm_params<'a>(n: &ConvNorm, params: View<'a, f32>) -> (View<'a, f32>, View<'a, f32>) {
-    let (weight, channels) = (n.conv.weight_len(), n.conv.out_channels);
+/// γ and β of a vector on the device; of a bias no γ.
+fn norm_params<'a>(n: &ConvNorm, params: View<'a, f32>) -> (Option<View<'a, f32>>, View<'a, f32>) {
     let all = params.part(n.params.clone());
-    (all.part(weight..weight + channels), all.part(weight + channels..weight + 2 * channels))
+    let (weight, channels, end) = (n.conv.weight_len(), n.conv.out_channels, n.params.len());
+    (n.is_normalized().then(|| all.part(weight..weight + channels)), all.part(end - channels..end))
 }
 
 /// A convolution's weight of a vector laid out as the parameters.
@@ -98,7 +102,18 @@ impl<D: Driver> GpuNetwork<D> {
         image: ImageShape,
         element: Element,
     ) -> Result<Self, BackboneError> {
-        let graph = architecture.graph(image)?;
+        Self::of_graph(driver, architecture, image, architecture.graph(image)?, element)
+    }
+
+    pub(crate) fn of_graph(
+        driver: D,
+        architecture: &Architecture,
+        image: ImageShape,
+        graph: Graph,
+        element: Element,
+    ) -> Result<Self, BackboneError> {
+        let widest = graph.nodes.iter().map(|node| graph.shape(node.output()).channels).max().unwrap_or(0);
+        let [zeros, ones, unused] = [0.0, 1.0, 0.0].map(|value| GpuVec::of(&driver, &vec![value; widest]));
         let plan = Plan::stored(&graph, false);
         let (slope, offset) =
             (GpuVec::zeros(&driver, graph.norm_channels)?, GpuVec::zeros(&driver, graph.norm_channels)?);
@@ -118,6 +133,9 @@ impl<D: Driver> GpuNetwork<D> {
             convs: GpuConv::default(),
             slope,
             offset,
+            zeros: zeros?,
+            ones: ones?,
+            unused: unused?,
             numbers,
             winners: GpuVec::default(),
         })
@@ -183,11 +201,12 @@ impl<D: Driver> GpuNetwork<D> {
         tape: &mut GpuTape<D>,
     ) -> Result<(), BackboneError> {
         self.reserve(n)?;
-        let Self { driver, graph, plan, arena, narrow, room, convs, .. } = self;
+        let Self { driver, graph, plan, arena, narrow, room, convs, zeros, ones, .. } = self;
         let GpuTape { images, buffers, numbers, winners, .. } = tape;
         let mut memory = Memory { images: images.view(), tape: TapeSlots::Filled(buffers), arena };
         let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
-        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.forward, params, weights, batch: n };
+        let constants = (zeros.view(), ones.view());
+        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.forward, params, weights, constants, batch: n };
         pass.run(mode, running, &mut memory, numbers, winners, (room, convs))
     }
 
@@ -235,12 +254,13 @@ impl<D: Driver> GpuNetwork<D> {
         features: ViewMut<'_, f32>,
     ) -> Result<(), BackboneError> {
         self.reserve(n)?;
-        let Self { driver, graph, plan, arena, narrow, room, convs, numbers, winners, .. } = self;
+        let Self { driver, graph, plan, arena, narrow, room, convs, numbers, winners, zeros, ones, .. } = self;
         winners.reserve(driver, n * graph.winners)?;
         let images = narrowed::<A, D>(driver, images, &mut narrow.images)?.of();
         let weights = narrowed::<A, D>(driver, params, &mut narrow.weights)?;
         let mut memory = Memory { images, tape: TapeSlots::None, arena };
-        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.infer, params, weights, batch: n };
+        let constants = (zeros.view(), ones.view());
+        let pass = forward::Pass { driver: &*driver, graph, plan: &plan.infer, params, weights, constants, batch: n };
         pass.run(NormMode::Running, running, &mut memory, numbers, winners, (room, convs))?;
         let made = memory.get(plan.infer.values[graph.output.0], features.len());
         Ok(features.copy_from(driver, made)?)

@@ -18,8 +18,10 @@ pub(super) fn run<A: Activation, D: Driver>(
     weights: View<'_, A>,
     tape: &GpuTape<D>,
 ) -> Result<(), BackboneError> {
-    let GpuNetwork { driver, graph, plan, inside, convs, .. } = network;
-    let pass = forward::Pass { driver: &*driver, graph, plan: &plan.record, params, weights, batch: tape.batch() };
+    let GpuNetwork { driver, graph, plan, inside, convs, zeros, ones, .. } = network;
+    let constants = (zeros.view(), ones.view());
+    let pass =
+        forward::Pass { driver: &*driver, graph, plan: &plan.record, params, weights, constants, batch: tape.batch() };
     let mut memory = Memory { images: tape.images.view(), tape: TapeSlots::Read(&tape.buffers), arena: inside };
     let mut no_winners = GpuVec::<u8, D>::default(); // a max pool ends a segment: its value and its winners are on the tape
     for at in segment {

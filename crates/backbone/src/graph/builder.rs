@@ -6,26 +6,50 @@ use longtail_images::ImageShape;
 use longtail_ops::{ConvShape, PoolShape, ShortcutShape};
 
 use super::Graph;
-use crate::node::{Concat, ConvNorm, GlobalPool, IMAGE, MaxPool, Node, Shortcut, Value, Weightless};
+use crate::node::{Concat, ConvNorm, GlobalPool, IMAGE, MaxPool, Node, Shift, Shortcut, Value, Weightless};
 use crate::params::{ConvInit, ParamIndex, ParamKind};
 
-/// A square convolution without bias: `padding` keeps the size at stride 1.
+/// A square convolution, padded so that it keeps the size at stride 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conv {
-    pub(crate) width: usize,
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    pub(crate) groups: usize,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+    dilation: usize,
 }
 
-/// A convolution and its batch norm, with places in the flat vectors. It stands in no pass until a node is made of it: files
+impl Conv {
+    /// To `width` channels, by `kernel` × `kernel` taps.
+    pub(crate) fn new(width: usize, kernel: usize) -> Self {
+        Self { width, kernel, stride: 1, groups: 1, dilation: 1 }
+    }
+
+    /// Pixels from one output to the next.
+    pub(crate) fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// Groups of channels that do not see each other.
+    pub(crate) fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Pixels from one tap to the next.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for networks that segment"))]
+    pub(crate) fn dilation(self, dilation: usize) -> Self {
+        Self { dilation, ..self }
+    }
+}
+
+/// A convolution and its batch norm, or its bias, with places in the flat vectors. It stands in no pass until a node is made of it: files
 /// have an order of their own.
 pub(crate) struct Layer {
     name: String,
     in_channels: usize,
     sizes: Conv,
     params: Range<usize>,
-    running: Range<usize>,
+    shift: Shift,
     channels: Range<usize>,
 }
 
@@ -70,19 +94,29 @@ impl GraphBuilder {
         let beta = self.params.push(format!("{norm}.bias"), vec![width], ParamKind::NormShift);
         let mean = self.buffers.push(format!("{norm}.running_mean"), vec![width], ParamKind::RunningMean);
         let var = self.buffers.push(format!("{norm}.running_var"), vec![width], ParamKind::RunningVar);
-        let channels = self.norm_channels..self.norm_channels + width;
-        self.norm_channels = channels.end;
-        Layer {
-            name: conv.to_owned(),
-            in_channels,
-            sizes,
-            params: weight.start..beta.end,
-            running: mean.start..var.end,
-            channels,
-        }
+        let shift = Shift::BatchNorm { running: mean.start..var.end };
+        let (params, channels) = (weight.start..beta.end, self.channels_of(width));
+        Layer { name: conv.to_owned(), in_channels, sizes, params, shift, channels }
     }
 
-    /// `norm(conv(input))`: a shortcut with weights.
+    /// The same of a convolution with a bias and no batch norm: weights named `conv`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for networks that segment"))]
+    pub(crate) fn biased_layer(&mut self, conv: &str, in_channels: usize, sizes: Conv) -> Layer {
+        let Conv { width, kernel, groups, .. } = sizes;
+        let weight = vec![width, in_channels / groups, kernel, kernel];
+        let weight = self.params.push(format!("{conv}.weight"), weight, ParamKind::ConvWeight);
+        let bias = self.params.push(format!("{conv}.bias"), vec![width], ParamKind::ConvBias);
+        let (params, channels) = (weight.start..bias.end, self.channels_of(width));
+        Layer { name: conv.to_owned(), in_channels, sizes, params, shift: Shift::Bias, channels }
+    }
+
+    fn channels_of(&mut self, width: usize) -> Range<usize> {
+        let channels = self.norm_channels..self.norm_channels + width;
+        self.norm_channels = channels.end;
+        channels
+    }
+
+    /// `norm(conv(input))`: a shortcut with weights. Here and below a bias stands in the norm's place where the layer has one.
     pub(crate) fn conv_norm(&mut self, input: Value, layer: Layer) -> Value {
         self.node(input, layer, None, false)
     }
@@ -99,7 +133,7 @@ impl GraphBuilder {
 
     fn node(&mut self, input: Value, layer: Layer, residual: Option<Value>, relu: bool) -> Value {
         let from = self.values[input.0];
-        let Layer { name, in_channels, sizes, params, running, channels } = layer;
+        let Layer { name, in_channels, sizes, params, shift, channels } = layer;
         assert!(from.channels == in_channels, "{name}: the input has {} channels, not {in_channels}", from.channels);
         let conv = ConvShape {
             batch: 1,
@@ -109,8 +143,8 @@ impl GraphBuilder {
             out_channels: sizes.width,
             kernel: sizes.kernel,
             stride: sizes.stride,
-            padding: sizes.kernel / 2,
-            dilation: 1,
+            padding: sizes.dilation * (sizes.kernel / 2),
+            dilation: sizes.dilation,
             groups: sizes.groups,
         };
         let output =
@@ -121,7 +155,7 @@ impl GraphBuilder {
                 "{name}: the residual's sizes are not the convolution's"
             );
         }
-        self.nodes.push(Node::ConvNorm(ConvNorm { input, residual, output, relu, conv, params, running, channels }));
+        self.nodes.push(Node::ConvNorm(ConvNorm { input, residual, output, relu, conv, params, shift, channels }));
         output
     }
 

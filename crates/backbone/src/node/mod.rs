@@ -13,7 +13,7 @@ use longtail_ops::Real;
 use longtail_ops::gpu::{Activation, Driver, GpuError, Plain, View, ViewMut};
 
 pub(crate) use concat::Concat;
-pub(crate) use conv_norm::ConvNorm;
+pub(crate) use conv_norm::{ConvNorm, Shift};
 pub(crate) use global_pool::GlobalPool;
 pub(crate) use max_pool::MaxPool;
 pub(crate) use shortcut::Shortcut;
@@ -28,7 +28,7 @@ pub(crate) const IMAGE: Value = Value(0);
 /// One step of the network.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
-    /// Convolution, batch norm, residual, ReLU.
+    /// Convolution, batch norm or bias, residual, ReLU.
     ConvNorm(ConvNorm),
     /// Anything without weights.
     Weightless(Weightless),
