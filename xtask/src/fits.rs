@@ -1,9 +1,12 @@
-//! Whether a recipe's settings fit the split that it draws: asked of the `datasets` binary, which alone draws splits.
+//! Whether a recipe's settings fit the split that it draws, which is asked of the `datasets` binary, as it alone draws splits; and the
+//! device.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use longtail_artifact::cli::WithHint;
+use longtail_recipe::Recipe;
 use serde_json::Value;
 
 use crate::child;
@@ -71,6 +74,25 @@ pub fn check(
             Err(anyhow!("{}: {problem}; no stage was started", job.label())).hint(hint)
         }
     }
+}
+
+/// The same of settings that a GPU does not know, whatever the split.
+///
+/// # Errors
+/// A stage that is to run would refuse the GPU.
+pub fn check_on_gpu(recipe: &Recipe, entries: &[Entry], dry_run: bool) -> Result<()> {
+    let trains = |entry: &&Entry| will_run(entry) && entry.job.stage == Stage::Representation;
+    let mut said = BTreeSet::new();
+    for job in entries.iter().filter(trains).map(|entry| &entry.job) {
+        let Some(unfit) = recipe.representation(&job.variant)?.unfit_on_gpu(&job.variant) else { continue };
+        if !dry_run {
+            return Err(anyhow!("{}: {}; no stage was started", job.label(), unfit.problem)).hint(&unfit.hint);
+        }
+        if said.insert(&job.variant) {
+            eprintln!("warning: {}: will be refused: {}: {}", job.label(), unfit.problem, unfit.hint);
+        }
+    }
+    Ok(())
 }
 
 fn will_run(entry: &Entry) -> bool {

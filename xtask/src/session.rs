@@ -67,9 +67,7 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
     simd::in_use()?; // a wrong word in the environment, before anything is built
     let mut session = Session::new(root, request)?;
-    if !session.execute.dry_run {
-        session.device.require()?; // a plan can be made anywhere
-    }
+    session.device.require(session.execute.dry_run)?;
     let ready = session.compare_images()?;
     if let Some(first) = session.first {
         session.check_stages_before(first)?;
@@ -80,6 +78,9 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     plan_view::print(&session, &entries)?;
     session.refuse_locked(&entries)?;
     session.check_disk(&entries)?;
+    if session.device.is_gpu() {
+        fits::check_on_gpu(&session.runs[0].recipe, &entries, session.execute.dry_run)?;
+    }
     if session.execute.dry_run {
         if let Some(datasets) = binaries::built("datasets") {
             session.check_fits(&datasets, &entries)?;

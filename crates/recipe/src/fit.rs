@@ -83,6 +83,16 @@ impl Unfit {
     }
 }
 
+impl RepresentationRecipe {
+    /// Why stage 1 of `variant` refuses a GPU, if it does.
+    pub fn unfit_on_gpu(&self, variant: &str) -> Option<Unfit> {
+        self.activation_checkpointing.then(|| Unfit {
+            problem: "`activation_checkpointing` does not run on a GPU, which keeps every activation".to_owned(),
+            hint: format!("{}, or `--device cpu`", set_representation(variant, "activation_checkpointing", false)),
+        })
+    }
+}
+
 impl Recipe {
     /// What does not fit a split of these sizes, in the recipe's order, whether or not a row asks for it.
     pub fn misfits(&self, sizes: SplitSizes) -> Vec<Misfit> {

@@ -35,6 +35,9 @@ pub enum RepresentationError {
         /// Which, in words.
         how: String,
     },
+    /// A setting that the CPU knows and the GPU does not.
+    #[error("{}", .0.problem)]
+    UnfitOnGpu(Unfit),
     /// What the CPU can and the GPU cannot yet.
     #[error("{what} does not run on a GPU: {why}")]
     NotOnDevice {
@@ -74,7 +77,7 @@ impl RepresentationError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
-            Self::NoBatch(unfit) | Self::OneValue(unfit) => &unfit.hint,
+            Self::NoBatch(unfit) | Self::OneValue(unfit) | Self::UnfitOnGpu(unfit) => &unfit.hint,
             Self::ImagesChanged { .. } => {
                 "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
                  made with `--accept-stale`"

@@ -43,11 +43,8 @@ pub fn assemble(
 ) -> Result<Training, RepresentationError> {
     let part = recipe.representation(variant)?;
     let on_gpu = !compute.device().is_cpu();
-    if on_gpu && part.activation_checkpointing {
-        return Err(RepresentationError::NotOnDevice {
-            what: "`activation_checkpointing`".to_owned(),
-            why: "the device keeps every activation",
-        });
+    if let Some(unfit) = part.unfit_on_gpu(variant).filter(|_| on_gpu) {
+        return Err(RepresentationError::UnfitOnGpu(unfit));
     }
     compute.prepare(part.cuda_precision == CudaPrecision::Tf32)?;
     let data = StageData::new(variant, part, &recipe.data, recipe.seed, source, split)?;
