@@ -105,6 +105,28 @@ fn a_gpu_that_cannot_be_used_is_refused_in_one_line_before_any_work() {
     }
 }
 
+/// A plan can be made anywhere, and says what the run will say: that programs are missing.
+#[test]
+fn a_plan_for_a_gpu_says_what_would_be_refused() {
+    let plan = |bench: &Bench, more: &[&str]| {
+        let mut command = xtask();
+        command.env(PREBUILT_VARIABLE, bench.path("bin")).arg("reproduce").arg(root().join("tests/recipes/tiny.yaml"));
+        finish(command.arg("--runs").arg(bench.path("runs")).args(more))
+    };
+    let (none, lacks, starts) = (Bench::new(None), Bench::new(Some(LACKS_LIBRARIES)), Bench::new(Some(STARTS)));
+    for (bench, words) in [(&none, "no programs for CUDA"), (&lacks, "libcuda.so.1")] {
+        let planned = plan(bench, &["--dry-run", "--device", "cuda"]);
+        let told = "warning: will be refused: `--device cuda:0`: ";
+        assert!(
+            planned.code == Some(0) && planned.words.contains(told) && planned.words.contains(words),
+            "{}",
+            planned.words
+        );
+        assert!(!plan(bench, &["--dry-run", "--device", "cpu"]).words.contains("refused"));
+    }
+    assert!(!plan(&starts, &["--dry-run", "--device", "cuda"]).words.contains("refused"));
+}
+
 #[test]
 fn auto_is_the_cpu_where_there_is_one_set_alone() {
     let bench = Bench::new(None);

@@ -67,9 +67,7 @@ pub fn run(root: &Path, request: Request) -> Result<ExitCode> {
     cli::install_interrupt_handler();
     simd::in_use()?; // a wrong word in the environment, before anything is built
     let mut session = Session::new(root, request)?;
-    if !session.execute.dry_run {
-        session.device.require()?; // a plan can be made anywhere
-    }
+    session.device.require(session.execute.dry_run)?;
     let ready = session.compare_images()?;
     if let Some(first) = session.first {
         session.check_stages_before(first)?;

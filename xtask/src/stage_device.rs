@@ -37,15 +37,22 @@ impl StageDevice {
         self.word.starts_with("cuda")
     }
 
-    /// Before anything is built: refuses a GPU that cannot be computed on, in one line.
+    /// Before anything is built: refuses a GPU that cannot be computed on, in one line. A plan can be made without, and says what is missing.
     ///
     /// # Errors
-    /// What is missing, all of it.
-    pub fn require(&self) -> Result<()> {
-        match self.is_gpu() {
-            true if binaries::are_prebuilt() => self.refuse(started(&binaries::prebuilt_on_gpus())),
-            true => self.refuse(cuda::can_build_and_run()),
+    /// What is missing, all of it; never of a plan.
+    pub fn require(&self, is_plan: bool) -> Result<()> {
+        let outcome = match self.is_gpu() {
+            true if binaries::are_prebuilt() => started(&binaries::prebuilt_on_gpus()),
+            true => cuda::can_build_and_run(),
             false => Ok(()),
+        };
+        match outcome {
+            Err(Lack { what, hint }) if is_plan => {
+                eprintln!("warning: will be refused: `--device {}`: {what}\nhint: {hint}", self.word);
+                Ok(())
+            }
+            outcome => self.refuse(outcome),
         }
     }
 

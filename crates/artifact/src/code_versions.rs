@@ -4,6 +4,18 @@
 //! What changes for photographs or for cosine heads alone has a number of its own, in `recipe`'s `parts.rs`.
 //! A small-recipe test in `tests/` fails when an output moves while its number here does not.
 
+/// Keys in which a stage's part holds such a number, which no recipe has; and of which code it is.
+const OF_PARTS: [(&str, &str); 3] = [
+    ("cosine_head", "the training of cosine heads"),
+    ("given_values", "the record of a τ that was given"),
+    ("photo_pixels", "the decoding of photographs"),
+];
+
+/// Of which code the number at `key` of a stage's part is the version; `None` for what a recipe has.
+pub fn of_part(key: &str) -> Option<&'static str> {
+    OF_PARTS.iter().find(|(name, _)| *name == key).map(|(_, code)| *code)
+}
+
 /// Stage 1, `representation`.
 pub const REPRESENTATION: u32 = 3;
 /// Stage 2, `features`.

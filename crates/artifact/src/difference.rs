@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::code_versions::of_part;
+
 /// More than so many differences are counted, not listed.
 const MOST: usize = 8;
 
@@ -18,11 +20,27 @@ pub struct FieldDifference<'a> {
     pub now: Option<&'a Value>,
 }
 
-/// The fields in which two recipe parts differ, down to the leaves, sorted by path; none when the values are equal. A part that never
+impl FieldDifference<'_> {
+    /// Where it is no field of a recipe but the version of some code: of which code.
+    pub fn code(&self) -> Option<&'static str> {
+        of_part(self.path.last()?)
+    }
+
+    /// Before and now of such a version. Code had none as long as it had one version.
+    pub fn versions(&self) -> [u64; 2] {
+        [self.before, self.now].map(|version| version.and_then(Value::as_u64).unwrap_or(1))
+    }
+}
+
+/// The fields in which two recipe parts differ, down to the leaves, sorted by path; none when the values are equal. A version of code that
+/// one of them alone has comes with a field of the recipe (a cosine head that was a linear one), which is then what is told. A part that never
 /// was a file goes through [`as_read`] first.
 pub fn field_differences<'a>(before: &'a Value, now: &'a Value) -> Vec<FieldDifference<'a>> {
     let mut found = Vec::new();
     compare(&mut Vec::new(), Some(before), Some(now), &mut found);
+    if found.iter().any(|field| field.code().is_none()) {
+        found.retain(|field| field.code().is_none() || (field.before.is_some() && field.now.is_some()));
+    }
     found
 }
 
@@ -38,6 +56,11 @@ pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
     let shown = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), short);
     let mut lines: Vec<String> = Vec::new();
     for field in fields.iter().take(MOST) {
+        if let Some(code) = field.code() {
+            let [before, now] = field.versions();
+            lines.push(format!("code version of {code}: {before} → {now}"));
+            continue;
+        }
         let path = if field.path.is_empty() { "recipe".to_owned() } else { field.path.join(".") };
         lines.push(format!("{path}: {} → {}", shown(field.before), shown(field.now)));
     }
@@ -94,5 +117,26 @@ mod tests {
             ]
         );
         assert!(differences(&now, &now).is_empty());
+    }
+
+    /// A key that no recipe has says nothing to whoever wrote one.
+    #[test]
+    fn a_version_of_code_is_told_as_one_and_only_where_it_is_the_reason() {
+        let part = |head: Value, version: Option<u32>| {
+            let mut part = json!({"representation": {"head": head}});
+            if let Some(version) = version {
+                part["cosine_head"] = json!(version);
+            }
+            part
+        };
+        let cosine = || json!({"cosine": 16});
+        let of = |before: Value, now: Value| differences(&before, &now);
+        let code = |versions: &str| vec![format!("code version of the training of cosine heads: {versions}")];
+        assert_eq!(of(part(cosine(), None), part(cosine(), Some(2))), code("1 → 2"));
+        assert_eq!(of(part(cosine(), Some(2)), part(cosine(), Some(3))), code("2 → 3"));
+        let other_head = of(part(json!("linear"), None), part(cosine(), Some(2)));
+        assert_eq!(other_head, ["representation.head: \"linear\" → {\"cosine\":16}"]);
+        let photos = of(json!({"data": {"seed": 1}}), json!({"data": {"seed": 1, "photo_pixels": 2}}));
+        assert_eq!(photos, ["code version of the decoding of photographs: 1 → 2"]);
     }
 }

@@ -4,6 +4,28 @@
 //!
 //! Three promises: a finished file is whole (written beside its place, synced, renamed); a read never trusts a size before it was
 //! compared with the file's length; the bytes that are written are a function of the content alone.
+//!
+//! Not here: mathematics, and what the tensors in a file mean; that is their stage's.
+//!
+//! Where to start:
+//!
+//! - [`write_tensors`] and [`TensorFile`]: a safetensors file written whole, and read with every size, name and type checked.
+//! - [`StageRun::begin`]: whether a stage is up to date, its lock, its checkpoints and its manifest; [`stage_specs`] says what each reads.
+//! - [`RunLayout`]: where the files of a run lie. [`Manifest`]: what a finished stage was made of.
+//! - [`cli`]: how every program parses, speaks of errors, hears Ctrl-C and leaves.
+//!
+//! ```
+//! use longtail_artifact::{NamedTensor, TensorData, TensorFile, write_tensors};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("head.safetensors");
+//! let weight = NamedTensor { name: "weight".to_owned(), shape: vec![2, 3], data: TensorData::F32(vec![0.5; 6]) };
+//! write_tensors(&file, &[weight], &serde_json::json!({"kind": "linear"}))?;
+//!
+//! let read = TensorFile::open(&file)?;
+//! assert_eq!(read.expect_f32("weight", &[Some(2), Some(3)])?, [0.5; 6]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[macro_use]
 #[doc(hidden)]

@@ -1,5 +1,8 @@
 //! Networks as graphs of layers, run forward, backward, and along a direction.
 //!
+//! For whoever trains or runs a network. Not here: data, losses, learning rates; a training step is made of this in
+//! `longtail-training`.
+//!
 //! A network is one differentiable function of images and a flat vector of parameters. Inside, a plan of kernels runs over an
 //! arena of buffers that is reused from step to step. [`Network::forward`] keeps a [`Tape`]; [`Network::backward`] may be called
 //! more than once on it, and [`Network::jvp`] reads it. Weights, gradients, directions and momentum are flat vectors that share

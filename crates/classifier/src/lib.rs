@@ -1,5 +1,7 @@
 //! Stage 3: generate balanced features, train or adjust a head, score it.
 //!
+//! For whoever adds a method of stage 3 ([`method`]) or wants its rows ([`generate`]); [`run`] is the stage. Not here: networks, images.
+//!
 //! Features come from stage 2's dumps, a head and prototypes from stage 1; no image is read here. A [`Method`](method::base::Method)
 //! turns [`FitData`] (train, meta, validation; never test) into a [`Fitted`](method::base::Fitted) classifier, and only with
 //! that in hand does [`SealedTest`] open.

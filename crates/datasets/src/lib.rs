@@ -1,5 +1,7 @@
 //! Readers, long-tailed subsets, class counts, samplers, the loader; what is done to an image is `longtail-images`'.
 //!
+//! For whoever wants long-tailed batches of images. Not here: networks, autograd, and where a tensor lies.
+//!
 //! Everything here is a function of bytes on disk, a recipe and a seed. [`load`] reads a data set and accounts for every
 //! byte; [`Split`] says which image is for what, with published draws reproduced to the bit; [`Loader`], [`EvalLoader`] and
 //! [`MetaLoader`] make batches `(N, H, W, C)` f32, ahead of their use, in an order and with an augmentation that depend on

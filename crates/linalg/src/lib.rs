@@ -1,8 +1,11 @@
 //! LAPACK through ndarray-linalg, behind a handful of functions.
 //!
-//! The build script finds OpenBLAS or says at once how to install it; the rest of the workspace links BLAS only through
-//! this crate. Six functions, so that another backend is one file away: [`scatter`], [`cholesky`], [`eigh`], [`solve`],
-//! [`qr_r`] and [`init`].
+//! For covariances of features and their factors, matrices of `ndarray` as large as a feature. Not here: networks (their products are
+//! `longtail-ops`'s, in f32), files. The build script finds OpenBLAS or says at once how to install it; the rest of the workspace
+//! links BLAS only through this crate. Few functions, so that another backend is one file away:
+//!
+//! - [`scatter`]: `Σ (x − c)(x − c)ᵀ` of rows of f32; the others are of f64. [`cholesky`] and [`eigh`]: factors of a symmetric matrix. [`solve`]: A·x = b.
+//! - [`qr_r`]: the R of a QR. [`init`]: one thread in OpenBLAS; the others call it.
 //!
 //! # Threads
 //! OpenBLAS runs on one thread, always: callers run rayon over classes instead, which also fixes the order of sums. Every

@@ -6,6 +6,21 @@
 //! best one is taken when the program runs. Work is shared out over rayon's threads, and the order
 //! in which sums are taken is a function of shapes only: the number of threads changes no bit.
 //!
+//! For whoever writes a network or an optimiser: autograd, networks and files are other crates' (`longtail-backbone`,
+//! `longtail-training`). Where to start:
+//!
+//! - [`conv2d`], batch norm, pooling, [`cross_entropy`], [`gemm`], [`sgd_step`]: forward and backward over slices, each with its
+//!   formula and shapes.
+//! - [`stream`]: a random stream as a function of (seed, purpose, epoch, index), the source of every random number in the workspace.
+//! - [`gpu`]: the same kernels on an NVIDIA GPU, or on the emulated device of the tests.
+//!
+//! ```
+//! use longtail_ops::{stream, uniform};
+//!
+//! let draw = |epoch| uniform(&mut stream(0, "augment", epoch, 7));
+//! assert!(draw(1) == draw(1) && draw(1) != draw(2)); // whoever asks, in whatever order
+//! ```
+//!
 //! Wrong slice lengths are programming errors and panic with a message in words; bad *data*
 //! (labels) is an [`OpsError`].
 

@@ -1,5 +1,8 @@
 //! Tables, plots and the comparison with the paper's numbers, from artifacts alone.
 //!
+//! For whoever wants a run's numbers: [`collect()`], [`summarize`] and [`render`], in that order. Not here: anything that computes a
+//! prediction; a report reads files alone.
+//!
 //! [`collect()`] reads what every row and seed left behind and says what of it counts; [`summarize`] scores it; [`render`]
 //! writes `report.md`, `report.html`, `report.json` and `figures/*.svg` from that. Nothing is computed twice, nothing is
 //! trained, and the same artifacts give the same bytes: no date, no host, no path. What a report says of a run stands in the

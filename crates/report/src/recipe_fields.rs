@@ -1,6 +1,6 @@
 //! In which fields of the recipe a stage's settings differ from those that the recipe has now.
 
-use longtail_artifact::{as_read, field_differences};
+use longtail_artifact::{FieldDifference, as_read, field_differences};
 use longtail_recipe::Row;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ const LONGEST: usize = 40;
 pub(crate) fn differing(there: &Value, here: &Value, row: &Row) -> Vec<String> {
     let here = as_read(here);
     let fields = field_differences(there, &here);
-    fields.iter().map(|found| in_words(&field(&found.path, row), found.before, found.now)).collect()
+    fields.iter().map(|found| in_words(found, row)).collect()
 }
 
 /// A stage's part calls its settings `representation`, `augmentation` and `classifier`; the recipe has them under a name.
@@ -28,8 +28,13 @@ fn field(path: &[&str], row: &Row) -> String {
     words.join(".")
 }
 
-fn in_words(field: &str, there: Option<&Value>, here: Option<&Value>) -> String {
-    match (there, here) {
+fn in_words(found: &FieldDifference<'_>, row: &Row) -> String {
+    if let Some(code) = found.code() {
+        let [there, here] = found.versions();
+        return format!("the code version of {code} is {there} there and {here} now");
+    }
+    let field = field(&found.path, row);
+    match (found.before, found.now) {
         (Some(there), Some(here)) => format!("{field} is {} there and {} in the recipe", short(there), short(here)),
         (Some(there), None) => format!("{field} = {} counts there, and does not for the recipe as it is", short(there)),
         (None, Some(here)) => format!("{field} = {} counts for the recipe, and did not there", short(here)),
@@ -66,6 +71,11 @@ mod tests {
             ]
         );
         assert!(differing(&here, &here, &row()).is_empty());
+        let tau = |version: u32| json!({"classifier": {"taus": [0.5]}, "given_values": version});
+        assert_eq!(
+            differing(&tau(1), &tau(2), &row()),
+            ["the code version of the record of a τ that was given is 1 there and 2 now"]
+        );
     }
 
     #[test]

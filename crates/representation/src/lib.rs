@@ -4,6 +4,9 @@
 //! (cross-entropy) or [`method::Mpcl`] (the paper's bi-level step). What methods are made of stands in `longtail-training`: a step's
 //! passes, losses, prototypes, the meta-network and its gradient.
 //!
+//! For whoever adds a method of stage 1, or wants the whole stage as a function: [`stage::assemble`] makes a [`train::Training`] of a
+//! recipe, images and a split; [`stage::run`] trains and writes. Not here: the parts of a loop, features of all images, classifiers.
+//!
 //! In: a recipe, images, `split.safetensors`. Out: `backbone`, `head`, `prototypes` and, where there is one, `meta_network`
 //! (`.safetensors`), then `manifest.json`. Killed at any moment and started again, a run ends with the same bits.
 

@@ -1,9 +1,10 @@
 //! Steps, losses, heads, prototypes, optimisers, schedules, checkpoints and metrics: the parts of a training loop, not the loop itself.
 //!
-//! The loop stands written out in each stage (`representation/src/train.rs`), on one screen. This crate knows no stage:
-//! it sees batches, labels, weights and learning rates. What methods are written in are candle tensors; below them are our kernels,
-//! on the tensors' own memory.
+//! The loop stands written out in each stage (`representation/src/train.rs`), on one screen, and in this crate's example `train`, in some
+//! 40 lines: begin there. This crate knows no stage and reads no images: it sees batches, labels, weights and learning rates. What methods
+//! are written in are candle tensors; below them are our kernels, on the tensors' own memory.
 //!
+//! - [`Model`]: a backbone and a head as one vector of weights. [`ImageBatch`]: what a step takes. [`Step`]: the model with its optimiser.
 //! - [`Compute`]: the device that tensors lie on. [`Upload`]: values on their way there.
 //! - [`step`]: a batch's passes through a network: a loss's gradient, a derivative along a direction, a step of the optimiser.
 //! - [`prototype`]: averages of features a class, the loss against them, the meta-network and its gradient in closed form.

@@ -53,7 +53,7 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
         setup::ensure(&[Need::CCompiler, Need::OpenBlas], arguments.setup)?;
     }
     let device = if on_gpu { StageDevice::of(arguments.device) } else { StageDevice::cpu() };
-    device.require()?;
+    device.require(false)?;
     let binaries = binaries::build(root, &["longtail-bench"], device.gpus)?;
     device.require_started(binaries.on_gpus())?;
     let worker = binaries.path("bench-worker")?;

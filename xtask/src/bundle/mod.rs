@@ -83,6 +83,8 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
         let name = file.file_name().context("a recipe is a file")?;
         fs_err::copy(file, part.join("pipelines").join(name))?;
     }
+    let schema = "pipelines/recipe.schema.json"; // for editors; recipes name it
+    fs_err::copy(root.join(schema), part.join(schema))?;
     let datasets: Vec<Dataset> = recipes.iter().map(|recipe| recipe.data.dataset).collect();
     pack_data(root, arguments, (&files, &datasets), programs.on_cpu("datasets")?, &part)?;
     write_run(&part, arguments, &files)?;
