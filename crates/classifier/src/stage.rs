@@ -81,7 +81,7 @@ pub fn run(args: &StageArgs, method_name: &str) -> anyhow::Result<ExitCode> {
     };
     let inputs = Inputs::load(&layout, &args.variant, views)
         .with_context(|| format!("cannot start stage `classifier` ({}+{method_name})", args.variant))
-        .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
+        .hint("`cargo xtask status` shows which stage is stale; `features inspect FILE` shows a dump")?;
     let mut journal = StageJournal::new(stage, format!("{}+{method_name}", args.variant), args.quiet);
     let fitted = {
         let groups = recipe.data.shot_groups;

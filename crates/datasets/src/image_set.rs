@@ -7,9 +7,9 @@ use crate::photo_files::PhotoFiles;
 /// Height, width and channels of every image of a set; images lie as `(H, W, C)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageShape {
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// Columns.
+    /// Width in pixels.
     pub width: usize,
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
@@ -69,7 +69,7 @@ impl From<Vec<u8>> for Images {
 /// A set of labelled images, which a network sees in one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSet {
-    /// N of them.
+    /// The N images.
     pub images: Images,
     /// `(N,)`, each below `num_classes`.
     pub labels: Vec<u32>,

@@ -29,7 +29,7 @@ pub(crate) fn dump_all(
             let path = stage.checkpoint_dir().join(&file);
             let run = DumpRun::begin(dump, backbone, &path, stopped.take())?;
             if run.rows() > 0 && !quiet {
-                eprintln!("`{}` goes on at image {} of {images}", dump.name, run.rows());
+                eprintln!("`{}` continues at image {} of {images}", dump.name, run.rows());
             }
             bar.set_message(dump.name.clone());
             set_position(bar, images_before + run.rows() as u64);

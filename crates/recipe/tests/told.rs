@@ -82,11 +82,11 @@ fn only_what_the_images_take_is_suggested() {
 #[test]
 fn a_value_of_set_is_taken_whole_or_refused() {
     for (value, dropped) in [
-        ("see issue #5", "`#5`, which it takes for a comment"),
-        ("#5", "`#5`, which it takes for a comment"),
-        ("!new run", "`!new`, which it takes for a tag"),
-        ("&fast run", "`&fast`, which it takes for an anchor's name"),
-        ("it's # 1", "`# 1`, which it takes for a comment"),
+        ("see issue #5", "`#5`, which it reads as a comment"),
+        ("#5", "`#5`, which it reads as a comment"),
+        ("!new run", "`!new`, which it reads as a tag"),
+        ("&fast run", "`&fast`, which it reads as the name of an anchor"),
+        ("it's # 1", "`# 1`, which it reads as a comment"),
     ] {
         let said = words(set("description", value));
         assert!(said.contains(&format!("YAML reads past {dropped}")), "{said}");

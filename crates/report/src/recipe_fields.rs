@@ -30,9 +30,11 @@ fn field(path: &[&str], row: &Row) -> String {
 
 fn in_words(field: &str, there: Option<&Value>, here: Option<&Value>) -> String {
     match (there, here) {
-        (Some(there), Some(here)) => format!("{field} is {} there and {} in the recipe", short(there), short(here)),
-        (Some(there), None) => format!("{field} = {} counts there, and does not for the recipe as it is", short(there)),
-        (None, Some(here)) => format!("{field} = {} counts for the recipe, and did not there", short(here)),
+        (Some(there), Some(here)) => {
+            format!("{field} is {} in the run and {} in the recipe", short(there), short(here))
+        }
+        (Some(there), None) => format!("{field} = {} matters in the run, but not in the recipe", short(there)),
+        (None, Some(here)) => format!("{field} = {} matters in the recipe, but not in the run", short(here)),
         (None, None) => String::new(),
     }
 }
@@ -59,8 +61,8 @@ mod tests {
         assert_eq!(
             differing(&there, &here, &row()),
             [
-                "representations.base.augmentation = {\"none\":{}} counts there, and does not for the recipe as it is",
-                "classifiers.joint = {\"taus\":[0.5]} counts for the recipe, and did not there",
+                "representations.base.augmentation = {\"none\":{}} matters in the run, but not in the recipe",
+                "classifiers.joint = {\"taus\":[0.5]} matters in the recipe, but not in the run",
                 "representations.base.epochs is 1 there and 12 in the recipe",
                 "seed is 0 there and 1 in the recipe",
             ]

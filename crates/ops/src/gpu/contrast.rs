@@ -43,16 +43,16 @@ pub fn gpu_contrast_direction<D: Driver>(
     check_len("contrast direction", "labels", labels.len(), rows);
     let arguments =
         [s.argument(), s_dot.argument(), labels.argument(), int(classes), Argument::Float(factor), values.argument()];
-    // SAFETY: lengths were checked; a label is only compared.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses; a label is only compared.
     unsafe { driver.launch("contrast_direction", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
 /// The largest angle between rows and their centres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AngleBound {
-    /// Its cosine.
+    /// Cosine of the largest angle.
     pub cosine: f32,
-    /// Its sine.
+    /// Sine of the largest angle.
     pub sine: f32,
 }
 
@@ -98,7 +98,7 @@ pub fn gpu_bound_angle<D: Driver>(
         int(dim),
         out.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("bound_angle", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
@@ -136,7 +136,7 @@ pub fn gpu_bound_angle_gradient<D: Driver>(
         Argument::Float(bound.sine),
         int(dim),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("bound_angle_gradient", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
@@ -184,6 +184,6 @@ pub fn gpu_prototype_update<D: Driver>(
         Argument::Int(i32::from(per_sample)),
         Argument::Int(i32::from(on_sphere)),
     ];
-    // SAFETY: lengths were checked; a label is only compared.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses; a label is only compared.
     unsafe { driver.launch("prototype_update", (classes as u32, 1), (ROW_THREADS, 1), &arguments) }
 }

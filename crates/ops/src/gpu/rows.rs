@@ -36,7 +36,7 @@ pub fn gpu_bias<D: Driver>(driver: &D, y: ViewMut<'_, f32>, bias: View<'_, f32>,
 #[allow(unsafe_code)]
 pub fn gpu_relu_gradient<D: Driver>(driver: &D, dy: ViewMut<'_, f32>, y: View<'_, f32>) -> Result<(), GpuError> {
     check_len("relu gradient", "y", y.len(), dy.len());
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, "rows_relu_gradient", dy.len(), &[dy.argument(), y.argument(), long(dy.len())]) }
 }
 
@@ -160,18 +160,18 @@ pub fn gpu_dots<D: Driver>(
         return Ok(());
     }
     let arguments = [a.argument(), b.argument(), int(dim), out.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("rows_dots", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
 /// What [`gpu_total`] takes of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Total {
-    /// Its sum.
+    /// Sum of the elements.
     Sum,
-    /// Its smallest element.
+    /// Smallest element.
     Least,
-    /// Its Euclidean norm.
+    /// Euclidean norm.
     Norm,
     /// The sum of its elements' roots: of squared lengths, the lengths'.
     Roots,
@@ -243,6 +243,6 @@ pub fn gpu_shrink_step<D: Driver>(
 ) -> Result<(), GpuError> {
     check_len("shrink step", "g", g.len(), w.len());
     let arguments = [w.argument(), g.argument(), Argument::Float(keep), Argument::Float(rate), long(w.len())];
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, "rows_shrink_step", w.len(), &arguments) }
 }

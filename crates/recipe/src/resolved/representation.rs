@@ -88,7 +88,7 @@ pub enum CudaPrecision {
     Bf16,
 }
 
-/// The networks.
+/// Network architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backbone {
@@ -193,7 +193,7 @@ pub struct StepSchedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WdGroups {
-    /// Every parameter.
+    /// Applies to every parameter.
     All,
     /// Convolution and linear weights only.
     WeightsOnly,
