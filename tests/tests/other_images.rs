@@ -327,7 +327,7 @@ fn a_checkpoint_of_other_images_is_not_gone_on_from() {
     child.wait().expect("ends");
     png(&photos.join("train/b/1.png"), 9);
     let status = expect_code(finish(place.xtask(&["status"], None).args(long)), 0);
-    assert!(status.contains("seed 0: the images are others"), "{status}");
+    assert!(status.contains("seed 0: these are not the images"), "{status}");
     std::thread::sleep(Duration::from_millis(500)); // the stage hears of xtask's end
     let words = expect_code(finish(place.xtask(&["run", "representation"], Some(&photos)).args(long)), 0);
     assert!(words.contains("1 of 27 files differ, first: train/b/1.png") && !words.contains("goes on"), "{words}");

@@ -62,7 +62,7 @@ fn photographs_that_changed_behind_a_pack_make_its_runs_stale_and_are_not_traine
 
     png(&place.path("photos/test/a/0.png"), 250);
     let why = "1 of 26 files differ, first: test/a/0.png has other contents";
-    let made_from = "was made from other photographs than are there now";
+    let made_from = "was made from photographs that have changed since";
     let before = snapshot(&place.path("runs"));
     let status = expect(place.xtask(&["status"], &[]), 0, &[why, made_from]);
     assert!(!status.contains("up to date"), "{status}");

@@ -43,8 +43,9 @@ fn vector_instructions_are_forced_by_name_and_a_wrong_name_is_refused_by_every_p
                 _ => command.args(["--recipe", "r", "--run", "r", "--variant", "v"]),
             };
             let outcome = with(command, word);
-            let refused =
-                outcome.words.contains(&format!("LONGTAIL_SIMD is `{word}`, but this processor can run portable"));
+            let refused = outcome
+                .words
+                .contains(&format!("LONGTAIL_SIMD is `{word}`, but this processor supports only portable"));
             assert!(outcome.code == Some(2) && refused, "{name}: {}", outcome.words);
         }
         let mut plan = xtask();

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn all_that_is_missing_is_said_in_one_line() {
         assert_eq!(lacks(true, None), Ok(()));
-        let lack = lacks(false, Some("`nvcc` does not answer".to_owned())).expect_err("both are missing");
+        let lack = lacks(false, Some("cannot run `nvcc`".to_owned())).expect_err("both are missing");
         assert!(lack.what.contains("libcuda.so.1") && lack.what.contains("`nvcc`"), "{}", lack.what);
         assert!(lack.hint.contains("driver") && lack.hint.contains("toolkit"), "{}", lack.hint);
         let said = "features: error while loading shared libraries: libcuda.so.1: cannot open shared object file";

@@ -102,7 +102,7 @@ pub enum DatasetError {
         /// Hint for the user.
         hint: String,
     },
-    /// A pack that was made from other photographs than are there now.
+    /// A pack that was made from photographs that have changed since.
     #[error("{words}")]
     OtherPhotographs {
         /// Which pack, and which photographs.

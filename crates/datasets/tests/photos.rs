@@ -132,7 +132,7 @@ fn lists_and_json_of_inaturalist_give_the_same_images_in_the_same_order() {
     assert_eq!(from_lists.class_names, from_json.class_names);
     std::fs::remove_file(root.join("val2018.json")).expect("removing");
     let (message, hint) = error(Dataset::Inaturalist2018, &root);
-    assert!(message.contains("val2018.json` is missing, though"), "{message}");
+    assert!(message.contains("val2018.json` is missing, although"), "{message}");
     assert!(hint.contains("120 GB"), "{hint}");
 }
 
@@ -190,7 +190,7 @@ fn what_is_not_there_is_said_on_one_screen() {
     rename(&root.join("kept"), &root.join("ImageNet_LT_val.txt"));
     rename(&root.join("train"), &root.join("elsewhere"));
     let (message, hint) = error(Dataset::ImagenetLt, &root);
-    assert!(message.contains("JPEG` is missing, though"), "{message}");
+    assert!(message.contains("JPEG` is missing, although"), "{message}");
     assert!(hint.starts_with("none of the images in that list was found"), "{hint}");
     for name in ["train", "val", "test"] {
         std::fs::remove_file(root.join(format!("ImageNet_LT_{name}.txt"))).expect("removing");
@@ -222,7 +222,7 @@ fn lists_that_contradict_each_other_are_refused() {
             .contains("`:21: the label is 9, but the largest label in the training list is 3")
     );
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 1\n")).expect("writing");
-    assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: label 1 is the folder `n00000000`, and was `"));
+    assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: label 1 is the folder `n00000000` here, but was `"));
     // An image to learn from is none to be tested on.
     std::fs::write(list("val"), &val).expect("writing");
     let test = std::fs::read_to_string(list("test")).expect("a list");
@@ -235,7 +235,10 @@ fn lists_that_contradict_each_other_are_refused() {
     let (path, label) = test.lines().next().and_then(|line| line.rsplit_once(' ')).expect("a line");
     let flat = format!("val/{} {label}", path.rsplit('/').next().expect("a file"));
     std::fs::write(list("test"), format!("{test}{flat}\n")).expect("writing");
-    assert!(error(Dataset::ImagenetLt, &root).0.contains("is there already: line 1 of"), "the same image in two forms");
+    assert!(
+        error(Dataset::ImagenetLt, &root).0.contains("is already in the list: line 1 of"),
+        "the same image in two forms"
+    );
 }
 
 fn source(folder: &Path, recipe: &DataRecipe) -> DataSource {

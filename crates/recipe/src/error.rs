@@ -88,7 +88,7 @@ pub enum RecipeError {
         what: String,
     },
     /// A key that no field has.
-    #[error("{place}: {} has no field `{key}`; it can be {}{}{}", field(path), listed(legal), place.excerpt(), suggestion(nearest))]
+    #[error("{place}: {} does not accept `{key}`; it accepts {}{}{}", field(path), listed(legal), place.excerpt(), suggestion(nearest))]
     UnknownKey {
         /// File, line and column of the mistake.
         place: Box<Place>,

@@ -242,7 +242,7 @@ fn in_words(tree: &Value, error: &serde_yaml::Error, segments: &[&str]) -> Refus
                     .collect(),
                 None => suggest::in_tree(tree, &path, &key, &legal).map(Meant::Word).into_iter().collect(),
             };
-            (format!("there is no field `{key}` here; it can be {}", crate::error::listed(&legal)), meant)
+            (format!("`{key}` is unknown here; use {}", crate::error::listed(&legal)), meant)
         }
         Said::Type { found, expected, help, .. } => {
             let help = help.map_or_else(String::new, |help| format!("; {help}"));

@@ -1,4 +1,4 @@
-//! Parts of a value's text that YAML reads past without a word: comments, tags, anchors, what follows the end of a document.
+//! Parts of a value's text that YAML ignores without a word: comments, tags, anchors, what follows the end of a document.
 
 use serde_yaml::Value;
 

@@ -89,13 +89,13 @@ fn a_value_of_set_is_taken_whole_or_refused() {
         ("it's # 1", "`# 1`, which it reads as a comment"),
     ] {
         let said = words(set("description", value));
-        assert!(said.contains(&format!("YAML reads past {dropped}")), "{said}");
+        assert!(said.contains(&format!("YAML ignores {dropped}")), "{said}");
         let hint = said.split_once("did you mean `").and_then(|(_, rest)| rest.split_once("`?")).expect("a hint").0;
         let (path, quoted) = change(hint);
         assert_eq!(set(&path, &quoted).expect("followed").description, value, "{hint}");
     }
     let said = words(set("representations.ce.epochs", "3 # quick"));
-    assert!(said.contains("YAML reads past `# quick`") && !said.contains("did you mean"), "{said}");
+    assert!(said.contains("YAML ignores `# quick`") && !said.contains("did you mean"), "{said}");
     assert_eq!(set("description", "see issue#5").expect("no comment").description, "see issue#5");
     assert_eq!(set("description", "'see #5'").expect("quoted").description, "see #5");
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The longest value that is shown whole.
 const LONGEST: usize = 40;
 
-/// Each field that differs, in words: "representations.ce.epochs is 1 there and 12 in the recipe". Empty when none does.
+/// Each field that differs, in words: "representations.ce.epochs is 1 in the run and 12 in the recipe". Empty when none does.
 ///
 /// `there` is from a manifest, `here` from the recipe: parts of one stage of `row`.
 pub(crate) fn differing(there: &Value, here: &Value, row: &Row) -> Vec<String> {
@@ -63,8 +63,8 @@ mod tests {
             [
                 "representations.base.augmentation = {\"none\":{}} matters in the run, but not in the recipe",
                 "classifiers.joint = {\"taus\":[0.5]} matters in the recipe, but not in the run",
-                "representations.base.epochs is 1 there and 12 in the recipe",
-                "seed is 0 there and 1 in the recipe",
+                "representations.base.epochs is 1 in the run and 12 in the recipe",
+                "seed is 0 in the run and 1 in the recipe",
             ]
         );
         assert!(differing(&here, &here, &row()).is_empty());

@@ -191,14 +191,14 @@ fn a_seed_of_other_settings_is_left_out_and_its_field_named() {
     // Siblings: a field of the data, of a classifier, and a run in the folder of another seed.
     runs.write_seed(1, &[("data.imbalance_factor", "50")]);
     let output = runs.report(&[]);
-    runs.named(&output, "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 there and 100.0 in the recipe.");
+    runs.named(&output, "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 in the run and 100.0 in the recipe.");
     runs.write_seed(1, &[("classifiers.tau_norm.tau_norm.taus", "[0.5]")]);
     let output = runs.report(&[]);
     runs.named(&output, "Left out: seed 1 (ce+tau_norm): classifiers.tau_norm.tau_norm.taus is [0.5] there");
     assert_eq!(runs.seeds(), json!([[0, 1], [0], [0, 1]]));
     runs.write_seed(1, &[]);
     fs_err::rename(runs.path("seed-1"), runs.path("seed-7")).unwrap();
-    runs.named(&runs.report(&[]), "seed is 1 there and 7 in the recipe");
+    runs.named(&runs.report(&[]), "seed is 1 in the run and 7 in the recipe");
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn predictions_that_do_not_hold_stop_a_seed_that_was_asked_for_and_leave_others_
     fs_err::remove_file(runs.layout(0).split()).unwrap();
     fs_err::remove_file(runs.layout(1).split()).unwrap();
     let words = expect(&runs.report(&[]), 2);
-    assert!(words.contains("counts other test images per class") && words.contains("class 9 has 0, not 10"), "{words}");
+    assert!(words.contains("has other test image counts") && words.contains("class 9 has 0, not 10"), "{words}");
     runs.named(&runs.report_also(&[]), "it has other test image counts: class 9 has 0, not 10");
 }
 

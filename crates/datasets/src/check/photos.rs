@@ -38,7 +38,7 @@ pub struct PhotoReport {
     /// The same whatever the pack was made from.
     #[serde(skip)]
     pub images_are_usable: bool,
-    /// Whether the pack that is read was made from other photographs than are there now.
+    /// Whether the pack that is read was made from photographs that have changed since.
     pub pack_is_of_others: bool,
     /// The data set's name as people write it.
     pub dataset: &'static str,

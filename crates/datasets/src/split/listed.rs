@@ -257,7 +257,7 @@ mod tests {
         };
         let many = ListedSpec { meta_per_class: 3, ..spec(MetaFrom::TrainingList) };
         let few = message(&many, &source(), Skipped::default());
-        assert!(few.contains("meta_per_class is 3, and class 2 (`n2`) has 2 images in the training list"), "{few}");
+        assert!(few.contains("meta_per_class is 3, but class 2 (`n2`) has 2 images in the training list"), "{few}");
         let gone = message(&spec(MetaFrom::ValidationList), &source(), Skipped { train: vec![3, 8], test: vec![] });
         assert!(gone.contains("class 2 (`n2`) has no readable training image"), "{gone}");
         let no_list = DataSource { val_from: Some(71), ..source() };

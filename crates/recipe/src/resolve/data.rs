@@ -131,7 +131,7 @@ fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Nor
         let at = at.key(key);
         let channels = dataset.channels();
         if values.len() != channels {
-            let what = format!("{} numbers, but `{}` has {channels} channels", values.len(), dataset.name());
+            let what = format!("{} numbers, but `{}` needs {channels} (one per channel)", values.len(), dataset.name());
             return Err(at.conflict(what, "give one number for each channel"));
         }
         for (channel, value) in values.iter().enumerate() {

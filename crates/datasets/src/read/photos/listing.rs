@@ -214,7 +214,7 @@ mod tests {
             ("a 99999999999999999999999\n", "`l.txt`:1: the label is 99999999999999999999999, expected at most 999999"),
             ("a 1.5\n", "`l.txt`:1: the label `1.5` is not a whole number"),
             ("a +1\n", "`l.txt`:1: the label `+1` is not a whole number"),
-            ("a 0\nb 1\na 1\n", "`l.txt`:3: `a` is there already: line 1 of `l.txt`"),
+            ("a 0\nb 1\na 1\n", "`l.txt`:3: `a` is already in the list: line 1 of `l.txt`"),
             ("../a 0\n", "`l.txt`:1: `../a` does not lie in the folder of images"),
             ("/a/b 0\n", "`l.txt`:1: `/a/b` does not lie in the folder of images"),
             ("\n\n", "`l.txt`: lists no image"),
