@@ -191,7 +191,10 @@ fn a_seed_of_other_settings_is_left_out_and_its_field_named() {
     // Siblings: a field of the data, of a classifier, and a run in the folder of another seed.
     runs.write_seed(1, &[("data.imbalance_factor", "50")]);
     let output = runs.report(&[]);
-    runs.named(&output, "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 in the run and 100.0 in the recipe.");
+    runs.named(
+        &output,
+        "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 in the run and 100.0 in the recipe.",
+    );
     runs.write_seed(1, &[("classifiers.tau_norm.tau_norm.taus", "[0.5]")]);
     let output = runs.report(&[]);
     runs.named(&output, "Left out: seed 1 (ce+tau_norm): classifiers.tau_norm.tau_norm.taus is [0.5] there");

@@ -37,7 +37,7 @@ impl<D: Driver> GpuNetwork<D> {
         Ok(turned(&self.graph.params, values, true))
     }
 
-    /// The way back.
+    /// Converts `(W,)` values from the device's order to the order of files.
     ///
     /// # Errors
     /// Another length.
@@ -54,10 +54,10 @@ impl<D: Driver> GpuNetwork<D> {
         Ok(GpuVec::of(&self.driver, &self.to_device_order(values)?)?)
     }
 
-    /// The way back.
+    /// Downloads `(W,)` values, in the order of files.
     ///
     /// # Errors
-    /// As above.
+    /// Another length; an error of the device.
     pub fn download_params(&self, values: &GpuVec<f32, D>) -> Result<Vec<f32>, BackboneError> {
         self.from_device_order(&values.to_vec(&self.driver)?)
     }
