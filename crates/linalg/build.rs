@@ -21,7 +21,7 @@ fn main() {
         }
         OpenBlas::PkgConfig { flags } => link_flags(&flags),
         OpenBlas::WrongFolder(dir) => println!(
-            "cargo::error=LONGTAIL_OPENBLAS_DIR is {}, which holds no libopenblas.so, .dylib or .a.",
+            "cargo::error=LONGTAIL_OPENBLAS_DIR is {}, which has no libopenblas.so, .dylib or .a.",
             dir.display()
         ),
         OpenBlas::Missing => explain(),
@@ -40,7 +40,7 @@ fn link_flags(flags: &str) {
 
 fn explain() {
     for line in [
-        "OpenBLAS was not found, and the linear-algebra crates need it.",
+        "OpenBLAS, which the linear algebra needs, was not found.",
         "  Debian/Ubuntu: sudo apt-get install libopenblas-dev",
         "  Fedora:        sudo dnf install openblas-devel",
         "  macOS:         brew install openblas",

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Checks the unpacked bytes of the four files against CHECKSUMS, and against the MD5 sums that upstream publishes for ITS
-# gzip files: Debian packed the same deflate streams again, without a name and with another time in the gzip header, so
-# putting upstream's 10-byte header and name back in front must give upstream's own file.   sh verify.sh
+# Usage: sh verify.sh
+# Checks the unpacked bytes of the four files against CHECKSUMS, and against the MD5 sums that upstream publishes for its
+# gzip files. Debian kept the deflate streams but changed the gzip header (no name, another time), so replacing it by
+# upstream's 10-byte header and name must give upstream's file.
 set -eu
 cd "$(dirname "$0")"
 failed=0

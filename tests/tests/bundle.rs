@@ -35,7 +35,7 @@ fn a_bundle_runs_without_rust_and_says_what_is_missing() {
     let help = run(&bundle, &["--help"]);
     assert!(help.code == Some(0) && help.words.contains("Recipes: tiny "), "{}", help.words);
     let none = run(&bundle, &["test"]);
-    assert!(none.code == Some(2) && none.words.contains("no tests came with this bundle"), "{}", none.words);
+    assert!(none.code == Some(2) && none.words.contains("this bundle has no tests"), "{}", none.words);
     // With programs that stand for tests: one without a GPU to use is not one that passed.
     std::fs::create_dir(bundle.join("tests")).expect("a folder");
     for (says, code) in [("ok", 0), ("on_a_real_gpu ... skipped: no driver", 1), ("FAILED; exit 101", 1)] {
@@ -77,11 +77,11 @@ fn what_cannot_be_bundled_is_said_before_anything_is_built() {
     std::fs::write(folder.path().join("mine.txt"), "").expect("writable");
     for (arguments, words) in [
         (&["--recipe", "nosuch"][..], "no recipe called `nosuch`"),
-        (&["--recipe", "fashion-mnist-lt", "--force"], "holds no bundle"),
+        (&["--recipe", "fashion-mnist-lt", "--force"], "is not a bundle"),
         (&["--recipe", "fashion-mnist-lt", "--features", "rocm"], "rocm"),
         (&["--recipe", "fashion-mnist-lt", "--tests"], "--features"),
     ] {
-        let out = if words == "holds no bundle" { folder.path().to_owned() } else { folder.path().join("new") };
+        let out = if words == "is not a bundle" { folder.path().to_owned() } else { folder.path().join("new") };
         let mut command = xtask();
         let refused = finish(command.arg("bundle").args(arguments).arg("-o").arg(&out));
         assert!(refused.code == Some(2) && refused.words.contains(words), "{}", refused.words);

@@ -86,11 +86,7 @@ fn auto_never_fails_for_want_of_a_driver() {
     let bench = Bench::new(Some(LACKS_LIBRARIES));
     let done = bench.stage1("auto");
     assert!(done.code == Some(0) && bench.trained(), "{}", done.words);
-    assert!(
-        done.words.contains("the stages compute on the cpu") && done.words.contains("libcuda.so.1"),
-        "{}",
-        done.words
-    );
+    assert!(done.words.contains("the stages run on the cpu") && done.words.contains("libcuda.so.1"), "{}", done.words);
 }
 
 #[test]
@@ -99,7 +95,7 @@ fn a_gpu_that_cannot_be_used_is_refused_in_one_line_before_any_work() {
     one_error_line(&bench.stage1("cuda"), &["--device cuda:0", "libcuda.so.1", "driver"]);
     one_error_line(&bench.stage1("cuda:3"), &["--device cuda:3", "libcuda.so.1"]);
     let none = Bench::new(None);
-    one_error_line(&none.stage1("cuda"), &["--device cuda:0", "no programs for CUDA"]);
+    one_error_line(&none.stage1("cuda"), &["--device cuda:0", "no CUDA programs"]);
     for bench in [bench, none] {
         assert!(!bench.path("runs").exists(), "nothing was begun");
     }
@@ -131,7 +127,7 @@ fn a_plan_for_a_gpu_says_what_would_be_refused() {
 fn auto_is_the_cpu_where_there_is_one_set_alone() {
     let bench = Bench::new(None);
     let done = bench.stage1("auto");
-    assert!(done.code == Some(0) && bench.trained() && !done.words.contains("the stages compute on"), "{}", done.words);
+    assert!(done.code == Some(0) && bench.trained() && !done.words.contains("the stages run on"), "{}", done.words);
 }
 
 /// Where xtask builds, a machine without a driver is told so before the build, which takes minutes.

@@ -20,10 +20,10 @@ fn block(file: &Path) {
 fn what_is_finished_needs_no_lock_and_what_is_not_says_why() {
     let runs = tempfile::tempdir().expect("a temporary folder");
     let recipe = runs.path().join("tiny");
-    // Times that cannot be noted are no reason to stop.
+    // Times that cannot be saved are no reason to stop.
     std::fs::create_dir_all(recipe.join("timings.json")).expect("writable");
     let first = reproduce(runs.path(), &[]);
-    assert!(first.code == Some(0) && first.words.contains("cannot be noted"), "{}", first.words);
+    assert!(first.code == Some(0) && first.words.contains("cannot be saved"), "{}", first.words);
     let seed = recipe.join("seed-0");
     for folder in ["representation/ce", "features/ce", "classifier/ce/joint", "../report"] {
         block(&seed.join(folder).join(".lock"));

@@ -69,7 +69,7 @@ fn files_of_other_programs_are_taken_where_no_value_is_lost() {
     let said = &outcome.words;
     assert!(outcome.code == Some(2) && said.contains("holds 0.1 at flat index 1") && said.contains("astype"), "{said}");
     let outcome = features(&["inspect"], &[train]);
-    assert!(outcome.code == Some(0) && outcome.words.contains("no stage takes this"), "{}", outcome.words);
+    assert!(outcome.code == Some(0) && outcome.words.contains("no stage accepts this file"), "{}", outcome.words);
     rewrite(train, |tensor| {
         if let ("features", TensorData::F64(values)) = (tensor.name.as_str(), &mut tensor.data) {
             values[1] = 0.125;

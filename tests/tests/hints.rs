@@ -80,7 +80,7 @@ fn a_command_that_is_named_takes_the_recipe_as_it_was_typed() {
     let mut command = xtask();
     command.arg("reproduce").arg(&file).args(["--from", "classifier", "--set", "features={views: 1}", "--runs"]);
     let refused = finish(command.arg(&runs));
-    assert!(refused.code == Some(2) && refused.words.contains("cannot begin at `classifier`"), "{}", refused.words);
+    assert!(refused.code == Some(2) && refused.words.contains("cannot start at `classifier`"), "{}", refused.words);
     follow(&refused, &file);
 
     let text = "data: {dataset: image_folder}\nrepresentations: {ce: {method: {ce: {}}}}\nclassifiers: {joint: }\n";

@@ -44,7 +44,7 @@ fn what_is_kept_is_called_stale_and_a_forced_run_decodes_all_images_once() {
     let change = ["--accept-stale", "--set", "representation_defaults.epochs=2", "--set", "features.views=1"];
     let kept = reproduce(root, &change).words;
     let expected =
-        "nothing was done: 4 of 6 stages of folder are stale and kept (--accept-stale), the others are up to date";
+        "nothing was done: 4 of 6 stages of folder are stale but kept (--accept-stale), the others are up to date";
     assert!(kept.contains(expected) && kept.contains("no stage runs; 4 of 6 are stale"), "{kept}");
     assert!(!kept.contains("nothing to do"), "{kept}");
 

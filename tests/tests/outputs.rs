@@ -59,9 +59,9 @@ fn no_tool_writes_over_what_it_reads_or_what_a_stage_made() {
         (vec![word("export"), train.as_ref(), word("--npz"), train.as_ref()], "which this command reads"),
         (vec![word("export"), train.as_ref(), word("--npz"), twisted.as_ref()], "which this command reads"),
         (vec![word("export"), train.as_ref(), word("--npz"), hard.as_ref()], "which this command reads"),
-        (vec![word("export"), val.as_ref(), word("--npz"), train.as_ref()], "manifest.json lists it"),
+        (vec![word("export"), val.as_ref(), word("--npz"), train.as_ref()], "manifest.json lists this file"),
         (vec![word("export"), val.as_ref(), word("--npz"), png.as_ref()], "does not end in .npz"),
-        (vec![word("means"), train.as_ref(), word("--prototypes"), val.as_ref()], "manifest.json lists it"),
+        (vec![word("means"), train.as_ref(), word("--prototypes"), val.as_ref()], "manifest.json lists this file"),
         (vec![word("means"), train.as_ref(), word("--prototypes"), beside.as_ref()], "folder of a finished stage"),
         (
             vec![
@@ -203,7 +203,7 @@ fn generated_rows_do_not_replace_files_of_the_run_though_forced() {
     for (out, wanted) in [
         (layout.features("mpcl").join("train.safetensors"), "which this command reads"),
         (layout.representation("mpcl").join("head.safetensors"), "which this command reads"),
-        (layout.classifier("mpcl", "mpfa").join("predictions.safetensors"), "manifest.json lists it"),
+        (layout.classifier("mpcl", "mpfa").join("predictions.safetensors"), "manifest.json lists this file"),
         (layout.split(), "split"),
         (npz, "does not end in .safetensors"),
     ] {

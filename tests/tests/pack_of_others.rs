@@ -62,14 +62,14 @@ fn photographs_that_changed_behind_a_pack_make_its_runs_stale_and_are_not_traine
 
     png(&place.path("photos/test/a/0.png"), 250);
     let why = "1 of 26 files differ, first: test/a/0.png has other contents";
-    let made_from = "was made from other photographs than are there now";
+    let made_from = "was made from photographs that have changed since";
     let before = snapshot(&place.path("runs"));
     let status = expect(place.xtask(&["status"], &[]), 0, &[why, made_from]);
     assert!(!status.contains("up to date"), "{status}");
     expect(place.xtask(&["reproduce"], &["--dry-run"]), 0, &[why, "3 stages to run"]);
     assert!(before == snapshot(&place.path("runs")), "a look changed a file");
     expect(place.xtask(&["reproduce"], &[]), 2, &[why, "PROBLEM", "no stage was started"]);
-    expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["all 3 stages of folder are stale, and kept"]);
+    expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["all 3 stages of folder are stale but kept"]);
 
     // By hand, and before anything is made.
     let run = TinyRun::of(&place.path("folder.yaml"), Some(&place.path("photos")), &[]);
@@ -77,7 +77,7 @@ fn photographs_that_changed_behind_a_pack_make_its_runs_stale_and_are_not_traine
         let mut command = stage_command(&run, &Stage::one("representation", "ce", None), 2);
         finish(command.args(more).env_remove("LONGTAIL_PACK"))
     };
-    expect(stage1(&[]), 2, &[why, "hint: delete `", "stages take the pack as it is with `--accept-stale`"]);
+    expect(stage1(&[]), 2, &[why, "hint: delete `", "with `--accept-stale`, stages use the pack as it is"]);
     expect(place.xtask(&["run", "representation"], &["--seed", "7"]), 2, &[why, "no stage was started"]);
     expect(stage1(&["--accept-stale"]), 0, &[why, "trained"]);
 
@@ -94,11 +94,11 @@ fn a_fresh_run_on_a_pack_of_other_photographs_is_named_by_the_report() {
     png(&place.path("photos/test/a/0.png"), 250);
     let page = || std::fs::read_to_string(place.path("runs/folder/report/report.md")).expect("a report");
     expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["3 of 3 stages of folder ran"]);
-    let named = "Counts by --accept-stale: seed 0 (all rows)";
+    let named = "Counted because of --accept-stale: seed 0 (all rows)";
     assert!(page().contains(named) && page().contains("1 of 26 files differ, first: test/a/0.png"), "{}", page());
     // Seeds are named one by one: here both are of that pack, and of the asked one it is said once.
     expect(place.xtask(&["reproduce"], &["--accept-stale", "--seed", "1"]), 0, &["3 of 3 stages of folder ran"]);
-    assert!(page().contains("Counts by --accept-stale: seed 1 (all rows)"), "{}", page());
+    assert!(page().contains("Counted because of --accept-stale: seed 1 (all rows)"), "{}", page());
     // The photographs are put back: nothing speaks against the runs any more.
     png(&place.path("photos/test/a/0.png"), 0);
     expect(place.xtask(&["reproduce"], &["--accept-stale"]), 0, &["nothing to do"]);
@@ -115,6 +115,6 @@ fn a_run_that_was_made_anew_from_these_photographs_is_not_called_one_of_others()
     // Seed 0 is kept, seed 1 is of the photographs that there are now.
     let both = [&unpacked[..], &["--accept-stale", "--seeds", "2"]].concat();
     expect(place.xtask(&["reproduce"], &both), 0, &["3 of 6 stages of folder ran"]);
-    assert!(page().contains("Counts by --accept-stale: seed 0 (all rows)"), "{}", page());
+    assert!(page().contains("Counted because of --accept-stale: seed 0 (all rows)"), "{}", page());
     assert!(!page().contains("--accept-stale: seed 1"), "{}", page());
 }

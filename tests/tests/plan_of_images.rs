@@ -78,7 +78,7 @@ fn a_pack_that_is_not_there_or_too_small_is_told_by_the_plan() {
     let plan = place.refused(&PACKED, None, &format!("{} does not exist", shown(&beside)));
     assert!(plan.contains("hint: make it: cargo xtask data pack"), "{plan}");
     let named = place.path("elsewhere.pack");
-    let words = format!("{} does not exist, and `data.packed: true` reads it", shown(&named));
+    let words = format!("{} does not exist, but `data.packed: true` needs it", shown(&named));
     place.refused(&PACKED, Some(&named), &words);
     // The stage itself has these words.
     let run = TinyRun::of(&place.path("folder.yaml"), Some(&place.path("photos")), &[]);
@@ -89,7 +89,8 @@ fn a_pack_that_is_not_there_or_too_small_is_told_by_the_plan() {
     let made = place.datasets("pack", &["--short", "33"]);
     assert_eq!(made.code, Some(0), "{}", made.words);
     let large = [&PACKED[..], &["--set", "data.resize_short=48"]].concat();
-    let small = format!("{} holds images of short side 33 at most, and `data.resize_short` is 48", shown(&beside));
+    let small =
+        format!("{} holds images with a short side of at most 33, but `data.resize_short` is 48", shown(&beside));
     place.refused(&large, None, &small);
     let plan = place.reproduce(&["--dry-run", "--set", "data.packed=true", "--set", "data.resize_short=33"], None);
     assert!(plan.code == Some(0) && !plan.words.contains("warning"), "{}", plan.words);
@@ -105,11 +106,11 @@ fn a_class_without_images_and_a_file_without_a_byte_are_told_by_the_plan() {
     // A class of nothing but empty files is an empty class.
     std::fs::create_dir_all(place.path("photos/train/c")).expect("writable");
     std::fs::write(place.path("photos/train/c/1.png"), []).expect("writable");
-    let left = "class 2 (`c`) is left without a training image that can be read";
+    let left = "class 2 (`c`) has no readable training image left";
     place.refused(&SKIP, None, &format!("cannot draw the split: {left}"));
     let checked = place.datasets("check", &[&["--images"], &SKIP[..]].concat());
     assert_eq!(checked.code, Some(2), "{}", checked.words);
-    for words in [left, "2 images of the lists are empty files", "put good copies of these images in place\n"] {
+    for words in [left, "2 images of the lists are empty files", "replace these images with good copies\n"] {
         assert!(checked.words.contains(words), "{}", checked.words);
     }
     std::fs::remove_file(place.path("photos/train/c/1.png")).expect("there");
@@ -133,7 +134,7 @@ fn images_that_are_left_out_count_where_they_are_known() {
     place.refused(
         &more,
         None,
-        "`drop_last: true` leaves no batch in an epoch: `batch_size` is 34, and the split has 33",
+        "`drop_last: true` leaves no batch in an epoch: `batch_size` is 34, but the split has 33",
     );
 
     // A pack knows which images it could not decode, and so does a check of all.

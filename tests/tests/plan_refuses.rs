@@ -26,7 +26,7 @@ fn reproduce(root: &Path, more: &[&str]) -> Outcome {
 
 const BATCH: &str =
     "representation/ce: will be refused: the last batch of an epoch (33 training images in batches of 16)";
-const TAU: &str = "classifier/ce/tau_norm: will be refused: τ is chosen among several by validation images";
+const TAU: &str = "classifier/ce/tau_norm: will be refused: τ is chosen among several on validation images";
 const DROP: [&str; 2] = ["--set", "representation_defaults.drop_last=true"];
 const ONE_TAU: [&str; 2] = ["--set", "classifiers.tau_norm.tau_norm.taus=[1]"];
 
@@ -43,12 +43,12 @@ fn a_search_without_validation_images_and_a_batch_of_one_are_refused_before_any_
     for (more, words, hint) in [
         (
             &ONE_TAU[..],
-            "one value a channel, which has no variance; no stage was started",
+            "one value per channel, which has no variance; no stage was started",
             "hint: --set representations.ce.batch_size=17",
         ),
         (
             &DROP,
-            "classifier/ce/tau_norm: τ is chosen among several by validation images",
+            "classifier/ce/tau_norm: τ is chosen among several on validation images",
             "hint: give one value in `taus`",
         ),
     ] {

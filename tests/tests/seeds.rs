@@ -29,7 +29,7 @@ fn a_seed_with_other_epochs_is_left_out_and_named() {
     on_two_rows(&["reproduce"], runs.path(), &[&one[..], &["--seeds", "2"]].concat(), 0);
     assert_eq!(seeds(runs.path()), [json!([0, 1]), json!([0, 1])]);
     let words = on_two_rows(&["reproduce"], runs.path(), &two, 0);
-    let sentence = "Left out: seed 1 (all rows): representations.ce.epochs is 1 there and 2 in the recipe";
+    let sentence = "Left out: seed 1 (all rows): representations.ce.epochs is 1 in the run and 2 in the recipe";
     assert!(words.contains(sentence), "{words}");
     assert_eq!(seeds(runs.path()), [json!([0]), json!([0])]);
     let markdown = std::fs::read_to_string(runs.path().join("tiny/report/report.md")).expect("a report");

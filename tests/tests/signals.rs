@@ -140,7 +140,7 @@ fn a_pack_goes_on_where_a_signal_stopped_it() {
         assert_eq!(code(child), Some(130), "{signal}");
         assert!(partial.is_file() && !pack.exists(), "{signal}");
         let again = finish(&mut command());
-        assert!(again.code == Some(0) && again.words.contains("going on after"), "{}", again.words);
+        assert!(again.code == Some(0) && again.words.contains("continuing after"), "{}", again.words);
         std::fs::remove_file(&pack).expect("made");
     }
 }

@@ -41,7 +41,7 @@ fn every_failure_is_said_once_more_at_the_end() {
     for words in [
         "-p longtail-ops --lib: one::fails",
         "-p longtail-features --test plot: signal: 11, SIGSEGV",
-        "hint: what each said stands above; again: cargo xtask test -- -p longtail-ops --lib",
+        "hint: see their messages above; to run them again: cargo xtask test -- -p longtail-ops --lib",
     ] {
         assert!(end.contains(words), "{words} is not in {end}");
     }

@@ -13,18 +13,18 @@ fn a_wrong_number_is_told_what_it_must_be() {
     };
     let plan = |more: &[&str]| finish(xtask().args(["reproduce", "fashion-mnist-lt", "--dry-run"]).args(more));
     for (outcome, words) in [
-        (stage(&["--seed", "-1"]), "`-1` is no whole number from 0 on"),
+        (stage(&["--seed", "-1"]), "`-1` is not a whole number of 0 or more"),
         (stage(&["--seed", "99999999999999999999"]), "is too large"),
         (stage(&["--threads", "0"]), "`--threads 0`: it must be from 1 to 1024"),
         (stage(&["--threads", "100000"]), "`--threads 100000`: it must be from 1 to 1024"),
-        (plan(&["--seed", "-1"]), "`-1` is no whole number from 0 on"),
-        (plan(&["--seed", "1.5"]), "`1.5` is no whole number from 0 on"),
+        (plan(&["--seed", "-1"]), "`-1` is not a whole number of 0 or more"),
+        (plan(&["--seed", "1.5"]), "`1.5` is not a whole number of 0 or more"),
         (plan(&["--seeds", "-1"]), "-1 is not in 1..=1000"),
         (plan(&["--threads", "0"]), "0 is not in 1..=1024"),
         (plan(&["--threads", "-2"]), "-2 is not in 1..=1024"),
         (
             finish(xtask().args(["data", "synthesize", "imagenet-lt", "--out", "x", "--classes", "-4"])),
-            "`-4` is no whole",
+            "`-4` is not a whole",
         ),
     ] {
         assert!(outcome.code == Some(2) && outcome.words.contains(words), "{words}: {}", outcome.words);
@@ -43,8 +43,9 @@ fn vector_instructions_are_forced_by_name_and_a_wrong_name_is_refused_by_every_p
                 _ => command.args(["--recipe", "r", "--run", "r", "--variant", "v"]),
             };
             let outcome = with(command, word);
-            let refused =
-                outcome.words.contains(&format!("LONGTAIL_SIMD is `{word}`, but this processor can run portable"));
+            let refused = outcome
+                .words
+                .contains(&format!("LONGTAIL_SIMD is `{word}`, but this processor supports only portable"));
             assert!(outcome.code == Some(2) && refused, "{name}: {}", outcome.words);
         }
         let mut plan = xtask();
@@ -53,7 +54,7 @@ fn vector_instructions_are_forced_by_name_and_a_wrong_name_is_refused_by_every_p
     }
     let mut doctor = xtask();
     doctor.arg("doctor");
-    assert!(with(doctor, "portable").words.contains("the portable kernels, as LONGTAIL_SIMD says"));
+    assert!(with(doctor, "portable").words.contains("the portable kernels, set by LONGTAIL_SIMD"));
     let mut check = Command::new(binary("datasets"));
     check.args(["check", "fashion-mnist"]);
     assert_eq!(with(check, "portable").code, Some(0));

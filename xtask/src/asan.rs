@@ -87,8 +87,8 @@ fn check_toolchain(root: &Path) -> Result<()> {
     let version = rustc(root, &["--version", "--verbose"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("of an unknown kind");
     if host != TARGET {
-        return Err(anyhow!("the tests under AddressSanitizer are set up for {TARGET}, and this toolchain is {host}"))
-            .hint("leave --asan out: the same tests run without it");
+        return Err(anyhow!("the AddressSanitizer tests need {TARGET}, but this toolchain is {host}"))
+            .hint("leave out --asan to run the same tests without it");
     }
     let libraries = PathBuf::from(rustc(root, &["--print", "target-libdir"])?.trim());
     let is_runtime = |name: &str| name.starts_with("librustc") && name.ends_with("_rt.asan.a");
@@ -97,7 +97,7 @@ fn check_toolchain(root: &Path) -> Result<()> {
         .any(|entry| is_runtime(&entry.file_name().to_string_lossy()));
     if !found {
         return Err(anyhow!("this toolchain has no AddressSanitizer runtime in {}", libraries.display()))
-            .hint("toolchains from https://rustup.rs have one; or leave --asan out: the same tests run without it");
+            .hint("toolchains from https://rustup.rs have one; or leave out --asan to run the same tests without it");
     }
     Ok(())
 }

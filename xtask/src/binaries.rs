@@ -131,7 +131,7 @@ pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
         let cuda = if gpus == Gpus::No { Programs::new() } else { prebuilt_on_gpus() };
         return Ok(Binaries { cpu: in_folder(&folder), cuda });
     }
-    eprintln!("building (the first time takes some minutes) …");
+    eprintln!("building (this takes some minutes the first time) …");
     let of_gpus: Vec<&str> = packages.iter().copied().filter(|package| ON_GPUS.contains(package)).collect();
     let mut cpu = Programs::new();
     if gpus == Gpus::No || of_gpus.len() < packages.len() {
@@ -139,19 +139,19 @@ pub fn build(root: &Path, packages: &[&str], gpus: Gpus) -> Result<Binaries> {
         for package in packages {
             command.args(["-p", package]);
         }
-        let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build"));
-        cpu = by_name(found.hint("cargo's messages stand above; `cargo xtask doctor` says what this machine lacks")?);
+        let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the build failed"));
+        cpu = by_name(found.hint("see cargo's messages above; `cargo xtask doctor` shows what this machine lacks")?);
     }
     let Some(feature) = gpus.feature() else { return Ok(Binaries { cpu, cuda: Programs::new() }) };
-    eprintln!("building for CUDA, which is kept apart (the first time takes some ten minutes) …");
+    eprintln!("building for CUDA in a separate folder (this takes some ten minutes the first time) …");
     let mut command = cargo_build();
     for package in of_gpus {
         command.args(["-p", package, "--features"]).arg(format!("{package}/{feature}"));
     }
     set_up_cuda(root, &mut command)?;
-    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the programs do not build for CUDA"));
+    let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the build for CUDA failed"));
     let cuda = by_name(found.hint(
-        "cargo's messages stand above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
+        "see cargo's messages above; `--device cuda` needs NVIDIA's CUDA toolkit and cuDNN, `--device cpu` does not",
     )?);
     Ok(Binaries { cpu, cuda })
 }
@@ -200,7 +200,7 @@ pub fn build_device_tests(root: &Path, gpus: Gpus) -> Result<Vec<(String, PathBu
     }
     set_up_cuda(root, &mut command)?;
     let found = executables(root, &mut command)?.ok_or_else(|| anyhow!("the tests do not build"));
-    let found = found.hint("cargo's messages stand above")?;
+    let found = found.hint("see cargo's messages above")?;
     let tests = found.into_iter().filter(|found| found.name.starts_with("gpu"));
     Ok(tests.map(|found| (format!("{}-{}", found.folder, found.name), found.path)).collect())
 }

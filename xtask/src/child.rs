@@ -82,8 +82,8 @@ pub fn capture(root: &Path, program: &Path, arguments: &[OsString]) -> Result<(i
     });
     let code = code_of(&name, wait(child, &name)?)?;
     match reader.join() {
-        Ok(bytes) => Ok((code, bytes.with_context(|| format!("cannot read what `{name}` says"))?)),
-        Err(_) => Err(anyhow!("cannot read what `{name}` says")),
+        Ok(bytes) => Ok((code, bytes.with_context(|| format!("cannot read the output of `{name}`"))?)),
+        Err(_) => Err(anyhow!("cannot read the output of `{name}`")),
     }
 }
 
@@ -107,8 +107,9 @@ fn wait(mut child: Child, name: &str) -> Result<ExitStatus> {
 }
 
 fn killed(name: &str, status: ExitStatus) -> anyhow::Error {
-    let error = anyhow!("`{name}` was ended from outside ({status})");
-    let hint = "signal 9 often means that memory ran out; run the same command again to go on from the last checkpoint";
+    let error = anyhow!("another program or the system ended `{name}` ({status})");
+    let hint =
+        "signal 9 often means that memory ran out; run the same command again to continue from the last checkpoint";
     match Err::<(), _>(error).hint(hint) {
         Err(error) => error,
         Ok(()) => unreachable!("an error stays an error"),

@@ -17,15 +17,15 @@ pub use tidy::{FmtArgs, LintArgs};
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    about = "Longtail: trains image recognisers on long-tailed data in decoupled stages, and prints the paper's kind of table.",
+    about = "Longtail: decoupled training of image classifiers on long-tailed data.",
     after_help = "\
 Examples:
-  cargo xtask reproduce fashion-mnist-lt --setup --yes    all set-up, then the main job on the embedded data
-  cargo xtask test --setup --yes                          all set-up, then every test
+  cargo xtask reproduce fashion-mnist-lt --setup --yes    set up everything, then run the main job on the embedded data
+  cargo xtask test --setup --yes                          set up everything, then run every test
   cargo xtask status fashion-mnist-lt                     what is done, what is stale, and why
   cargo xtask doctor                                      what this machine has and lacks
 
-Exit codes: 0 done or nothing to do, 1 numbers outside the recipe's range (or a failed test), 2 could not run, 130 interrupted."
+Exit codes: 0 done or nothing to do, 1 a number outside the recipe's expected range or a failed test, 2 could not run, 130 interrupted."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -34,17 +34,17 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Run a recipe from the images to the table; stages that are up to date are left alone
+    /// Run all stages of a recipe, from images to the table; skips stages that are up to date
     Reproduce(ReproduceArgs),
     /// Run one stage of a recipe
     Run(RunArgs),
-    /// Say of every stage whether it is up to date, stale (and why), missing or running
+    /// Show which stages are up to date, stale (and why), missing or running
     Status(StatusArgs),
     /// List the recipes in pipelines/
     List(ListArgs),
-    /// Say what this machine has and lacks, with the command that mends it
+    /// Show what this machine has and lacks, and how to install it
     Doctor(DoctorArgs),
-    /// Look at the image files, or make some
+    /// Check, synthesize or pack image files
     #[command(subcommand)]
     Data(DataVerb),
     /// Pack programs, recipes and data into a folder that runs on a machine with neither Rust nor a network
@@ -55,22 +55,22 @@ pub enum Verb {
     Fmt(FmtArgs),
     /// Let clippy and rustdoc look at everything; warnings are errors
     Lint(LintArgs),
-    /// Time ours against candle and PyTorch
+    /// Compare the speed with candle and PyTorch
     Bench(BenchArgs),
 }
 
 /// Which recipe, and where its runs lie.
 #[derive(Args, Clone)]
 pub struct RecipeArgs {
-    /// A recipe in pipelines/ (`fashion-mnist-lt`), or a path to a YAML file
+    /// Name of a recipe in pipelines/, such as `fashion-mnist-lt`, or path to a YAML file
     pub name: String,
-    /// Override one field of the recipe, by dotted path, with a YAML value; repeatable
+    /// Change one field of the recipe: dotted path and YAML value; repeatable
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// The random seed of the (first) run; the recipe's own when left out
+    /// Random seed of the first run [default: the seed of the recipe]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The folder of all runs
+    /// Folder for all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
 }
@@ -111,31 +111,31 @@ impl RecipeArgs {
 /// How to run stages.
 #[derive(Args, Clone)]
 pub struct ExecuteArgs {
-    /// Run stages again although they are up to date
+    /// Run stages again even if they are up to date
     #[arg(long)]
     pub force: bool,
-    /// Keep finished stages that are stale, and let later stages read them
+    /// Keep finished stages that are stale, and use their files
     #[arg(long)]
     pub accept_stale: bool,
-    /// Go on from a checkpoint that another kind of device wrote
+    /// Continue from a checkpoint that was written on another kind of device
     #[arg(long)]
     pub accept_device_change: bool,
-    /// cpu, or cuda or cuda:N, for which the stages are built with CUDA; auto is the CPU unless LONGTAIL_BINARIES has programs for
-    /// CUDA that start here
+    /// cpu, cuda or cuda:N (builds the stages with CUDA), or auto: the CPU, unless LONGTAIL_BINARIES has CUDA programs that start on
+    /// this machine
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// The folder with the data set's files (Fashion-MNIST is embedded and needs none)
+    /// Folder of the data set (not needed for Fashion-MNIST, which is embedded)
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Threads to compute with; changes no bit of any result. All cores when left out
+    /// Number of threads; does not change the results [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads_parser())]
     pub threads: Option<u32>,
     #[command(flatten)]
     pub setup: SetupArgs,
-    /// Print one JSON object on stdout; everything else goes to stderr
+    /// Print one JSON object to stdout, and everything else to stderr
     #[arg(long)]
     pub json: bool,
-    /// Print the plan, with the reason for each stage, and stop
+    /// Only print the plan, with the reason for each stage
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -143,7 +143,7 @@ pub struct ExecuteArgs {
 /// Installing what is missing.
 #[derive(Args, Clone, Copy, Default)]
 pub struct SetupArgs {
-    /// Install what is missing with the system's package manager: prints the command and asks
+    /// Install what is missing with the system's package manager; shows the command and asks first
     #[arg(long)]
     pub setup: bool,
     /// Answer yes to every question of --setup
@@ -161,16 +161,16 @@ Examples:
   cargo xtask reproduce fashion-mnist-lt --set representations.ce.epochs=5 --dry-run
   cargo xtask reproduce fashion-mnist-lt --from classifier --force
 
-Run it again to go on after an interruption: it continues from the last checkpoint, to the same bits.
-`--set` writes to the same folder; `status` and `--dry-run` say what it would make stale.
-So do other images: their contents are compared with those that the runs were made from.")]
+After an interruption, run the same command again: it continues from the last checkpoint and gives identical results.
+`--set` writes to the same folder; `status` and `--dry-run` show which stages it makes stale.
+Changed images also make stages stale: their contents are compared with those used before.")]
 pub struct ReproduceArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// How many seeds to run, counting up from --seed
+    /// Number of seeds to run, counting up from --seed
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub seeds: u32,
-    /// Begin at this stage; the stages before it must be finished and are left alone
+    /// Start at this stage; earlier stages must be finished and are not run
     #[arg(long, value_name = "STAGE")]
     pub from: Option<Stage>,
     #[command(flatten)]
@@ -188,10 +188,10 @@ pub struct RunArgs {
     pub stage: Stage,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Only this representation of the recipe; repeatable
+    /// Run only this representation of the recipe; repeatable
     #[arg(long, value_name = "NAME")]
     pub variant: Vec<String>,
-    /// Only this classifier of the recipe; repeatable
+    /// Run only this classifier of the recipe; repeatable
     #[arg(long, value_name = "NAME")]
     pub method: Vec<String>,
     #[command(flatten)]
@@ -203,12 +203,12 @@ pub struct RunArgs {
 Examples:
   cargo xtask status fashion-mnist-lt
   cargo xtask status fashion-mnist-lt --seed 2 --json
-  cargo xtask status fashion-mnist-lt --set features.views=2    what this change would make stale
+  cargo xtask status fashion-mnist-lt --set features.views=2    what this change makes stale
   cargo xtask status imagenet-lt --data ~/data/imagenet         and whether the images are those of the runs")]
 pub struct StatusArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// The folder with the images; left out, they are looked for as stages do, then where the runs found them
+    /// Folder of the images [default: search like the stages, then where the runs found them]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Print one JSON object
@@ -240,27 +240,27 @@ Examples:
   cargo xtask bundle --recipe fashion-mnist-lt -o bundle                          for a CPU
   cargo xtask bundle --features cudnn --recipe cifar100-lt-if10 --recipe cifar100-lt-if50 \\
     --recipe cifar100-lt-if100 --data ~/data/cifar-100-binary -o bundle           for a GPU
-There:
+On the other machine:
   sh run.sh --check                                       what that machine lacks
   sh run.sh cifar100-lt-if10 --seeds 3
 
-Programs and OpenBLAS are packed small; of CIFAR-100 the images that the recipes draw come along, losslessly
-(a bundle for imbalance factor 10 serves 50 and 100 too: list their recipes). Photographs stay behind.
-CUDA's libraries stay behind as well: run.sh looks for them and says what is missing.")]
+The bundle holds the programs, OpenBLAS and, for CIFAR-100, the images that the recipes use, all losslessly compressed
+(the images for imbalance factor 10 include those for 50 and 100: list their recipes too). It holds no photographs
+and no CUDA libraries: run.sh searches for these libraries and lists those that are missing.")]
 pub struct BundleArgs {
-    /// A recipe in pipelines/, or a path to a YAML file; repeatable
+    /// Name of a recipe in pipelines/, or path to a YAML file; repeatable
     #[arg(long, value_name = "NAME", required = true)]
     pub recipe: Vec<String>,
-    /// A new folder for the bundle
+    /// New folder for the bundle
     #[arg(short = 'o', long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Build the stages for NVIDIA's GPUs too: cuda (convolutions as products), or cudnn (by cuDNN, faster)
+    /// Also build the stages for NVIDIA GPUs: cuda (convolutions as matrix products) or cudnn (with cuDNN, faster)
     #[arg(long, value_name = "FEATURE")]
     pub features: Option<BundleFeature>,
-    /// Take the tests of device code along: there, `sh run.sh test` runs them on the GPU
+    /// Include the tests of device code; `sh run.sh test` runs them on the GPU
     #[arg(long, requires = "features")]
     pub tests: bool,
-    /// The folder with the data set's files
+    /// Folder of the data set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Replace an older bundle
@@ -276,9 +276,9 @@ pub struct BundleArgs {
 /// Cargo features of the stages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum BundleFeature {
-    /// NVIDIA's GPUs, without cuDNN
+    /// NVIDIA GPUs, without cuDNN
     Cuda,
-    /// NVIDIA's GPUs, convolutions by cuDNN
+    /// NVIDIA GPUs, convolutions with cuDNN
     Cudnn,
 }
 
@@ -286,17 +286,17 @@ pub enum BundleFeature {
 #[command(after_help = "\
 Examples:
   cargo xtask test --setup --yes
-  cargo xtask test -- -p longtail-ops            arguments after -- go to cargo test, in place of --workspace
+  cargo xtask test -- -p longtail-ops            arguments after -- replace --workspace of cargo test
   cargo xtask test -- -p longtail-tests -- rules
-  cargo xtask test --asan                        reads and writes out of bounds in the crates with `unsafe`
+  cargo xtask test --asan                        finds out-of-bounds access in the crates with `unsafe`
   cargo xtask test --asan -- -p longtail-ops --test convolution")]
 pub struct TestArgs {
-    /// Only the tests of the crates with `unsafe`, under AddressSanitizer (x86-64 Linux, a toolchain from rustup)
+    /// Run only the tests of the crates with `unsafe`, under AddressSanitizer (x86-64 Linux, a rustup toolchain)
     #[arg(long)]
     pub asan: bool,
     #[command(flatten)]
     pub setup: SetupArgs,
-    /// Arguments for `cargo test` in place of `--workspace`, or of the crates with `unsafe`
+    /// Arguments for `cargo test`, instead of `--workspace` or the crates with `unsafe`
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     pub cargo: Vec<String>,
 }
@@ -304,44 +304,44 @@ pub struct TestArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                                            ours against candle
-  cargo xtask bench --python python3                           and against the torch of that Python
+  cargo xtask bench                                            compare with candle
+  cargo xtask bench --python python3                           and with the PyTorch of that Python
   cargo xtask bench step mpcl --python python3 --threads 2
   cargo xtask bench ops --rows 3x3 --quick
   cargo xtask bench loader --images ~/data/photos --python python3
   cargo xtask bench --python python3 --json > results/bench-cpu.jsonl
-  cargo xtask bench --device cuda --python python3             on a GPU, against torch as it is and compiled
+  cargo xtask bench --device cuda --python python3             on a GPU, against eager and compiled PyTorch
 
-All sides of a row take turns in one run; only one computes at a time. Other programs slow
-PyTorch more than they slow us: ratios that are to be quoted want an idle machine.
-ratio = peer / ours: above 1, ours is faster, or smaller. PyTorch runs channels-last and
-contiguous; the faster one counts. Peak memory is the process's most less what it had at
-the start (PyTorch: after `import torch`), on Linux alone.")]
+The sides of a row take turns in one run; only one computes at a time. Other programs slow
+PyTorch more than Longtail: measure on an idle machine if you want to quote ratios.
+ratio = peer / ours: above 1, ours is faster or smaller. PyTorch runs channels-last and
+contiguous; the faster one counts. Peak memory is the maximum of the process minus its memory
+at the start (PyTorch: after `import torch`), on Linux only.")]
 pub struct BenchArgs {
-    /// Which groups; all when left out
+    /// Groups to run [default: all]
     pub groups: Vec<BenchGroup>,
-    /// A Python that has torch; without it, PyTorch is left out
+    /// A Python with torch; without this option, PyTorch is not timed
     #[arg(long, value_name = "PROGRAM")]
     pub python: Option<PathBuf>,
-    /// Numbers of threads; 1 and all cores when left out. The largest networks are timed at the largest alone
+    /// Numbers of threads [default: 1 and all cores]; the largest networks use only the largest number
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads_parser())]
     pub threads: Vec<u32>,
-    /// Only rows whose name holds this text; repeatable
+    /// Only rows whose name contains this text; repeatable
     #[arg(long, value_name = "TEXT")]
     pub rows: Vec<String>,
-    /// Times a row is run on each side; a slow side fewer
+    /// Repetitions of a row on each side; fewer for slow sides
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,
-    /// A folder of JPEG photographs for the group `loader`, ImageNet's or others of that size
+    /// Folder of JPEG photographs for the group `loader`, from ImageNet or of similar size
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
-    /// Where: cpu, or cuda for training steps and features on the first GPU
+    /// cpu, or cuda to time training steps and features on the first GPU
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
-    /// Once or twice each, on all cores: whether it works, not how fast it is
+    /// Run each row only once or twice, on all cores, to check that it works
     #[arg(long)]
     pub quick: bool,
-    /// Print one JSON object a line on stdout; the table goes to stderr
+    /// Print one JSON object per line to stdout, and the table to stderr
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -353,7 +353,7 @@ pub struct BenchArgs {
 pub enum BenchGroup {
     /// Kernels
     Ops,
-    /// A training step of a network, and its features
+    /// Training steps and features of networks
     Step,
     /// The bi-level step
     Mpcl,
@@ -366,13 +366,13 @@ pub enum BenchGroup {
 /// A stage, in the order of work.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub enum Stage {
-    /// Stage 1: the backbone, its head and its prototypes
+    /// Stage 1: train backbone, head and prototypes
     Representation,
-    /// Stage 2: the features of every image
+    /// Stage 2: compute the features of every image
     Features,
-    /// Stage 3: a balanced head
+    /// Stage 3: fit a balanced classifier
     Classifier,
-    /// The table and its figures
+    /// Write the table and figures
     Report,
 }
 

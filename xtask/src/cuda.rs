@@ -25,8 +25,8 @@ fn nvcc(variable: impl Fn(&str) -> Option<OsString>) -> OsString {
 pub fn compiler() -> Result<String, String> {
     let program = nvcc(|name| std::env::var_os(name));
     let shown = program.to_string_lossy().into_owned();
-    let said = said_by(Command::new(&program).arg("--version")).ok_or(format!("`{shown}` does not answer"))?;
-    release(&said).map(|release| format!("{shown} {release}")).ok_or(format!("`{shown} --version` names no release"))
+    let said = said_by(Command::new(&program).arg("--version")).ok_or(format!("cannot run `{shown}`"))?;
+    release(&said).map(|release| format!("{shown} {release}")).ok_or(format!("`{shown} --version` shows no release"))
 }
 
 /// The compiler's major version: that of the libraries that its programs load.
@@ -62,7 +62,7 @@ pub struct Lack {
 /// The library of NVIDIA's driver. candle links it, so a program for CUDA does not start without.
 const DRIVER: &str = "libcuda.so.1";
 const DRIVER_REMEDY: &str = "install the driver of the GPU (in a container, start it with --gpus all)";
-const NO_NEED: &str = "`--device cpu` needs none of it";
+const NO_NEED: &str = "`--device cpu` needs none of this";
 
 /// Refuses a build for GPUs that cannot succeed; it may be for another machine.
 ///
@@ -72,7 +72,7 @@ pub fn require_compiler() -> Result<()> {
     match compiler() {
         Ok(_) => Ok(()),
         Err(why) => Err(anyhow!("cannot build the stages for CUDA: {why}"))
-            .hint(&format!("{REMEDY}; `cargo xtask doctor` says what is found; {NO_NEED}")),
+            .hint(&format!("{REMEDY}; `cargo xtask doctor` shows what was found; {NO_NEED}")),
     }
 }
 
@@ -85,7 +85,7 @@ pub fn can_build_and_run() -> Result<(), Lack> {
 }
 
 fn lacks(has_driver: bool, no_compiler: Option<String>) -> Result<(), Lack> {
-    let driver = (!has_driver).then(|| (format!("NVIDIA's driver is not on this machine ({DRIVER})"), DRIVER_REMEDY));
+    let driver = (!has_driver).then(|| (format!("NVIDIA's driver is not installed ({DRIVER})"), DRIVER_REMEDY));
     let compiler = no_compiler.map(|why| (format!("the stages cannot be built for it ({why})"), REMEDY));
     let missing: Vec<(String, &str)> = driver.into_iter().chain(compiler).collect();
     if missing.is_empty() {
@@ -93,7 +93,7 @@ fn lacks(has_driver: bool, no_compiler: Option<String>) -> Result<(), Lack> {
     }
     let what = missing.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join(", and ");
     let remedies = missing.iter().map(|(_, remedy)| *remedy).collect::<Vec<_>>().join("; ");
-    Err(Lack { what, hint: format!("{remedies}; `cargo xtask doctor` says what is found; {NO_NEED}") })
+    Err(Lack { what, hint: format!("{remedies}; `cargo xtask doctor` shows what was found; {NO_NEED}") })
 }
 
 /// Whether the loader will find the driver, by looking where it looks.
@@ -126,15 +126,15 @@ pub fn starts(program: &Path) -> Result<(), Lack> {
     if absent.is_empty() {
         let what =
             format!("`{name}` for CUDA does not start: {}", said.trim().lines().last().unwrap_or("it says nothing"));
-        return Err(Lack { what, hint: format!("`cargo xtask doctor` says what is found; {NO_NEED}") });
+        return Err(Lack { what, hint: format!("`cargo xtask doctor` shows what was found; {NO_NEED}") });
     }
-    let paths = "put the folders of the CUDA toolkit and of cuDNN on LD_LIBRARY_PATH, `$CUDA_HOME/lib64` say";
+    let paths = "add the folders of the CUDA toolkit and of cuDNN to LD_LIBRARY_PATH, for example `$CUDA_HOME/lib64`";
     let remedies = [(absent.contains(&DRIVER), DRIVER_REMEDY), (absent.iter().any(|name| *name != DRIVER), paths)];
     let remedy =
         remedies.iter().filter(|(is_of_use, _)| *is_of_use).map(|(_, remedy)| *remedy).collect::<Vec<_>>().join("; ");
     let driver = |name: &&str| if *name == DRIVER { format!("{name} (NVIDIA's driver)") } else { (*name).to_owned() };
     let names = absent.iter().map(driver).collect::<Vec<_>>().join(", ");
-    Err(Lack { what: format!("not on this machine: {names}"), hint: format!("{remedy}; {NO_NEED}") })
+    Err(Lack { what: format!("missing on this machine: {names}"), hint: format!("{remedy}; {NO_NEED}") })
 }
 
 /// The libraries that `ldd` misses, or the first one, which the loader names.
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn all_that_is_missing_is_said_in_one_line() {
         assert_eq!(lacks(true, None), Ok(()));
-        let lack = lacks(false, Some("`nvcc` does not answer".to_owned())).expect_err("both are missing");
+        let lack = lacks(false, Some("cannot run `nvcc`".to_owned())).expect_err("both are missing");
         assert!(lack.what.contains("libcuda.so.1") && lack.what.contains("`nvcc`"), "{}", lack.what);
         assert!(lack.hint.contains("driver") && lack.hint.contains("toolkit"), "{}", lack.hint);
         let said = "features: error while loading shared libraries: libcuda.so.1: cannot open shared object file";

@@ -106,9 +106,12 @@ fn rust() -> Finding {
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     match version(&text) {
         Some(found) if version(wanted).is_some_and(|wanted| found >= wanted) => Finding::ok("Rust", text),
-        Some(_) => {
-            Finding::other("Rust", Verdict::Missing, text, format!("at least {wanted} is needed: rustup update stable"))
-        }
+        Some(_) => Finding::other(
+            "Rust",
+            Verdict::Missing,
+            text,
+            format!("at least {wanted} is required: rustup update stable"),
+        ),
         None => {
             Finding::other("Rust", Verdict::Missing, "rustc does not answer", "install Rust from https://rustup.rs")
         }
@@ -148,46 +151,48 @@ fn cpu() -> Finding {
     let arch = std::env::consts::ARCH;
     match simd::in_use() {
         Ok((path, true)) => {
-            let found = format!("{arch}: the {path} kernels, as LONGTAIL_SIMD says");
-            Finding::other("CPU", Verdict::Note, found, "leave LONGTAIL_SIMD out to compute with the fastest")
+            let found = format!("{arch}: the {path} kernels, set by LONGTAIL_SIMD");
+            Finding::other("CPU", Verdict::Note, found, "unset LONGTAIL_SIMD to use the fastest")
         }
         Ok(("portable", false)) if cfg!(target_arch = "x86_64") => {
             let found = format!("{arch}: the portable kernels; no AVX2 with FMA");
-            Finding::other("CPU", Verdict::Note, found, "works, several times slower than with AVX2 and FMA")
+            Finding::other(
+                "CPU",
+                Verdict::Note,
+                found,
+                "this works, but is several times slower than with AVX2 and FMA",
+            )
         }
         Ok((path, false)) => Finding::ok("CPU", format!("{arch}: the {path} kernels")),
-        Err(error) => Finding::other(
-            "CPU",
-            Verdict::Missing,
-            error.to_string(),
-            "leave LONGTAIL_SIMD out to have the best of them",
-        ),
+        Err(error) => {
+            Finding::other("CPU", Verdict::Missing, error.to_string(), "unset LONGTAIL_SIMD to use the best one")
+        }
     }
 }
 
 fn threads() -> Finding {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    Finding::ok("threads", format!("{count} (--threads N uses fewer; no bit changes)"))
+    Finding::ok("threads", format!("{count} (--threads N uses fewer; the results are the same)"))
 }
 
 /// CUDA is never needed: what lacks is a note.
 fn gpu() -> Finding {
     match (cuda::gpus(), cuda::compiler()) {
-        (Ok(gpus), Ok(compiler)) => Finding::ok("CUDA", format!("{gpus}; {compiler}; --device cuda computes there")),
+        (Ok(gpus), Ok(compiler)) => Finding::ok("CUDA", format!("{gpus}; {compiler}; --device cuda uses it")),
         (Ok(gpus), Err(why)) => Finding::other("CUDA", Verdict::Note, format!("{gpus}, but {why}"), cuda::REMEDY),
         (Err(why), Ok(compiler)) => Finding::other(
             "CUDA",
             Verdict::Note,
             format!("{why}; {compiler}"),
-            "builds for GPUs, runs on the CPU alone",
+            "can build for GPUs but run only on the CPU",
         ),
-        (Err(why), Err(_)) => Finding::ok("CUDA", format!("{why}; the CPU computes")),
+        (Err(why), Err(_)) => Finding::ok("CUDA", format!("{why}; the CPU is used")),
     }
 }
 
 fn memory() -> Finding {
     match disk::available_memory_bytes() {
-        None => Finding::ok("memory", "cannot tell on this system"),
+        None => Finding::ok("memory", "unknown on this system"),
         Some(bytes) if bytes >= MEMORY_WANTED_BYTES => {
             Finding::ok("memory", format!("{} available", disk::human(bytes)))
         }
@@ -196,7 +201,7 @@ fn memory() -> Finding {
             Verdict::Note,
             format!("{} available", disk::human(bytes)),
             format!(
-                "{} or more is comfortable; close other programs, or lower batch_size",
+                "{} or more is recommended; close other programs, or lower batch_size",
                 disk::human(MEMORY_WANTED_BYTES)
             ),
         ),
@@ -205,13 +210,13 @@ fn memory() -> Finding {
 
 fn free_disk(root: &Path) -> Finding {
     match disk::free_bytes(root) {
-        None => Finding::ok("disk", "cannot tell on this system"),
+        None => Finding::ok("disk", "unknown on this system"),
         Some(bytes) if bytes >= DISK_WANTED_BYTES => Finding::ok("disk", format!("{} free", disk::human(bytes))),
         Some(bytes) => Finding::other(
             "disk",
             Verdict::Note,
             format!("{} free", disk::human(bytes)),
-            format!("the build and a run want up to {}", disk::human(DISK_WANTED_BYTES)),
+            format!("the build and a run need up to {}", disk::human(DISK_WANTED_BYTES)),
         ),
     }
 }
@@ -259,7 +264,7 @@ fn photo_data(root: &Path) -> Finding {
     }
     if there.is_empty() {
         let found = "neither data/imagenet-lt nor data/inaturalist2018; only the photo recipes need them";
-        let remedy = "see data/README.md, or pass --data DIR; `cargo xtask data synthesize` makes a small stand-in";
+        let remedy = "see data/README.md, or pass --data DIR; `cargo xtask data synthesize` makes a small substitute";
         return Finding::other("photo sets", Verdict::Note, found, remedy);
     }
     Finding::ok("photo sets", format!("{}; `cargo xtask data check imagenet-lt` checks it", there.join(", ")))

@@ -24,14 +24,14 @@ pub fn what_ran(name: &str, done: &[Done]) -> Option<String> {
         (0, 0) if all == 1 => format!("nothing to do: the stage of {name} is up to date"),
         (0, 0) => format!("nothing to do: all {all} stages of {name} are up to date"),
         (0, kept) if kept == all => {
-            format!("nothing was done: all {all} stages of {name} are stale, and kept as they are (--accept-stale)")
+            format!("nothing was done: all {all} stages of {name} are stale but kept (--accept-stale)")
         }
         (0, _) => format!(
-            "nothing was done: {kept} of {all} stages of {name} {are} stale and kept (--accept-stale), the others are up to date"
+            "nothing was done: {kept} of {all} stages of {name} {are} stale but kept (--accept-stale), the others are up to date"
         ),
         (_, 0) => format!("{ran} of {} of {name} ran, in {time}", counted(all, "stage")),
         _ => format!(
-            "{ran} of {} of {name} ran, in {time}; {kept} {are} stale and kept (--accept-stale)",
+            "{ran} of {} of {name} ran, in {time}; {kept} {are} stale but kept (--accept-stale)",
             counted(all, "stage")
         ),
     };
@@ -51,15 +51,12 @@ mod tests {
             what_ran("x", &states.into_iter().map(job).collect::<Vec<_>>()).unwrap_or_default()
         };
         assert_eq!(said(0, 0, 4), "nothing to do: all 4 stages of x are up to date");
-        assert_eq!(
-            said(0, 4, 0),
-            "nothing was done: all 4 stages of x are stale, and kept as they are (--accept-stale)"
-        );
+        assert_eq!(said(0, 4, 0), "nothing was done: all 4 stages of x are stale but kept (--accept-stale)");
         assert_eq!(
             said(0, 1, 3),
-            "nothing was done: 1 of 4 stages of x is stale and kept (--accept-stale), the others are up to date"
+            "nothing was done: 1 of 4 stages of x is stale but kept (--accept-stale), the others are up to date"
         );
         assert_eq!(said(3, 0, 1), "3 of 4 stages of x ran, in 4 s");
-        assert_eq!(said(1, 2, 1), "1 of 4 stages of x ran, in 4 s; 2 are stale and kept (--accept-stale)");
+        assert_eq!(said(1, 2, 1), "1 of 4 stages of x ran, in 4 s; 2 are stale but kept (--accept-stale)");
     }
 }

@@ -40,10 +40,10 @@ pub fn refuse_without_data(root: &Path, recipe: &Recipe, command: &str, data: Op
     }
     let name = &recipe.recipe;
     Err(anyhow!(
-        "`{name}` needs photographs, and neither --data nor LONGTAIL_DATA says where they are; nothing was built"
+        "`{name}` needs photographs, but neither --data nor LONGTAIL_DATA gives their folder; nothing was built"
     ))
     .hint(&format!(
-        "{}\nStages, time and disk, before you fetch anything: {command} --dry-run",
+        "{}\nTo see the stages, time and disk before you fetch anything: {command} --dry-run",
         screen(recipe.data.dataset)
     ))
 }

@@ -55,8 +55,8 @@ pub fn check(
         && answer["left_out_unknown"] == true
     {
         eprintln!(
-            "note: `on_bad_image: skip`: how many images are left out is known once each was decoded; before that, this tells whether the \
-             settings fit what is left: {}",
+            "note: `on_bad_image: skip`: the number of images left out is known only after decoding; to check before \
+             then whether the settings fit the remaining images: {}",
             arguments.data_command("check", data, " --images")
         );
     }

@@ -82,13 +82,13 @@ pub fn compare(
         if data.is_none() {
             return Ok(Verdicts::not_compared(error));
         }
-        let hint = answer["hint"].as_str().unwrap_or("`cargo xtask data check` says what is there");
+        let hint = answer["hint"].as_str().unwrap_or("`cargo xtask data check` shows which images exist");
         return Err(anyhow!("{error}"))
             .hint(hint)
             .context("the images cannot be compared with those that the runs were made from; nothing was done");
     }
     let runs = answer["runs"].as_array().filter(|runs| code == 0 && runs.len() == seeds.len());
-    let runs = runs.with_context(|| format!("`datasets compare` left with {code} and without an answer"))?;
+    let runs = runs.with_context(|| format!("`datasets compare` ended with code {code} and no answer"))?;
     let verdict = |run: &Value| match run["why"].as_str() {
         Some(why) => ImageMatch::Other(why.to_owned()),
         None => ImageMatch::Same,

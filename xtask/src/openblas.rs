@@ -16,8 +16,8 @@ pub fn find() -> Result<String, String> {
         }
         OpenBlas::PkgConfig { flags } => Ok(format!("pkg-config: {flags}")),
         OpenBlas::WrongFolder(dir) => {
-            Err(format!("LONGTAIL_OPENBLAS_DIR is {}, which holds no libopenblas.so, .dylib or .a", dir.display()))
+            Err(format!("LONGTAIL_OPENBLAS_DIR is {}, which has no libopenblas.so, .dylib or .a", dir.display()))
         }
-        OpenBlas::Missing => Err("OpenBLAS was not found, and the linear-algebra crates need it".to_owned()),
+        OpenBlas::Missing => Err("OpenBLAS, which the linear algebra needs, was not found".to_owned()),
     }
 }

@@ -162,7 +162,7 @@ fn check_names<'a>(kind: &str, asked: &[String], known: impl Iterator<Item = &'a
     for name in asked {
         if !known.clone().any(|candidate| candidate == name) {
             let names: Vec<&str> = known.clone().map(String::as_str).collect();
-            return Err(anyhow!("the recipe has no {kind} called `{name}`"))
+            return Err(anyhow!("the recipe has no {kind} named `{name}`"))
                 .hint(&format!("it has: {}", names.join(", ")));
         }
     }
@@ -203,10 +203,10 @@ pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, left: Unfini
         StageState::Missing => Intent::Run(vec![match left {
             Unfinished::Nothing => "not made yet".to_owned(),
             Unfinished::GoesOn { .. } if !upstream_runs && !force => {
-                "interrupted; goes on from its last checkpoint".to_owned()
+                "interrupted; continues from its last checkpoint".to_owned()
             }
             Unfinished::GoesOn { step } | Unfinished::OfOthers { step } if force => {
-                format!("not made yet; --force discards the checkpoint of step {step}: its steps are lost")
+                format!("not made yet; --force discards the checkpoint of step {step}, and its steps are lost")
             }
             // Only then are its inputs known.
             Unfinished::GoesOn { step } | Unfinished::OfOthers { step } if upstream_runs => {
@@ -215,8 +215,8 @@ pub fn intent(state: StageState, flags: Flags, upstream_runs: bool, left: Unfini
                 )
             }
             Unfinished::GoesOn { step } | Unfinished::OfOthers { step } => format!(
-                "not made yet; the checkpoint of step {step}, of other settings or inputs, is discarded: its steps are lost (another folder \
-                 keeps it: --runs DIR)"
+                "not made yet; the checkpoint of step {step} comes from other settings or inputs: it is discarded and \
+                 its steps are lost (to keep it, use another folder: --runs DIR)"
             ),
         }]),
         StageState::Locked { .. } => Intent::Locked,
@@ -267,14 +267,14 @@ mod tests {
         };
         let (mine, others) = (Unfinished::GoesOn { step: 7 }, Unfinished::OfOthers { step: 7 });
         assert_eq!(why(none, false, nothing), "not made yet");
-        assert_eq!(why(none, false, mine), "interrupted; goes on from its last checkpoint");
-        let discarded = "not made yet; the checkpoint of step 7, of other settings or inputs, is discarded: its steps are lost (another \
-                         folder keeps it: --runs DIR)";
+        assert_eq!(why(none, false, mine), "interrupted; continues from its last checkpoint");
+        let discarded = "not made yet; the checkpoint of step 7 comes from other settings or inputs: it is discarded \
+                         and its steps are lost (to keep it, use another folder: --runs DIR)";
         assert_eq!(why(none, false, others), discarded);
         let perhaps =
             "not made yet; the checkpoint of step 7 is discarded unless the stages before make the same files again";
         assert_eq!([why(none, true, mine), why(none, true, others)], [perhaps; 2]);
-        let forced = "not made yet; --force discards the checkpoint of step 7: its steps are lost";
+        let forced = "not made yet; --force discards the checkpoint of step 7, and its steps are lost";
         assert_eq!([why(force, false, mine), why(force, true, mine), why(force, false, others)], [forced; 3]);
     }
 }

@@ -36,7 +36,7 @@ impl Entry {
             Intent::UnlessInputsChange => ("up to date", "unless an earlier stage changes its output".to_owned()),
             Intent::Run(reasons) => ("run", reasons.join("; ")),
             Intent::KeptStale(reasons) => ("kept, stale", reasons.join("; ")),
-            Intent::Locked => ("running", "another process is at work on it".to_owned()),
+            Intent::Locked => ("running", "another process is using it".to_owned()),
         }
     }
 }
@@ -115,7 +115,7 @@ fn totals(session: &Session, entries: &[Entry]) -> String {
     let free = disk::free_bytes(&session.recipe_dir).map_or_else(|| "unknown".to_owned(), disk::human);
     let disk = match bytes {
         Some(bytes) => format!("at most {} of {free} free", disk::human(bytes)),
-        None => format!("unknown before --data DIR says which images; {free} free"),
+        None => format!("unknown until --data DIR gives the images; {free} free"),
     };
     format!("{} to run; time: {time}; disk: {disk}", counted(running.len(), "stage"))
 }

@@ -16,7 +16,7 @@ pub fn run(root: &Path, arguments: &RunArgs) -> Result<ExitCode> {
             .hint("drop --method");
     }
     if !arguments.variant.is_empty() && arguments.stage == Stage::Report {
-        return Err(anyhow!("--variant: the report is one for all variants")).hint("drop --variant");
+        return Err(anyhow!("--variant: there is one report for all variants")).hint("drop --variant");
     }
     let filter = Filter {
         variants: arguments.variant.clone(),

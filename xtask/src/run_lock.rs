@@ -48,8 +48,8 @@ pub fn take<'a>(root: &Path, run_dirs: impl Iterator<Item = &'a Path>) -> Result
         match file.try_lock() {
             Ok(()) => held.push(file),
             Err(TryLockError::WouldBlock) => {
-                return Err(anyhow!("another `cargo xtask` is at work on {}", workspace::shown(root, dir)))
-                    .hint("wait for it, or end it; nothing was changed");
+                return Err(anyhow!("another `cargo xtask` is using {}", workspace::shown(root, dir)))
+                    .hint("wait for it, or stop it; nothing was changed");
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));

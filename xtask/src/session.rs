@@ -231,12 +231,12 @@ impl<'a> Session<'a> {
                     StageState::UpToDate => continue,
                     StageState::Stale { reasons } => format!("is stale: {}", reasons.join("; ")),
                     StageState::Missing => "is not there".to_owned(),
-                    StageState::Locked { .. } => "is being made by another process".to_owned(),
+                    StageState::Locked { .. } => "is being written by another process".to_owned(),
                 };
                 let place = workspace::shown(self.root, &run.dir);
-                return Err(anyhow!("cannot begin at `{}`: {place}/{} {why}", first.name(), job.label())).hint(
+                return Err(anyhow!("cannot start at `{}`: {place}/{} {why}", first.name(), job.label())).hint(
                     &format!(
-                        "make it first: `{}`, without --from; or pass --accept-stale to take what is there",
+                        "make it first: `{}`, without --from; or pass --accept-stale to use the existing files",
                         self.recipe.1.command("reproduce", self.execute.data.as_deref())
                     ),
                 );
@@ -267,8 +267,8 @@ impl<'a> Session<'a> {
         if self.execute.dry_run {
             return Ok(());
         }
-        Err(anyhow!("another process is at work on {} of seed {}", entry.job.label(), entry.seed))
-            .hint("wait for it, or end it; nothing was changed")
+        Err(anyhow!("another process is using {} of seed {}", entry.job.label(), entry.seed))
+            .hint("wait for it, or stop it; nothing was changed")
     }
 
     fn check_disk(&self, entries: &[Entry]) -> Result<()> {
@@ -285,7 +285,7 @@ impl<'a> Session<'a> {
                 disk::human(needed),
                 disk::human(free)
             ))
-            .hint("free some, or choose another place with --runs DIR"),
+            .hint("free some space, or choose another folder with --runs DIR"),
             _ => Ok(()),
         }
     }
@@ -321,15 +321,15 @@ impl<'a> Session<'a> {
             1 => {
                 match self.runs[0].recipe.data.dataset {
                     Dataset::ImageFolder => {
-                        eprintln!("warning: the images have the problems said above; going on with them")
+                        eprintln!("warning: the images have the problems listed above; continuing with them")
                     }
                     _ => eprintln!(
-                        "warning: the data set differs from the published one, as said above; going on with it"
+                        "warning: the data set differs from the published one, as listed above; continuing with it"
                     ),
                 }
                 Ok(())
             }
-            _ => Err(anyhow!("the data set is not in order; no stage was started")).hint("what is wrong stands above"),
+            _ => Err(anyhow!("the data set has problems; no stage was started")).hint("see the problems above"),
         }
     }
 
@@ -353,8 +353,8 @@ impl<'a> Session<'a> {
                         true
                     }
                     Intent::Locked => {
-                        return Err(anyhow!("another process is at work on {} of seed {}", job.label(), run.seed))
-                            .hint("wait for it, or end it");
+                        return Err(anyhow!("another process is using {} of seed {}", job.label(), run.seed))
+                            .hint("wait for it, or stop it");
                     }
                     _ => false,
                 };
@@ -385,13 +385,13 @@ impl<'a> Session<'a> {
                 run.recipe.recipe,
                 run.seed
             ))
-            .hint("its own message stands above; after mending, the same command goes on from here");
+            .hint("see its message above; after fixing it, run the same command again to continue");
         }
         let secs = started.elapsed().as_secs_f64();
         eprintln!("[seed {}] {} done in {}", run.seed, job.label(), timings::human(secs));
         if !resumes && let Err(error) = timings.note(job, &job.recipe_part(run)?, secs) {
             // The next plan has no estimate for it; that is no reason to stop.
-            eprintln!("warning: how long it took cannot be noted: {error:#}");
+            eprintln!("warning: the running time cannot be saved: {error:#}");
         }
         Ok(())
     }
@@ -409,7 +409,7 @@ impl<'a> Session<'a> {
         match crate::child::run(self.root, binaries.path("report")?, &arguments, self.stdout())? {
             code @ (0 | 1) => Ok(code as u8),
             code => Err(anyhow!("the report of `{}` stopped with code {code}", self.runs[0].recipe.recipe))
-                .hint("its own message stands above"),
+                .hint("see its message above"),
         }
     }
 

@@ -149,7 +149,7 @@ pub fn ensure(needs: &[Need], arguments: SetupArgs) -> Result<()> {
     let needs: Vec<Need> = missing.iter().map(|(need, _)| *need).collect();
     let line = install_line(&needs);
     if !arguments.setup {
-        return Err(anyhow!("{what}")).hint(&format!("{line}\n      or add --setup (and --yes) to have it done"));
+        return Err(anyhow!("{what}")).hint(&format!("{line}\n      or add --setup (and --yes) to install it"));
     }
     let Some(commands) = install_commands(&needs) else {
         return Err(anyhow!(
@@ -168,13 +168,13 @@ pub fn ensure(needs: &[Need], arguments: SetupArgs) -> Result<()> {
         // `apt-get update` may fail for one unreachable list while the one that matters is there: the install decides.
         let may_fail = words.last().is_some_and(|word| word == "update");
         if !run_tool(&mut command)? && !may_fail {
-            return Err(anyhow!("`{}` failed", words.join(" "))).hint("its own messages stand above");
+            return Err(anyhow!("`{}` failed", words.join(" "))).hint("see its messages above");
         }
     }
     for need in needs {
         if let Err(reason) = need.find() {
             return Err(anyhow!("still missing after the installation: {reason}"))
-                .hint("`cargo xtask doctor` shows what was looked for");
+                .hint("`cargo xtask doctor` shows what it searched for");
         }
     }
     Ok(())

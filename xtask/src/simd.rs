@@ -37,7 +37,7 @@ pub fn in_use() -> Result<(&'static str, bool)> {
     let word = word.to_string_lossy();
     match available.iter().copied().find(|path| *path == word) {
         Some(path) => Ok((path, true)),
-        None => Err(anyhow!("{VARIABLE} is `{word}`, but this processor can run {} alone", available.join(", ")))
-            .hint(&format!("leave {VARIABLE} out to have the best of them")),
+        None => Err(anyhow!("{VARIABLE} is `{word}`, but this processor supports only {}", available.join(", ")))
+            .hint(&format!("unset {VARIABLE} to use the best one")),
     }
 }

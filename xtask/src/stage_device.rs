@@ -22,12 +22,12 @@ impl StageDevice {
     pub fn of(asked: DeviceChoice) -> Self {
         let (device, why) = choose(asked, &binaries::prebuilt_on_gpus(), cuda::starts);
         if let Some(why) = why {
-            eprintln!("the stages compute on the cpu: {why}");
+            eprintln!("the stages run on the cpu: {why}");
         }
         device
     }
 
-    /// The CPU.
+    /// Computes on the CPU.
     pub fn cpu() -> Self {
         Self { word: Device::Cpu.to_string(), gpus: Gpus::No }
     }
@@ -77,9 +77,9 @@ fn started(programs: &Programs) -> Result<(), Lack> {
     match programs.values().next() {
         Some(program) => cuda::starts(program),
         None => Err(Lack {
-            what: format!("the folder of {} has no programs for CUDA", binaries::PREBUILT_VARIABLE),
+            what: format!("the folder in {} has no CUDA programs", binaries::PREBUILT_VARIABLE),
             hint: format!(
-                "they lie in its folder `{}`; `--device cpu` needs none, and without {} they are built",
+                "they belong in its folder `{}`; `--device cpu` needs none; unset {} to build them",
                 binaries::CUDA_FOLDER,
                 binaries::PREBUILT_VARIABLE
             ),

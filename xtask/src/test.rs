@@ -35,13 +35,13 @@ pub fn run(root: &Path, arguments: &TestArgs) -> Result<ExitCode> {
     if !of_cargo(&words).iter().any(|word| word == "--doc") {
         eprintln!("building the tests: cargo test {}", words.join(" "));
         if !run_tool(copy(&command).arg("--no-run").args(&words))? {
-            return Err(anyhow!("the tests do not build")).hint("cargo's messages stand above");
+            return Err(anyhow!("the tests do not build")).hint("see cargo's messages above");
         }
     }
     if !arguments.asan && arguments.cargo.is_empty() {
         // Cargo has built the stage binaries for their own crates' tests. The end-to-end tests take those: built again for
         // them, with the dependency features of a plain build, candle would be compiled a second time.
-        let ours = std::env::current_exe().context("cannot tell where this program lies")?;
+        let ours = std::env::current_exe().context("cannot find the folder of this program")?;
         command.env(PREBUILT_VARIABLE, ours.parent().context("a program lies in a folder")?);
     }
     eprintln!("running the tests: cargo test {}", words.join(" "));
@@ -51,7 +51,7 @@ pub fn run(root: &Path, arguments: &TestArgs) -> Result<ExitCode> {
     let (passed, failed) = watched(command.args(&words))?;
     let time = timings::human(started.elapsed().as_secs_f64());
     if passed {
-        eprintln!("all tests passed, in {time} with the build");
+        eprintln!("all tests passed, in {time} including the build");
         return Ok(ExitCode::SUCCESS);
     }
     eprint!("{}", words_of(&failed, &time, arguments.asan));
@@ -91,7 +91,7 @@ fn watched(command: &mut Command) -> Result<(bool, Vec<FailedTarget>)> {
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let (mut watcher, mut stdout) = (Watcher::default(), std::io::stdout());
     for line in BufReader::new(reader).split(b'\n') {
-        let mut line = line.context("cannot read what cargo says")?;
+        let mut line = line.context("cannot read cargo's output")?;
         watcher.see(&String::from_utf8_lossy(&line));
         line.push(b'\n');
         // Whoever read it may have left; the tests go on.
@@ -107,7 +107,7 @@ fn watched(command: &mut Command) -> Result<(bool, Vec<FailedTarget>)> {
 /// What failed, target by target, and how to run it again.
 fn words_of(failed: &[FailedTarget], time: &str, asan: bool) -> String {
     let Some(first) = failed.first() else {
-        return format!("error: cargo failed, after {time}\nhint: its own message stands above\n");
+        return format!("error: cargo failed, after {time}\nhint: see its message above\n");
     };
     let tests: usize = failed.iter().map(|target| target.tests.len().max(1)).sum();
     let mut text = format!("error: {tests} {} failed, after {time}:\n", if tests == 1 { "test" } else { "tests" });
@@ -120,7 +120,7 @@ fn words_of(failed: &[FailedTarget], time: &str, asan: bool) -> String {
         }
     }
     let asan = if asan { "--asan " } else { "" };
-    text + &format!("hint: what each said stands above; again: cargo xtask test {asan}-- {}\n", first.selector)
+    text + &format!("hint: see their messages above; to run them again: cargo xtask test {asan}-- {}\n", first.selector)
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
             words_of(&failed, "3 s", true),
             "error: 3 tests failed, after 3 s:\n  -p longtail-ops --lib: one\n  -p longtail-ops --lib: two\n  \
              -p longtail-features --test plot: signal: 6, SIGABRT: process abort signal\n\
-             hint: what each said stands above; again: cargo xtask test --asan -- -p longtail-ops --lib\n"
+             hint: see their messages above; to run them again: cargo xtask test --asan -- -p longtail-ops --lib\n"
         );
     }
 }

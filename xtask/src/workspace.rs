@@ -15,7 +15,7 @@ pub fn root() -> Result<PathBuf> {
     {
         return Ok(root.to_owned());
     }
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     here.ancestors()
         .find(|folder| is_root(folder))
         .map(Path::to_owned)
@@ -36,7 +36,7 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot make {} absolute", path.display()))
 }
 
-/// The folder of all runs: relative to the root unless given as an absolute path.
+/// Folder for all runs: relative to the root unless given as an absolute path.
 pub fn runs_dir(root: &Path, runs: &Path) -> Result<PathBuf> {
     if runs == Path::new("runs") { Ok(root.join("runs")) } else { absolute(runs) }
 }

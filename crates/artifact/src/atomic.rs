@@ -152,7 +152,7 @@ mod tests {
     fn a_full_device_is_an_error_with_a_hint() {
         let source = write_synced(Path::new("/dev/full"), b"x").expect_err("always full");
         let error = ArtifactError::io("write", "x.safetensors", source);
-        assert!(error.hint().is_some_and(|hint| hint.contains("disk is full")), "{error:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("disk or your quota is full")), "{error:?}");
     }
 
     #[cfg(target_os = "linux")]

@@ -81,8 +81,8 @@ pub(crate) fn latest(
                 remove(&path)?;
                 let step = entry.step;
                 warnings.push(format!(
-                    "the checkpoint of step {step} is of other settings or inputs, and is discarded: its steps are lost (a folder for each \
-                     setting keeps both: --run DIR, or --runs DIR of `cargo xtask`)"
+                    "the checkpoint of step {step} was written with other settings or inputs: it is discarded and its \
+                     steps are lost (to keep both, use another folder: --run DIR, or --runs DIR of `cargo xtask`)"
                 ));
             }
             Ok((_, found, _)) if kind(&found) != kind(device) && !accept_device_change => {
@@ -124,10 +124,10 @@ fn read(entry: &Entry) -> Result<(String, String, Checkpoint), ArtifactError> {
     let (Some(key), Some(device), Some(step), Some(metrics_offset)) =
         (text("key"), text("device"), number("step"), number("metrics_offset"))
     else {
-        return Err(damaged("its metadata is not a checkpoint's"));
+        return Err(damaged("its metadata is not that of a checkpoint"));
     };
     if step != entry.step {
-        return Err(damaged("it is of another step than its name says"));
+        return Err(damaged("it is not from the step in its name"));
     }
     let state = metadata.get("state").cloned().unwrap_or(Value::Null);
     Ok((key, device, Checkpoint { step, tensors: file.tensors()?, state, metrics_offset }))
@@ -221,7 +221,9 @@ mod tests {
         assert_eq!((newest_of(dir.path(), "key"), newest_of(dir.path(), "other")), (Some((1, true)), Some((1, false))));
         let (found, warnings) = latest(dir.path(), "other", "cpu", false).expect("readable");
         assert!(
-            found.is_none() && warnings[0].contains("step 1 is of other settings") && warnings[0].contains("--run DIR"),
+            found.is_none()
+                && warnings[0].contains("step 1 was written with other settings")
+                && warnings[0].contains("--run DIR"),
             "{warnings:?}"
         );
         assert_eq!(newest_of(dir.path(), "key"), None);

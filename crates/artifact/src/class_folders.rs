@@ -65,13 +65,13 @@ impl std::fmt::Display for PassedOver {
             .iter()
             .take(NAMED)
             .map(|(ending, count)| match *ending {
-                "" => format!("{count} without an ending"),
+                "" => format!("{count} without an extension"),
                 ending => format!("{count} .{ending}"),
             })
             .collect();
         let others: u64 = endings.iter().skip(NAMED).map(|(_, count)| count).sum();
         if others > 0 {
-            words.push(format!("{others} of other endings"));
+            words.push(format!("{others} with other extensions"));
         }
         if let Some(last) = words.last_mut() {
             last.push_str(" (not JPEG or PNG)");
@@ -107,7 +107,7 @@ pub fn class_folders(folder: &Path) -> Result<(Vec<String>, PassedOver), Artifac
         }
     }
     if classes.is_empty() {
-        let problem = "has no folder of a class in it: expected one folder a class, with its images".to_owned();
+        let problem = "has no class folders: expected one folder of images for each class".to_owned();
         return Err(ArtifactError::Folder { path: folder.to_owned(), problem });
     }
     classes.sort_unstable();
@@ -158,7 +158,8 @@ fn collect(
         let path = || name.to_str().map(|name| format!("{below}/{name}")).ok_or_else(|| not_utf8(&entry));
         if is_folder(&entry) {
             if depth == DEEPEST {
-                let problem = format!("folders lie more than {DEEPEST} deep; does a link lead back to one above?");
+                let problem =
+                    format!("folders are nested more than {DEEPEST} deep; does a link point back to a parent folder?");
                 return Err(ArtifactError::Folder { path: entry.path(), problem });
             }
             collect(root, &path()?, depth + 1, photos, passed_over)?;
@@ -283,7 +284,10 @@ mod tests {
             passed.not_photos.iter().map(|(ending, count)| (ending.as_str(), *count)).collect();
         assert_eq!((counts.as_slice(), passed.hidden), (&[("", 2), ("gif", 1), ("webp", 2)][..], 2));
         let words = passed_over(folder.path()).expect("a good tree").to_string();
-        assert_eq!(words, "2 without an ending, 2 .webp, 1 .gif (not JPEG or PNG), 2 hidden, 1 outside class folders");
+        assert_eq!(
+            words,
+            "2 without an extension, 2 .webp, 1 .gif (not JPEG or PNG), 2 hidden, 1 outside class folders"
+        );
     }
 
     #[cfg(unix)]
@@ -301,7 +305,7 @@ mod tests {
     fn many_endings_fit_one_line() {
         let not_photos = (0..20).map(|number| (format!("e{number:02}"), 1)).collect();
         let words = PassedOver { not_photos, ..PassedOver::default() }.to_string();
-        assert!(words.ends_with("1 .e07, 12 of other endings (not JPEG or PNG)"), "{words}");
+        assert!(words.ends_with("1 .e07, 12 with other extensions (not JPEG or PNG)"), "{words}");
     }
 
     #[cfg(unix)]

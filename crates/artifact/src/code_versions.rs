@@ -23,4 +23,4 @@ pub const FEATURES: u32 = 3;
 /// Stage 3, `classifier`.
 pub const CLASSIFIER: u32 = 2;
 /// The tables and plots, `report`.
-pub const REPORT: u32 = 1;
+pub const REPORT: u32 = 2;

@@ -11,7 +11,7 @@ use safetensors::tensor::Dtype;
 pub(crate) struct Changed {
     /// Its flat index.
     pub index: usize,
-    /// It, in words.
+    /// The value, as printed in the error.
     pub value: String,
     /// It is finite and beyond the largest of the wanted type, so that no program's conversion would keep it.
     pub is_too_large: bool,
@@ -110,7 +110,7 @@ pub(crate) fn command(path: &std::path::Path, tensor: &str, wanted: &str) -> Str
     };
     let path = path.display();
     format!(
-        "this writes it as {numpy}, if that is what it means: python3 -c 'import safetensors as s, safetensors.numpy as n; \
+        "to convert it to {numpy}, if that is what it means: python3 -c 'import safetensors as s, safetensors.numpy as n; \
          f = s.safe_open(\"{path}\", \"np\"); t = {{k: f.get_tensor(k) for k in f.keys()}}; \
          t[\"{tensor}\"] = t[\"{tensor}\"].astype(\"{numpy}\"); n.save_file(t, \"converted.safetensors\", f.metadata())'"
     )

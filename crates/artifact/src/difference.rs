@@ -16,7 +16,7 @@ pub struct FieldDifference<'a> {
     pub path: Vec<&'a str>,
     /// What it was; `None` where it was not set.
     pub before: Option<&'a Value>,
-    /// What it is.
+    /// Value in the recipe now; `None` if the field is gone.
     pub now: Option<&'a Value>,
 }
 

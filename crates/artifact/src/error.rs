@@ -16,7 +16,7 @@ pub enum ArtifactError {
     Io {
         /// What was tried, as a verb.
         action: &'static str,
-        /// On which file.
+        /// Path of the file.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -25,21 +25,21 @@ pub enum ArtifactError {
     /// There is no such file.
     #[error("`{}` does not exist", path.display())]
     Missing {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The bytes are not what a hand-off file holds: cut short, altered, or of another kind.
     #[error("`{}` is damaged or not a hand-off file: {what}", path.display())]
     Damaged {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
         /// What does not fit.
         what: String,
     },
     /// A tensor that should be there is not.
-    #[error("`{}` holds no tensor `{name}`; it holds {}", path.display(), listed(found))]
+    #[error("`{}` has no tensor `{name}`; it has {}", path.display(), listed(found))]
     MissingTensor {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
         /// The missing name.
         name: String,
@@ -49,9 +49,9 @@ pub enum ArtifactError {
     /// A tensor of another element type.
     #[error("`{}`: tensor `{name}` is {found}, expected {expected}", path.display())]
     WrongType {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
         /// Its element type.
         found: String,
@@ -59,15 +59,15 @@ pub enum ArtifactError {
         expected: &'static str,
     },
     /// A value of another program's type that our type does not hold.
-    #[error("`{}`: tensor `{name}` {found}, which {expected} does not hold", path.display())]
+    #[error("`{}`: tensor `{name}` {found}, which does not fit {expected}", path.display())]
     ValueLost {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: Box<str>,
         /// Its type, the first such value, and where that stands, in words.
         found: Box<str>,
-        /// Our type.
+        /// Element type that the program uses.
         expected: &'static str,
         /// No conversion keeps it.
         is_too_large: bool,
@@ -75,11 +75,11 @@ pub enum ArtifactError {
     /// A tensor of another shape.
     #[error("`{}`: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
     WrongShape {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its shape.
+        /// Shape of the tensor, outermost dimension first.
         found: Vec<usize>,
         /// The expected one; `any` for any size.
         expected: String,
@@ -87,21 +87,21 @@ pub enum ArtifactError {
     /// NaN or infinity where numbers must be finite.
     #[error("`{}`: tensor `{name}` holds {value} at flat index {index}; every value must be finite", path.display())]
     NotFinite {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
         /// Row-major position of the first bad value.
         index: usize,
-        /// That value.
+        /// The value that is not finite.
         value: f64,
     },
     /// A tensor to be written has another number of values than its shape says.
     #[error("tensor `{name}` of shape {shape:?} was given {values} values")]
     WrongLength {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its shape.
+        /// Shape of the tensor, outermost dimension first.
         shape: Vec<usize>,
         /// The values given.
         values: usize,
@@ -109,41 +109,41 @@ pub enum ArtifactError {
     /// Two tensors of one name.
     #[error("two tensors are called `{name}`")]
     DuplicateTensor {
-        /// The name.
+        /// Name that occurs twice.
         name: String,
     },
     /// The file's own format refuses what was to be written.
     #[error("cannot encode `{}`: {what}", path.display())]
     Encode {
-        /// The path.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be encoded.
         what: String,
     },
     /// Another process works in the stage's folder.
-    #[error("another process is at work in `{}`", path.display())]
+    #[error("another process is using `{}`", path.display())]
     Locked {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// A stage cannot begin: one of its inputs is not there.
     #[error("stage `{stage}` needs `{}`, which does not exist", path.display())]
     MissingInput {
-        /// The stage.
+        /// Name of the stage.
         stage: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// An output that the stage says it wrote is not there.
     #[error("stage `{stage}` finished without writing `{}`", path.display())]
     MissingOutput {
-        /// The stage.
+        /// Name of the stage.
         stage: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A checkpoint was written on another kind of device.
-    #[error("the checkpoint `{}` was written on {found}, this run computes on {wanted}", path.display())]
+    #[error("the checkpoint `{}` was written on {found}, but this run uses {wanted}", path.display())]
     DeviceChange {
         /// The checkpoint.
         path: PathBuf,
@@ -157,11 +157,11 @@ pub enum ArtifactError {
     NoCuda {
         /// What was asked for.
         device: Device,
-        /// The stage.
+        /// Name of the stage.
         stage: &'static str,
     },
     /// A GPU was asked for that is not there.
-    #[error("`--device {device}`: no such device answers: {why}")]
+    #[error("`--device {device}`: this device is not available: {why}")]
     NoDevice {
         /// What was asked for.
         device: Device,
@@ -179,7 +179,7 @@ pub enum ArtifactError {
     /// A folder of photographs that cannot be read as one.
     #[error("`{}`: {problem}", path.display())]
     Folder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
@@ -189,7 +189,7 @@ pub enum ArtifactError {
     Output {
         /// The option that names it.
         option: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What would be lost or wrong.
         why: String,
@@ -197,9 +197,9 @@ pub enum ArtifactError {
         hint: &'static str,
     },
     /// The folder that a stage is to write to holds another stage's files.
-    #[error("`{}` is the folder of a finished stage `{found}`, whose files `{wanted}` would replace", path.display())]
+    #[error("`{}` holds the finished stage `{found}`, whose files `{wanted}` would replace", path.display())]
     OtherStage {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
         /// The stage that its manifest names.
         found: String,
@@ -216,44 +216,47 @@ impl ArtifactError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Io { source, .. } if is_full(source.kind()) => {
-                "the disk is full (or your share of it): free some space and run the same command again; finished files are as \
-                 they were"
+                "the disk or your quota is full: free some space and run the same command again; finished files did \
+                 not change"
             }
             Self::Damaged { .. } | Self::NotFinite { .. } => {
-                "make its stage again with `--force`; later stages then follow by themselves"
+                "run its stage again with `--force`; later stages that depend on it then run again too"
             }
             Self::WrongType { path, name, expected, .. } => {
                 return Some(format!(
-                    "the file is another stage's or another program's: `features inspect FILE` shows what it holds; {}",
+                    "another stage or another program wrote this file: `features inspect FILE` shows its contents; {}",
                     convert::command(path, name, expected)
                 ));
             }
             Self::ValueLost { expected: "U32", .. } => {
-                "labels, indices and counts are whole numbers from 0 on: give the images of unknown classes no row"
+                "labels, indices and counts must be whole numbers of 0 or more: leave out images of unknown classes"
             }
             Self::ValueLost { is_too_large: true, .. } => {
-                "no conversion keeps such a value: take that row out, or scale all features down, where they are made"
+                "no conversion keeps this value: where the features are made, remove that row or scale all features down"
             }
             Self::ValueLost { path, name, expected, .. } => return Some(convert::command(path, name, expected)),
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
-                "the file is another stage's or another recipe's: `features inspect FILE` shows what it holds"
+                "another stage or another recipe wrote this file: `features inspect FILE` shows its contents"
             }
-            Self::MissingInput { .. } => "run the stage that makes it first; `cargo xtask status NAME` lists them",
-            Self::Locked { .. } => "wait until it is done, or stop it; the lock goes away with the process",
-            Self::Upstream { .. } => "make that stage again, or pass `--accept-stale` to use its files as they are",
+            Self::MissingInput { .. } => {
+                "first run the stage that makes it; `cargo xtask status NAME` lists the stages"
+            }
+            Self::Locked { .. } => "wait until it finishes, or stop it; the lock ends with the process",
+            Self::Upstream { .. } => "run that stage again, or pass `--accept-stale` to use its files as they are",
             Self::DeviceChange { .. } => {
-                "go on with that device, or pass `--accept-device-change` (the bits then differ from a straight run)"
+                "continue on that kind of device, or pass `--accept-device-change` (the result then differs slightly from an uninterrupted run)"
             }
             Self::NoCuda { stage, .. } => {
                 return Some(format!(
                     "build one with CUDA: `cargo build --release -p longtail-{stage} --features cudnn --target-dir target/cuda` (needs \
-                     NVIDIA's CUDA toolkit and cuDNN); `cargo xtask reproduce NAME --device cuda` does it for every stage; or compute with `--device cpu`"
+                     NVIDIA's CUDA toolkit and cuDNN); `cargo xtask reproduce NAME --device cuda` builds every stage; \
+                     or use `--device cpu`"
                 ));
             }
             Self::Output { hint, .. } => hint,
             Self::OtherStage { .. } => "name another folder",
             Self::NoDevice { .. } => {
-                "`nvidia-smi` shows the driver and its devices; `--device cpu` needs none, `auto` takes a GPU if one answers"
+                "`nvidia-smi` shows the driver and its devices; `--device cpu` needs no GPU, and `auto` uses one if it is available"
             }
             _ => return None,
         };

@@ -9,7 +9,7 @@ pub struct TensorCensus {
     pub name: String,
     /// Its element type: `F32`, `U32`, ….
     pub dtype: String,
-    /// Its shape.
+    /// Shape of the tensor, outermost dimension first.
     pub shape: Vec<usize>,
     /// The smallest finite value.
     pub min: Option<f64>,
@@ -17,7 +17,7 @@ pub struct TensorCensus {
     pub max: Option<f64>,
     /// The mean of the finite values.
     pub mean: Option<f64>,
-    /// How many NaNs.
+    /// Number of NaN elements.
     pub nan: usize,
     /// How many infinities.
     pub infinite: usize,

@@ -18,7 +18,7 @@ const TRIES: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRecord {
-    /// Its length.
+    /// Length of the file in bytes.
     pub bytes: u64,
     /// BLAKE3 of its bytes.
     pub blake3: FileHash,

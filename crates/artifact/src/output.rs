@@ -37,7 +37,7 @@ impl OutputKind {
         match self {
             Self::Tensors | Self::StageTensors => "end its name in .safetensors",
             Self::Npz => "end its name in .npz",
-            Self::Svg => "the picture is an SVG: end its name in .svg",
+            Self::Svg => "the figure is an SVG file: end its name in .svg",
             Self::Pack => "end its name in .pack",
             Self::Subset => "end its name in .subset",
         }
@@ -49,7 +49,7 @@ impl OutputKind {
 pub struct OutputFile<'a> {
     /// The option that names it, for errors.
     pub option: &'static str,
-    /// Where.
+    /// Path of the output file.
     pub path: &'a Path,
     /// What it will hold.
     pub kind: OutputKind,
@@ -76,31 +76,33 @@ pub fn check_outputs(inputs: &[&Path], outputs: &[OutputFile<'_>]) -> Result<(),
             return refuse(why, "give it another name");
         }
         if let Some(other) = outputs[..place].iter().find(|other| is_same_file(other.path, output.path)) {
-            let why = format!("would replace what `{}` writes", other.option);
-            return refuse(why, "give each file a name of its own");
+            let why = format!("would replace the output of `{}`", other.option);
+            return refuse(why, "give each file its own name");
         }
         for path in places(output.path) {
             if let Some(stage) = vouched_by(&path) {
                 return refuse(
-                    format!("would replace a file of the finished stage `{stage}`, whose manifest.json lists it"),
-                    "name another file or folder; a stage makes its own files again with --force",
+                    format!("would replace a file of the finished stage `{stage}` (its manifest.json lists this file)"),
+                    "choose another file or folder; to make a stage's own files again, run it with --force",
                 );
             }
             if is_split_of_a_run(&path) {
-                return refuse("would replace the split that a run's stages share".to_owned(), "name another folder");
+                return refuse(
+                    "would replace the split that the stages of a run share".to_owned(),
+                    "name another folder",
+                );
             }
             let in_stage = path.parent().is_some_and(|folder| folder.join(manifest::NAME).exists());
             if in_stage && output.kind == OutputKind::StageTensors {
                 return refuse(
-                    "lies in the folder of a finished stage, whose files it would mix with another network's"
-                        .to_owned(),
-                    "name a run folder of its own, such as runs/imported/seed-0",
+                    "is in the folder of a finished stage; this would mix files of two networks".to_owned(),
+                    "choose a separate run folder, such as runs/imported/seed-0",
                 );
             }
         }
         let extension = output.kind.extension();
         if !output.path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
-            return refuse(format!("does not end in .{extension}, as such a file's name does"), output.kind.hint());
+            return refuse(format!("does not end in .{extension}, as it must"), output.kind.hint());
         }
     }
     Ok(())
@@ -220,7 +222,7 @@ mod tests {
         // Two outputs of one call, neither of which is there.
         let (a, b) = (dir.path().join("new/h.safetensors"), dir.path().join("new/./h.safetensors"));
         let twice = [tensors(&a), OutputFile { option: "--head", ..tensors(&b) }];
-        assert!(check_outputs(&[], &twice).expect_err("twice").to_string().contains("what `--out` writes"));
+        assert!(check_outputs(&[], &twice).expect_err("twice").to_string().contains("the output of `--out`"));
     }
 
     #[test]
@@ -233,9 +235,9 @@ mod tests {
         assert!(refusal(&[], tensors(&train)).contains("finished stage `features`"));
         let figure = folder.join("figures/../figures/a.svg");
         let figure = OutputFile { option: "--out", path: &figure, kind: OutputKind::Svg };
-        assert!(refusal(&[], figure).contains("manifest.json lists it"));
+        assert!(refusal(&[], figure).contains("manifest.json lists this file"));
         std::fs::remove_file(&train).expect("removable");
-        assert!(refusal(&[], tensors(&train)).contains("manifest.json lists it"), "also when it is gone");
+        assert!(refusal(&[], tensors(&train)).contains("manifest.json lists this file"), "also when it is gone");
         check_outputs(&[], &[tensors(&own)]).expect("a file of the user's beside them");
         let backbone = OutputFile { kind: OutputKind::StageTensors, ..tensors(&own) };
         assert!(refusal(&[], backbone).contains("folder of a finished stage"));
@@ -244,7 +246,7 @@ mod tests {
             let link = dir.path().join("link.svg");
             std::os::unix::fs::symlink(folder.join("figures/a.svg"), &link).expect("linkable");
             let picture = OutputFile { option: "--out", path: &link, kind: OutputKind::Svg };
-            assert!(refusal(&[], picture).contains("manifest.json lists it"));
+            assert!(refusal(&[], picture).contains("manifest.json lists this file"));
         }
         let split = run.join("split.safetensors");
         check_outputs(&[], &[tensors(&split)]).expect("there is no split, and this is no run yet");

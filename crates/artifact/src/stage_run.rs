@@ -250,7 +250,7 @@ fn stands(dir: &Path, spec: &StageSpec, options: BeginOptions) -> Result<Option<
     match finished_state(dir, spec)? {
         StageState::UpToDate => Ok(Some(Begin::UpToDate)),
         StageState::Stale { reasons } if options.accept_stale && has_all_outputs(dir)? => {
-            eprintln!("warning: `{}` is kept although it is stale: {}", dir.display(), reasons.join("; "));
+            eprintln!("warning: `{}` is stale but kept: {}", dir.display(), reasons.join("; "));
             Ok(Some(Begin::KeptStale))
         }
         _ => Ok(None),

@@ -112,9 +112,9 @@ pub fn require_up_to_date(dir: &Path, spec: &StageSpec, accept_stale: bool) -> R
         StageState::UpToDate => return Ok(()),
         StageState::Stale { .. } | StageState::Missing if accept_stale => return Ok(()),
         StageState::Stale { reasons } => {
-            format!("was made for another recipe or from other inputs ({})", reasons.join("; "))
+            format!("was made with another recipe or from other inputs ({})", reasons.join("; "))
         }
-        StageState::Missing => format!("holds no finished stage `{}`", spec.stage),
+        StageState::Missing => format!("has no finished stage `{}`", spec.stage),
         StageState::Locked { .. } => "is being written by another process".to_owned(),
     };
     Err(ArtifactError::Upstream { path: dir.to_owned(), what })

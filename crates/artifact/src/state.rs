@@ -20,7 +20,7 @@ pub enum StageState {
     Missing,
     /// Another process is at work on it.
     Locked {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
 }
@@ -88,7 +88,7 @@ fn input_reasons(
     }
     for name in manifest.inputs.keys() {
         if !spec.inputs.iter().any(|input| input.name == *name) {
-            reasons.push(format!("it read {name}, which it would not now"));
+            reasons.push(format!("it read {name}, which it would not read now"));
         }
     }
     Ok(hashes)

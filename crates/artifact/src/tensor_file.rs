@@ -45,7 +45,7 @@ impl TensorFile {
             return Err(damaged("it is a folder".to_owned()));
         }
         if length < 8 {
-            return Err(damaged(format!("it has {length} bytes, fewer than a header's length takes")));
+            return Err(damaged(format!("it has {length} bytes, which is too short for a header")));
         }
         let map = map(&file).map_err(|source| ArtifactError::io("read", path, source))?;
         let (header_bytes, header) =

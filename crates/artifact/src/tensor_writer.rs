@@ -24,7 +24,7 @@ pub struct TensorPlan {
     pub name: String,
     /// Its element type.
     pub dtype: DType,
-    /// Its sizes.
+    /// Shape of the tensor, outermost dimension first.
     pub shape: Vec<usize>,
 }
 
@@ -209,11 +209,11 @@ impl TensorWriter {
         };
         if piece.name != name || piece.dtype != T::DTYPE {
             let (next, dtype) = (&piece.name, piece.dtype.name());
-            return refuse(format!("{} values of `{name}` came, `{next}` ({dtype}) was next", T::DTYPE.name()));
+            return refuse(format!("got {} values of `{name}`, but `{next}` ({dtype}) was next", T::DTYPE.name()));
         }
         let left = (piece.end - self.written) / piece.dtype.bytes() as u64;
         if values.len() as u64 > left {
-            return refuse(format!("{} values came for `{name}`, which has place for {left} more", values.len()));
+            return refuse(format!("got {} values for `{name}`, which has room for {left} more", values.len()));
         }
         let mut encoded = std::mem::take(&mut self.encoded);
         for values in values.chunks(CHUNK_BYTES / T::DTYPE.bytes()) {

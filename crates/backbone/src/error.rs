@@ -9,12 +9,12 @@ use longtail_images::ImageShape;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackboneError {
-    /// The GPU's.
+    /// An error of the GPU.
     #[error(transparent)]
     Gpu(#[from] longtail_ops::gpu::GpuError),
     /// A name that is no architecture of ours.
     #[error(
-        "unknown architecture `{name}`; known are, for small images, resnetN and resnetN_two_headed with N = 6n+2, such as \
+        "unknown architecture `{name}`; known for small images: resnetN and resnetN_two_headed with N = 6n+2, such as \
          resnet32 (resnet50_cifar and resnet152_cifar at these depths), and for ImageNet resnet50, resnet101, resnet152 and \
          resnext50_32x4d"
     )]
@@ -54,7 +54,7 @@ pub enum BackboneError {
     Length {
         /// Which argument.
         what: &'static str,
-        /// Its length.
+        /// Number of elements it has.
         found: usize,
         /// The length that fits.
         expected: usize,
@@ -62,10 +62,10 @@ pub enum BackboneError {
         why: String,
     },
     /// A batch without images.
-    #[error("a batch of no images cannot go through a network")]
+    #[error("an empty batch cannot go through a network")]
     EmptyBatch,
     /// A tape that no forward pass of such a network has filled.
-    #[error("the tape is of {found}, this network is {expected}: run `forward` of this network on it first")]
+    #[error("the tape belongs to {found}, but this network is {expected}: first run `forward` of this network on it")]
     Tape {
         /// What filled the tape.
         found: String,
@@ -79,7 +79,7 @@ pub enum BackboneError {
         name: String,
         /// Shape that the network needs.
         shape: Vec<usize>,
-        /// The network.
+        /// Name of the architecture.
         architecture: String,
     },
     /// A tensor that the network does not know.
@@ -87,11 +87,11 @@ pub enum BackboneError {
     UnexpectedTensor {
         /// Name of the tensor.
         name: String,
-        /// The network.
+        /// Name of the architecture.
         architecture: String,
     },
     /// The same name twice.
-    #[error("tensor `{name}` is there twice")]
+    #[error("tensor `{name}` occurs twice")]
     RepeatedTensor {
         /// Name of the tensor.
         name: String,
@@ -101,11 +101,11 @@ pub enum BackboneError {
     TensorShape {
         /// Name of the tensor.
         name: String,
-        /// Its shape.
+        /// Shape of the tensor in the file.
         found: Vec<usize>,
         /// The shape that fits.
         expected: Vec<usize>,
-        /// The network.
+        /// Name of the architecture.
         architecture: String,
     },
     /// A NaN, an infinity, or a negative running variance.
@@ -123,7 +123,7 @@ pub enum BackboneError {
     /// A file that says of itself something that is no network.
     #[error("`{}` does not describe a backbone: {what}", path.display())]
     Description {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong with its metadata.
         what: String,
@@ -131,7 +131,7 @@ pub enum BackboneError {
     /// A file of a network whose tensors do not fit it.
     #[error("`{}`: {source}", path.display())]
     InFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What does not fit.
         source: Box<BackboneError>,

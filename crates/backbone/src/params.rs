@@ -54,7 +54,7 @@ pub struct ParamEntry {
 }
 
 impl ParamEntry {
-    /// Elements.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -140,7 +140,7 @@ fn wrong_sizes_are_refused_in_words_and_nothing_moves() {
     assert!(text(network.forward(params, &mut stats[1..], images, 2, TRACK, &mut tape)).contains("`running`"));
     assert_eq!(
         text(network.forward(params, stats, &[], 0, TRACK, &mut tape)),
-        "a batch of no images cannot go through a network"
+        "an empty batch cannot go through a network"
     );
     assert!(text(network.infer(params, stats, images, 2, &mut [0.0; 3])).contains("128 are needed (2 features of 64)"));
     let mut gradient = vec![0.0; params.len()];
@@ -154,7 +154,7 @@ fn wrong_sizes_are_refused_in_words_and_nothing_moves() {
     assert!(message.contains("no forward pass yet") && message.contains("resnet8 on images of 5×5×1"), "{message}");
     let mut other = common::bench::<f32>("resnet8", (5, 6, 1), 2);
     let message = text(network.jvp(params, &other.tape(TRACK), &gradient, &mut [0.0; 128]));
-    assert!(message.contains("the tape is of resnet8 on images of 5×6×1"), "{message}");
+    assert!(message.contains("the tape belongs to resnet8 on images of 5×6×1"), "{message}");
     let image = ImageShape { height: 0, width: 4, channels: 1 };
     let none = Network::<f32>::new(&Architecture::CifarResNet { depth: 8 }, image).expect_err("no pixels");
     assert!(none.to_string().contains("0×4×1"), "{none}");

@@ -29,7 +29,7 @@ fn all_of_it_comes_back_in_any_order() {
 fn everything_else_is_refused_in_words() {
     assert_eq!(refused(|t| drop(t.remove(0))), "tensor `conv1.weight` [16, 1, 3, 3] of resnet8 is missing");
     assert_eq!(refused(|t| t[0].0 = "conv0.weight".into()), "tensor `conv0.weight` does not belong to resnet8");
-    assert_eq!(refused(|t| t.push(t[1].clone())), "tensor `bn1.weight` is there twice");
+    assert_eq!(refused(|t| t.push(t[1].clone())), "tensor `bn1.weight` occurs twice");
     assert_eq!(
         refused(|t| t[0].1 = vec![16, 3, 3, 1]),
         "tensor `conv1.weight` has shape [16, 3, 3, 1], resnet8 needs [16, 1, 3, 3]"

@@ -17,7 +17,7 @@ pub struct FeatureSet {
     pub features: Vec<f32>,
     /// `(N,)`.
     pub labels: Vec<u32>,
-    /// d.
+    /// Feature dimension d.
     pub dim: usize,
 }
 
@@ -82,12 +82,12 @@ pub struct FitData {
 }
 
 impl FitData {
-    /// K.
+    /// Number of classes K.
     pub fn num_classes(&self) -> usize {
         self.class_counts.len()
     }
 
-    /// d.
+    /// Feature dimension d.
     pub fn dim(&self) -> usize {
         self.train.dim()
     }

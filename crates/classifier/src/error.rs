@@ -25,7 +25,7 @@ pub enum ClassifierError {
     Label {
         /// The first such row.
         row: usize,
-        /// Its label.
+        /// Label of the sample.
         label: u32,
         /// Classes in all.
         num_classes: usize,
@@ -33,11 +33,11 @@ pub enum ClassifierError {
     /// Two inputs disagree in size.
     #[error("{what}: {found} values, expected {expected}")]
     Shape {
-        /// Which input.
+        /// Name of the input with the wrong length.
         what: String,
-        /// What it has.
+        /// Number of values it has.
         found: usize,
-        /// What it needs.
+        /// Number of values it needs.
         expected: usize,
     },
     /// Two files disagree in size.
@@ -57,7 +57,7 @@ pub enum ClassifierError {
     /// A file was made from another backbone, split or recipe.
     #[error("`{path}` was made from {what} {found}, but the run now has {expected}")]
     Provenance {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What it was made from.
         what: &'static str,
@@ -69,13 +69,13 @@ pub enum ClassifierError {
     /// A feature file whose class counts are not those of its labels.
     #[error("`{path}` says class {class} has {}, but {found} of its labels are {class}", counted(*said, "image"))]
     Counts {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The first class that differs.
         class: usize,
         /// `class_counts`.
         said: u32,
-        /// Labels found.
+        /// Number of labels of this class in the file.
         found: u32,
     },
     /// Tukey's power of a negative feature.
@@ -85,27 +85,27 @@ pub enum ClassifierError {
     NegativeFeature {
         /// Row in the sorted store or in the file.
         row: usize,
-        /// Column.
+        /// Column of the value.
         column: usize,
-        /// The value.
+        /// The negative value.
         value: f32,
-        /// λ.
+        /// λ of Tukey's power.
         lambda: f64,
     },
     /// A prototype of zero length.
-    #[error("the prototype of class {class} is zero: stage 1 never saw the class, or nothing of it is positive")]
+    #[error("the prototype of class {class} is zero: stage 1 never saw this class, or none of its entries is positive")]
     NoPrototype {
-        /// The class.
+        /// Label of the class.
         class: usize,
     },
     /// LAPACK could not factor a class.
     #[error("the covariance of class {class} ({rows} rows of {dim} dimensions) cannot be factored")]
     Factor {
-        /// The class.
+        /// Label of the class.
         class: usize,
-        /// N_k.
+        /// Number of training rows N_k of the class.
         rows: usize,
-        /// d.
+        /// Feature dimension d.
         dim: usize,
         /// What LAPACK said.
         source: LinalgError,
@@ -113,7 +113,7 @@ pub enum ClassifierError {
     /// A method that needs a linear stage-1 head met another.
     #[error("`{method}` {why}, but stage 1 of this variant trained a {found} head")]
     Head {
-        /// The method.
+        /// Name of the method in the recipe.
         method: &'static str,
         /// What it does that needs one.
         why: &'static str,
@@ -121,11 +121,11 @@ pub enum ClassifierError {
         found: &'static str,
     },
     /// A method needs features that the split leaves out.
-    #[error("`{method}` needs {what}, but `{path}` holds no image")]
+    #[error("`{method}` needs {what}, but `{path}` has no images")]
     NoData {
-        /// The method.
+        /// Name of the method in the recipe.
         method: &'static str,
-        /// What for.
+        /// What the method needs the images for.
         what: &'static str,
         /// The empty file.
         path: PathBuf,
@@ -136,13 +136,13 @@ pub enum ClassifierError {
     /// What is wrong with a file's contents.
     #[error("`{path}` cannot be used")]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong.
         source: Box<ClassifierError>,
     },
     /// Ctrl-C: a checkpoint was written.
-    #[error("interrupted; the next run goes on from the last checkpoint")]
+    #[error("interrupted; the next run continues from the last checkpoint")]
     Interrupted(#[source] Interrupted),
     /// A file. (Not transparent: the hint that comes with it is found by walking the sources.)
     #[error("{0}")]
@@ -153,7 +153,7 @@ pub enum ClassifierError {
     /// A count of right answers.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// The device's.
+    /// An error of the device.
     #[error("the classifier's device: {0}")]
     Gpu(#[from] longtail_ops::gpu::GpuError),
 }

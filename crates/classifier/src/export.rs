@@ -27,15 +27,15 @@ pub struct GenerateArgs {
     #[command(flatten)]
     stage: StageArgs,
 
-    /// The classifier whose rows they are, as the recipe names it: an mpfa, tailcalib or tailcalib_x
+    /// Name of the classifier in the recipe: an mpfa, tailcalib or tailcalib_x
     #[arg(long, value_name = "NAME")]
     method: String,
 
-    /// Classes, counted from 0; without it all that rows are generated for
+    /// Labels of the classes, from 0 [default: all classes with generated rows]
     #[arg(long, value_name = "K,K,…", value_delimiter = ',')]
     classes: Option<Vec<u32>>,
 
-    /// Most rows of a class
+    /// Maximum number of rows per class
     #[arg(long, value_name = "N", default_value_t = 40)]
     per_class: usize,
 
@@ -83,7 +83,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     check_outputs(&inputs, &[out]).with_context(what)?;
     if args.out.exists() && !args.stage.force {
         let taken = anyhow::anyhow!("`{}` exists already", args.out.display());
-        return Err(taken).context(what()).hint("name another file with --out, or replace it with --force");
+        return Err(taken).context(what()).hint("choose another file with --out, or replace it with --force");
     }
     let device = frame.device()?.to_string();
     let variant = &args.stage.variant;
@@ -93,13 +93,13 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     frame.require_features(&recipe, &images, &device)?;
     let inputs = Inputs::load(layout, variant, 0)
         .with_context(what)
-        .hint("`cargo xtask status` says which stage is stale; `features inspect FILE` shows a dump")?;
+        .hint("`cargo xtask status` shows which stage is stale; `features inspect FILE` shows a dump")?;
     let rows = rows(&args.method, classifier, &inputs.data, recipe.seed).with_context(what)?;
     let Some(rows) = rows else {
         let none = anyhow::anyhow!("`{}` is a {}, which generates no rows", args.method, classifier.name());
         return Err(none)
             .context(what())
-            .hint("name a classifier of the recipe that is an mpfa, tailcalib or tailcalib_x");
+            .hint("choose a classifier of the recipe that uses mpfa, tailcalib or tailcalib_x");
     };
     let classes = classes(args, &rows).with_context(what)?;
     let (labels, generated) = rows.generation.first_rows(&classes, args.per_class)?;
@@ -146,7 +146,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     } else if !args.stage.quiet {
         let out = args.out.display();
         let (rows, real) = (counted(count, "generated row"), counted(real_count, "real one"));
-        eprintln!("{out}: {rows} beside {real} of {}", counted(classes.len(), "class"));
+        eprintln!("{out}: {rows} and {real} of {}", counted(classes.len(), "class"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -164,12 +164,11 @@ fn rows(name: &str, recipe: &ClassifierRecipe, data: &FitData, seed: u64) -> any
             let method = Mpfa { recipe };
             let alpha = AlphaState::new(recipe.alpha, data.num_classes());
             if matches!(recipe.alpha, Alpha::Search(_)) {
-                return Err(anyhow::anyhow!("`alpha: search` tries several values, and each has its own rows")).hint(
-                    &format!(
-                        "name one: {}; the chosen one stands in head.safetensors",
+                return Err(anyhow::anyhow!("`alpha: search` tries several values, and each generates different rows"))
+                    .hint(&format!(
+                        "choose one: {}; the selected one is in head.safetensors",
                         set_classifier(name, "mpfa", "alpha", "{fixed: 0.4}")
-                    ),
-                );
+                    ));
             }
             let (model, calibration) = method.model(data)?;
             let laws = calibration.laws(alpha.values());
@@ -192,7 +191,7 @@ fn classes(args: &GenerateArgs, rows: &Rows) -> anyhow::Result<Vec<u32>> {
     let per_class = rows.generation.rows_per_class();
     let with_rows = || (0..per_class.len() as u32).filter(|&class| per_class[class as usize] > 0);
     if args.per_class == 0 {
-        return Err(anyhow::anyhow!("--per-class 0 leaves nothing to write")).hint("ask for one row or more");
+        return Err(anyhow::anyhow!("with --per-class 0 there is nothing to write")).hint("ask for at least one row");
     }
     let Some(asked) = &args.classes else { return Ok(with_rows().collect()) };
     let mut asked = asked.clone();
@@ -202,7 +201,7 @@ fn classes(args: &GenerateArgs, rows: &Rows) -> anyhow::Result<Vec<u32>> {
         let count = per_class.get(class as usize).copied();
         let problem = match count {
             None => format!("there is no class {class}: the features have {}", counted(per_class.len(), "class")),
-            Some(0) => format!("no row is generated for class {class}, which has as many images as it is to have"),
+            Some(0) => format!("no row is generated for class {class}, which already has enough images"),
             Some(_) => continue,
         };
         let some: Vec<String> = with_rows().take(8).map(|class| class.to_string()).collect();

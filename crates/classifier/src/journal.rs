@@ -98,7 +98,7 @@ impl Journal for WithoutNumbers<'_> {
 /// One measured number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// 0-based.
+    /// Epoch, counted from 0.
     pub epoch: usize,
     /// `train`, `val`, `meta` or `generate`.
     pub split: String,

@@ -11,11 +11,11 @@ use longtail_artifact::init_threads;
 use longtail_classifier::GenerateArgs;
 use longtail_stage::{StageArgs, run_main};
 
-/// Stage 3: a balanced classifier from dumped features.
+/// Fit a balanced classifier on dumped features (stage 3).
 ///
 /// Reads RUN/features/VARIANT/{train,meta,val,test}.safetensors and stage 1's head and prototypes; writes head.safetensors,
-/// predictions.safetensors, metrics.jsonl and manifest.json to RUN/classifier/VARIANT/METHOD/. Test features are opened when
-/// the classifier is finished, never before. Run again after an interruption it goes on from the last checkpoint.
+/// predictions.safetensors, metrics.jsonl and manifest.json to RUN/classifier/VARIANT/METHOD/. Test features are read only after
+/// the classifier is fitted. After an interruption, run the same command again: it continues from the last checkpoint.
 #[derive(Debug, Parser)]
 #[command(
     name = "classifier",
@@ -30,14 +30,14 @@ struct Args {
     #[command(flatten)]
     stage: Option<StageArgs>,
 
-    /// The classifier, as the recipe names it under `classifiers`
+    /// Name of the classifier in the recipe, under `classifiers`
     #[arg(long, value_name = "NAME", required = true)]
     method: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Tool {
-    /// Writes generated rows of a few classes, as the head first learns from them, beside the real ones; `features plot` draws them
+    /// Write the generated rows of a few classes, as in the first epoch, and the real rows; `features plot` plots them
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(Box<GenerateArgs>),
 }

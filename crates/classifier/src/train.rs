@@ -171,8 +171,8 @@ pub fn train_head(
             best = Some(Best { trial: trial as usize, accuracy, head: HeadWeights::new(plan.head.shape, values)? });
         }
         journal.note(&match at.done.epochs < trials * epochs {
-            true => format!("going on from epoch {}, after {} batches of it", at.done.epochs + 1, at.batch),
-            false => "all epochs were done before; the head is scored".to_owned(),
+            true => format!("continuing from epoch {}, after {} of its batches", at.done.epochs + 1, at.batch),
+            false => "all epochs are already done; scoring the head".to_owned(),
         });
     } else {
         source.begin_trial(0)?;

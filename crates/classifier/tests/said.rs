@@ -67,6 +67,6 @@ fn after_the_last_epoch_there_is_none_to_go_on_from() {
         fit(yaml, &mut second).expect("fits");
         second.notes[0].clone()
     };
-    assert_eq!(note(2), "going on from epoch 3, after 0 batches of it");
-    assert_eq!(note(3), "all epochs were done before; the head is scored");
+    assert_eq!(note(2), "continuing from epoch 3, after 0 of its batches");
+    assert_eq!(note(3), "all epochs are already done; scoring the head");
 }

@@ -44,7 +44,7 @@ fn refuse(run: &RunFolder, method: &str, more: &[&str], expected: &[&str]) {
     let said = words(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
-        said.starts_with("error: ") && !said.contains("panicked") && !said.contains("fault of the program"),
+        said.starts_with("error: ") && !said.contains("panicked") && !said.contains("bug in the program"),
         "{said}"
     );
     for part in expected {
@@ -131,7 +131,7 @@ fn killed_run_ends_like_a_straight_one(method: &str, more: &[&str], wait: u64) {
     }
     let said = succeed(&run, method, more);
     assert!(with_checkpoint > 0, "{method}: of {kills} kills none came after a checkpoint");
-    let goes_on = ["going on from epoch", "all epochs were done before", "up to date"];
+    let goes_on = ["continuing from epoch", "all epochs are already done", "up to date"];
     assert!(goes_on.iter().any(|words| said.contains(words)), "{method}: {said}");
     assert_eq!(hashes(&run.classifier(method)), hashes(&straight.classifier(method)), "{method}");
     assert_eq!(metrics(&run.classifier(method)), metrics(&straight.classifier(method)), "{method}");
@@ -316,7 +316,7 @@ fn the_first_interrupt_saves_and_exits_with_130() {
     assert!(
         run.classifier("mpfa").join("checkpoints").exists() && !run.classifier("mpfa").join("manifest.json").exists()
     );
-    assert!(succeed(&run, "mpfa", &more).contains("going on from epoch"));
+    assert!(succeed(&run, "mpfa", &more).contains("continuing from epoch"));
     assert_eq!(hashes(&run.classifier("mpfa")), hashes(&straight.classifier("mpfa")));
     assert_eq!(metrics(&run.classifier("mpfa")), metrics(&straight.classifier("mpfa")));
 }

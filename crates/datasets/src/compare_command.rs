@@ -16,16 +16,16 @@ use crate::target::{RecipeFile, data_recipe};
 pub struct CompareArgs {
     #[command(flatten)]
     of: RecipeFile,
-    /// The folder with the images; without it they are looked for as stages do, then where a run found them
+    /// Folder of the images [default: search like the stages, then where a run found them]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder of one seed (may be repeated)
+    /// Folder of one seed (may be repeated)
     #[arg(long, value_name = "DIR", required = true)]
     run: Vec<PathBuf>,
-    /// Note in the runs what was found, so that it need not be hashed again
+    /// Save the hashes in the run folders, so that files need not be hashed again
     #[arg(long)]
     record: bool,
-    /// Threads; all cores if left out
+    /// Number of threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
@@ -53,7 +53,7 @@ pub fn run(arguments: &CompareArgs) -> Result<ExitCode> {
             let recorded = if are_own { now.record(layout) } else { now.record_others(layout) };
             // Only a note for the next comparison: a read-only disk is no reason to fail.
             if let Err(error) = recorded {
-                eprintln!("note: what was found of the images could not be written down: {error}");
+                eprintln!("note: the hashes of the images could not be saved: {error}");
             }
         }
         let images = if matches.reason().is_some() { "other" } else { "same" };

@@ -20,7 +20,7 @@ pub enum DatasetError {
         hint: String,
     },
     /// Some of the files are there, one is not.
-    #[error("{dataset}: `{}` is missing, though `{}` is there", .missing.display(), .present.display())]
+    #[error("{dataset}: `{}` is missing, although `{}` exists", .missing.display(), .present.display())]
     Incomplete {
         /// The data set's name.
         dataset: &'static str,
@@ -32,13 +32,13 @@ pub enum DatasetError {
         hint: String,
     },
     /// A layout that is known but not read.
-    #[error("{dataset}: `{}` is {what}, which is not read", .path.display())]
+    #[error("{dataset}: `{}` is {what}, which is not supported", .path.display())]
     OtherLayout {
         /// The data set's name.
         dataset: &'static str,
         /// The file or folder that gave it away.
         path: PathBuf,
-        /// What it is.
+        /// Kind of file that was found.
         what: &'static str,
         /// What to fetch or do instead.
         hint: String,
@@ -46,7 +46,7 @@ pub enum DatasetError {
     /// The operating system could not read a file.
     #[error("cannot read `{}`: {cause}", .path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The cause; part of the message, so not also a `source` that would be printed again.
         cause: std::io::Error,
@@ -54,7 +54,7 @@ pub enum DatasetError {
     /// A file's bytes are not what its format says.
     #[error("`{}`: {problem}", .path.display())]
     Format {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong.
         problem: FormatError,
@@ -64,7 +64,7 @@ pub enum DatasetError {
     /// The unpacked bytes are not the published ones.
     #[error("`{}` is corrupted: BLAKE3 of the unpacked bytes is {found}, expected {expected}", .path.display())]
     Corrupted {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The sum in the code.
         expected: &'static str,
@@ -86,7 +86,7 @@ pub enum DatasetError {
     /// An image that cannot be read or decoded.
     #[error("`{}`{place}: {problem}", .path.display())]
     BadImage {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Its line in the list, in brackets, or nothing.
         place: String,
@@ -96,19 +96,19 @@ pub enum DatasetError {
     /// A pack of photos that is not there, is damaged, or is another one.
     #[error("`{}` {problem}", .path.display())]
     Pack {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong with it, after its name.
         problem: String,
-        /// What to do.
+        /// Hint for the user.
         hint: String,
     },
-    /// A pack that was made from other photographs than are there now.
+    /// A pack that was made from photographs that have changed since.
     #[error("{words}")]
     OtherPhotographs {
         /// Which pack, and which photographs.
         words: String,
-        /// What to do.
+        /// Hint for the user.
         hint: String,
     },
     /// The user asked to stop while all images were being decoded.
@@ -122,8 +122,8 @@ pub enum DatasetError {
     },
     /// The split names images that a subset of the data set left behind.
     #[error(
-        "{absent} of the {wanted} training images that this recipe draws are not in the subset, which has {kept}: it was made \
-         for other recipes"
+        "{absent} of the {wanted} training images of this recipe are not in the subset of {kept}: it was made for \
+         other recipes"
     )]
     Subset {
         /// Images that are not there.
@@ -134,9 +134,9 @@ pub enum DatasetError {
         kept: usize,
     },
     /// `split.safetensors` is of other images.
-    #[error("`{}` was drawn from images of hash {found}, these have {now}", .path.display())]
+    #[error("`{}` was drawn from images with hash {found}, but these have {now}", .path.display())]
     OtherImages {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The identity of its images.
         found: String,
@@ -146,7 +146,7 @@ pub enum DatasetError {
     /// `split.safetensors` is damaged.
     #[error("`{}` is damaged: {problem}", .path.display())]
     SplitFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
@@ -160,7 +160,7 @@ pub enum DatasetError {
     /// A loader was asked for something that makes no sense.
     #[error("{what}: {problem}")]
     Config {
-        /// The setting.
+        /// Name of the setting.
         what: &'static str,
         /// The offending value and what is allowed.
         problem: String,
@@ -213,9 +213,9 @@ pub enum FormatError {
     Label {
         /// Which record, counted from 0.
         record: usize,
-        /// Which label.
+        /// Which of the two labels.
         what: &'static str,
-        /// The label.
+        /// Value of the label.
         found: u32,
         /// How many classes there are.
         num_classes: u32,
@@ -223,7 +223,7 @@ pub enum FormatError {
     /// A class with too many or too few images.
     #[error("class {class} has {found} images, expected {expected}")]
     ClassCount {
-        /// The class.
+        /// Label of the class.
         class: usize,
         /// Images that belong there.
         expected: u32,
@@ -244,23 +244,23 @@ impl DatasetError {
             | Self::OtherPhotographs { hint, .. }
             | Self::Corrupted { hint, .. } => Some(hint.clone()),
             Self::BadImage { .. } => Some(
-                "put a good copy in its place and run the same command again: checkpoints and finished stages are of other images then, \
-                 and `--accept-stale` keeps those that are finished. Or set `data.on_bad_image=skip`: all images are then decoded \
-                 once, bad ones left out, and every stage run again"
+                "replace it with a good copy and run the same command again. Checkpoints and finished stages then come \
+                 from other images; `--accept-stale` keeps the finished ones. Or set `data.on_bad_image=skip`: all \
+                 images are then decoded once, bad ones are left out, and every stage runs again"
                     .to_owned(),
             ),
             Self::Subset { .. } => Some(
-                "make a subset with this recipe among its `--recipe`s, or name the folder of the whole data set with `--data DIR`"
+                "make a subset that lists this recipe with `--recipe`, or give the folder of the whole data set with `--data DIR`"
                     .to_owned(),
             ),
             Self::SplitFile { path, .. } => {
-                Some(format!("delete `{}`: the next run draws the same split again from the recipe", path.display()))
+                Some(format!("delete `{}`: the next run draws the same split from the recipe", path.display()))
             }
             Self::OtherImages { .. } => Some(
-                "name the folder of those images with `--data DIR`, or make every stage from these: `cargo xtask reproduce`".to_owned(),
+                "give the folder of those images with `--data DIR`, or run every stage on these images: `cargo xtask reproduce`".to_owned(),
             ),
             Self::Split { .. } => {
-                Some("change the recipe's `data` part, or put back the images that cannot be read".to_owned())
+                Some("change `data` in the recipe, or restore the images that cannot be read".to_owned())
             }
             Self::Artifact(error) => error.hint(),
             _ => None,

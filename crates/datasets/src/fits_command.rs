@@ -16,10 +16,10 @@ use crate::target::{RecipeFile, target};
 pub struct FitsArgs {
     #[command(flatten)]
     of: RecipeFile,
-    /// The folder with the images; without it they are looked for as stages do
+    /// Folder of the images [default: search like the stages]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder of one seed: where there are no images, its split is taken
+    /// Folder of one seed, whose split is used if there are no images
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
 }

@@ -48,7 +48,7 @@ impl From<Vec<u8>> for Images {
 /// A set of labelled images, which a network sees in one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSet {
-    /// N of them.
+    /// The N images.
     pub images: Images,
     /// `(N,)`, each below `num_classes`.
     pub labels: Vec<u32>,

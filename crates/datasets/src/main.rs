@@ -23,7 +23,7 @@ use longtail_datasets::read::{self, FileState};
 use longtail_recipe::{DataRecipe, Dataset, Recipe, SplitSizes};
 use serde_json::json;
 
-/// Looks at data sets on disk.
+/// Checks and prepares data sets on disk.
 #[derive(Parser)]
 #[command(name = "datasets", version, after_help = "Example:\n  datasets check fashion-mnist-lt")]
 struct Cli {
@@ -33,13 +33,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say what was found, what is missing, and whether counts and channel means are the published ones.
+    /// Show which files were found or are missing, and whether counts and channel means match the published ones.
     ///
-    /// Photo sets (ImageNet-LT, iNaturalist 2018, a folder): which archive is meant, which layout was found, how many images of
-    /// each list are there, the first that are missing, and whether class counts and shot groups are the published ones.
+    /// For photographs (ImageNet-LT, iNaturalist 2018, a folder), also shows which archives are needed, the layout, how many images
+    /// of each list exist, the first missing ones, and whether class counts and shot groups match the published ones.
     ///
-    /// Exit code: 0 all is as published, 1 something differs, 2 the data set could not be read, or images are missing and the
-    /// recipe does not skip them.
+    /// Exit codes: 0 everything is as published, 1 something differs, 2 the data set cannot be read, or images are missing and
+    /// the recipe does not skip them.
     #[command(after_help = "Examples:
   datasets check fashion-mnist
   datasets check cifar100 --data ~/data
@@ -48,42 +48,42 @@ enum Command {
   datasets check imagenet-lt --data ~/imagenet --images --set data.on_bad_image=skip
   datasets check --recipe pipelines/fashion-mnist-lt.yaml --json")]
     Check(CheckArgs),
-    /// Say of finished runs, in JSON, whether the images are still those that they were made from.
+    /// Check whether finished runs were made from these images; prints JSON.
     ///
-    /// Contents count. A file of the length and time that the run's `images.json` has is believed to be unchanged; others are hashed.
+    /// Contents are compared. Files with the size and time recorded in `images.json` of the run count as unchanged; others are hashed.
     #[command(after_help = "Example:
   datasets compare --recipe folder.yaml --run runs/folder/seed-0 --data ~/photos")]
     Compare(compare_command::CompareArgs),
-    /// Say in JSON which stages of a recipe's rows would refuse the split that it draws, or warn of it: a search on validation images
-    /// where there are none, a last batch of one image; and why the images themselves would be refused: no pack, an empty class. No image
-    /// is decoded.
+    /// Check, without decoding images, whether the stages of a recipe would refuse its images or split, or warn about them; prints JSON.
+    ///
+    /// Examples: no pack, an empty class, a search on validation images that do not exist, a last batch of one image.
     #[command(after_help = "Example:
   datasets fits --recipe folder.yaml --data ~/photos")]
     Fits(fits_command::FitsArgs),
-    /// Write a small tree of made-up photographs in a published data set's layout, the same bytes each time.
+    /// Write a small set of synthetic photographs in the layout of a published data set; the same bytes each time.
     #[command(after_help = "Examples:
   datasets synthesize imagenet-lt --out data/imagenet-lt-tree
   datasets synthesize inaturalist2018 --out tree --classes 12 --train-images 120 --side 48")]
     Synthesize(synthesize_command::SynthesizeArgs),
-    /// Write all photos of a data set, made smaller once, into one file that `data.packed: true` reads.
+    /// Resize all photographs of a data set once and write them to one file, which `data.packed: true` reads.
     ///
-    /// A photo whose short side is longer than --short is resized to it and stored as a JPEG; another one as it is. Evaluation
-    /// then sees one more JPEG compression and nothing else. Training crops come from the smaller picture: small crops are
-    /// enlarged more, and so blurred more; a larger --short costs disk and keeps more of them. A kill loses a few hundred
-    /// images at most: the same command goes on to the same bytes. A pack that is there and fits is not made again.
+    /// A photograph whose short side is longer than --short is resized to it and stored as a JPEG; others are stored unchanged. For
+    /// evaluation, the only change is one more JPEG compression. Training crops are cut from the smaller image, so small crops are
+    /// more blurred; a larger --short blurs less but needs more disk. If the command is killed, run it again: it loses a few
+    /// hundred images at most and writes the same bytes. An existing pack that fits is not made again.
     #[command(after_help = "Examples:
   datasets pack imagenet-lt --data ~/imagenet
   datasets pack imagenet-lt --data ~/imagenet --short 384 --out /fast/imagenet-lt.pack
   datasets pack --recipe pipelines/imagenet-lt.yaml --data ~/imagenet --set data.on_bad_image=skip")]
     Pack(pack_command::PackArgs),
-    /// Write the part of CIFAR-100 that recipes read into one small file, to be carried to another machine.
+    /// Write the part of CIFAR-100 that recipes use to one small file, for another machine.
     ///
-    /// Training images that are in none of the recipes' splits stay behind; pixels lose nothing. `--data DIR` with the file's
-    /// folder then gives the same splits, and so the same results, as the whole data set.
+    /// Leaves out training images that no recipe uses; the compression is lossless. With `--data DIR`, where DIR is the folder of
+    /// this file, splits and results are the same as with the whole data set.
     #[command(after_help = "Example:
   datasets subset --recipe pipelines/cifar100-lt-if10.yaml --data ~/data/cifar-100-binary --out carried")]
     Subset(subset_command::SubsetArgs),
-    /// Write a file of `subset` anew with its pixels as they are, where it has arrived: larger, and read in no time.
+    /// Decompress a file made by `subset`: it becomes larger but loads at once.
     #[command(after_help = "Example:
   datasets unpack carried")]
     Unpack(subset_command::UnpackArgs),
@@ -91,22 +91,22 @@ enum Command {
 
 #[derive(Args)]
 struct CheckArgs {
-    /// A data set (fashion-mnist, cifar100, imagenet-lt, inaturalist2018, image-folder), or a recipe in `pipelines/` whose split is checked too.
+    /// A data set (fashion-mnist, cifar100, imagenet-lt, inaturalist2018, image-folder), or a recipe in `pipelines/`, whose split is also checked.
     #[arg(required_unless_present = "recipe", conflicts_with = "recipe")]
     name: Option<String>,
-    /// A recipe file; its split is checked too.
+    /// A recipe file, whose split is also checked.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// The folder with the files, or its parent. Without it LONGTAIL_DATA, then `data/` here and above are searched.
+    /// Folder of the files, or its parent [default: LONGTAIL_DATA, then `data/` here and in parent folders].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Override one field of the recipe, or of a data set's defaults, such as data.on_bad_image=skip; repeatable.
+    /// Change one field of the recipe or of the data set's defaults, such as data.on_bad_image=skip; repeatable.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Photo sets: decode every image too, and list those that cannot be (minutes to hours).
+    /// For photographs: also decode every image and list those that cannot be decoded (minutes to hours).
     #[arg(long)]
     images: bool,
-    /// Take a pack that was made from other photographs than are there now as it is; they are named all the same.
+    /// Accept a pack whose photographs have changed since; the changes are still listed.
     #[arg(long)]
     accept_stale: bool,
     /// Print JSON.

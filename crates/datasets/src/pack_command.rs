@@ -23,7 +23,7 @@ const NAMED: usize = 5;
 
 #[derive(Args)]
 pub struct PackArgs {
-    /// A recipe in `pipelines/`, or a photo set with every setting at its default
+    /// A recipe in `pipelines/`, or a data set of photographs with default settings
     #[arg(required_unless_present = "recipe", conflicts_with = "recipe")]
     name: Option<String>,
     /// A recipe file
@@ -32,22 +32,22 @@ pub struct PackArgs {
     /// Change one field of the recipe, for example --set data.on_bad_image=skip (may be repeated)
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// The folder with lists and images
+    /// Folder with lists and images
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The pack; longtail-DATASET.pack beside the training images when left out, which is where it is looked for
+    /// File of the pack [default: longtail-DATASET.pack beside the training images], which is where it is looked for
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Short side of a stored image at most; the recipe's resize_short (256 for 224 pixels), which is the least, when left out
+    /// Largest short side of a stored image, at least resize_short [default: the recipe's resize_short, 256 for 224 pixels]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..=4096))]
     short: Option<u32>,
-    /// JPEG quality of images that are made smaller
+    /// JPEG quality of resized images
     #[arg(long, value_name = "N", default_value_t = pack::QUALITY, value_parser = clap::value_parser!(u8).range(50..=100))]
     quality: u8,
-    /// Threads; all cores if left out. Changes no byte
+    /// Number of threads; does not change the output [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// No progress bar, no remarks
+    /// No progress bar, no notes
     #[arg(long)]
     quiet: bool,
     /// Print JSON
@@ -60,8 +60,8 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
     install_interrupt_handler();
     let data = data_recipe(arguments.name.as_deref(), arguments.recipe.as_deref(), &arguments.set)?;
     let Some(photo) = &data.photo else {
-        return Err(anyhow::anyhow!("`{}` has no photos to pack", data.dataset.name()))
-            .hint("its images are stored as pixels, and are read in a second");
+        return Err(anyhow::anyhow!("`{}` has no photographs to pack", data.dataset.name()))
+            .hint("its images are stored as pixels and load in a second");
     };
     let listed = photos::read(data.dataset, arguments.data.as_deref()).map_err(DatasetError::explained)?;
     let chosen = arguments.out.clone().or_else(|| std::env::var_os(pack::PACK_VARIABLE).map(PathBuf::from));
@@ -81,11 +81,11 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode> {
             if bad > 0 && photo.on_bad_image == OnBadImage::Fail {
                 let file = pack.path().display();
                 return Err(anyhow::anyhow!(
-                    "{file} leaves out {} that could not be decoded when it was made, and the recipe says \
+                    "{file} leaves out {} that could not be decoded when it was made, but the recipe says \
                      `on_bad_image: fail`",
                     counted(bad, "image")
                 ))
-                .hint(&format!("put the images right, delete `{file}`, and run this command again"));
+                .hint(&format!("repair the images, delete `{file}`, and run this command again"));
             }
             (pack, true)
         }
@@ -102,7 +102,7 @@ fn still_of(source: &DataSource, pack: &Pack, quiet: bool) -> Result<()> {
     match made_from {
         MadeFrom::Others(_) => Err(pack::of_other_photographs(pack, &made_from).explained()),
         MadeFrom::Unknown(words) => Err(anyhow::anyhow!("{words}")).hint(&format!(
-            "delete `{}` and run this command again; as it is, it can be read, with a warning",
+            "delete `{}` and run this command again; the pack as it is still works, with a warning",
             pack.path().display()
         )),
         MadeFrom::NotAllThere(words) => {
@@ -121,7 +121,7 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
     if words {
         println!("{key}");
         println!(
-            "{}: about {} (as {} of the images make it); {} free",
+            "{}: about {} (estimated from {} of the images); {} free",
             file.display(),
             disk::human(estimate.bytes),
             estimate.samples,
@@ -138,14 +138,16 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
             file.display(),
             disk::human(free)
         ))
-        .hint("free some, name another place with --out FILE, or store less with a smaller --short");
+        .hint("free some space, choose another place with --out FILE, or store smaller images with --short");
     }
     let bar = progress(key.images as u64, "pack", !words);
     let mut begun = false;
     let made = pack::make(source, key, file, photo.on_bad_image, &encode, &mut |making| match making {
-        Making::Checking(done, all) => bar.set_message(format!("checking what is there: {}%", done * 100 / all.max(1))),
+        Making::Checking(done, all) => {
+            bar.set_message(format!("checking the existing part: {}%", done * 100 / all.max(1)))
+        }
         Making::Comparing(done, all) => {
-            bar.set_message(format!("comparing the photographs of what is there: {}%", done * 100 / all.max(1)));
+            bar.set_message(format!("comparing the photographs of the existing part: {}%", done * 100 / all.max(1)));
         }
         Making::Writing(images, bytes) => {
             bar.set_position(images as u64);
@@ -154,7 +156,7 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
                 begun = true;
                 bar.reset_eta(); // what an earlier start did says nothing about the speed of this one
                 if words && images > 0 {
-                    bar.suspend(|| println!("going on after {} there already", counted(images, "image")));
+                    bar.suspend(|| println!("continuing after {} already written", counted(images, "image")));
                 }
             }
         }
@@ -191,10 +193,12 @@ fn say(arguments: &PackArgs, source: &DataSource, pack: &Pack, was_there: bool, 
         println!("left out: {} more", bad.len() - NAMED);
     }
     if was_there && !bad.is_empty() {
-        println!("they were left out when the pack was made; if they are right now, delete the pack and make it again");
+        println!(
+            "they were left out when the pack was made; if they are readable now, delete the pack and make it again"
+        );
     }
     if was_there {
-        println!("{} holds this pack already; nothing to do", pack.path().display());
+        println!("{} already holds this pack; nothing to do", pack.path().display());
     }
     println!(
         "{}: {} in {}, BLAKE3 {}",

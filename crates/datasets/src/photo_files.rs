@@ -110,7 +110,7 @@ impl Absence {
             Self::Missing => "there is no such file",
             Self::Empty => "the file is empty",
             Self::NoFile => "it is no file",
-            Self::Unreachable => "the file cannot be reached: are its folders open to you?",
+            Self::Unreachable => "the file cannot be reached: may you read its folders?",
             Self::NotPacked => "it is not in the pack: delete the pack and make it again",
         }
     }

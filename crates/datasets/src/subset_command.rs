@@ -14,16 +14,16 @@ use serde_json::json;
 
 #[derive(Args)]
 pub struct SubsetArgs {
-    /// A recipe's file; the subset holds the training images of all of them (may be repeated)
+    /// Recipe file; the subset holds the training images of all recipes given (may be repeated)
     #[arg(long, value_name = "FILE", required = true)]
     recipe: Vec<PathBuf>,
-    /// The folder with the whole data set
+    /// Folder of the whole data set
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder for the file, which is called cifar100.subset
+    /// Folder for the file cifar100.subset
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Threads; all cores if left out. Changes no byte
+    /// Number of threads; does not change the output [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Print JSON
@@ -38,12 +38,12 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
         let data = longtail_recipe::read(file, &[])?.data;
         if data.dataset != Dataset::Cifar100 {
             return Err(anyhow!(
-                "`{}` trains on {}, and subsets are made of CIFAR-100 alone",
+                "`{}` trains on {}, but subsets exist only for CIFAR-100",
                 file.display(),
                 data.dataset.name()
             ))
             .hint(
-                "Fashion-MNIST is small as it is; photographs are copied, or made smaller by `cargo xtask data pack`",
+                "Fashion-MNIST is small enough; copy photographs, or make them smaller with `cargo xtask data pack`",
             );
         }
         recipes.push(data);
@@ -81,10 +81,10 @@ pub fn run(arguments: &SubsetArgs) -> Result<ExitCode> {
 
 #[derive(Args)]
 pub struct UnpackArgs {
-    /// The folder with cifar100.subset
+    /// Folder of cifar100.subset
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Threads; all cores if left out. Changes no byte
+    /// Number of threads; does not change the output [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Print JSON

@@ -11,27 +11,27 @@ use serde_json::json;
 
 #[derive(Args)]
 pub struct SynthesizeArgs {
-    /// Whose layout
+    /// Which layout
     pub layout: LayoutName,
-    /// A new folder for the tree
+    /// New folder for the data set
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Classes
+    /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub classes: usize,
-    /// Training images, long-tailed: the largest class has about ten times the smallest
+    /// Number of training images; the largest class has about ten times as many as the smallest
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub train_images: usize,
-    /// Validation images a class; 20 for imagenet-lt and 3 for inaturalist2018, as published, when left out
+    /// Validation images per class [default: as published: 20 for imagenet-lt, 3 for inaturalist2018]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub val_per_class: Option<usize>,
-    /// Test images a class (imagenet-lt alone)
+    /// Test images per class, imagenet-lt only
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub test_per_class: usize,
-    /// The same seed and options give the same bytes
+    /// Random seed; the same seed and options give the same bytes
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// The typical side of an image in pixels
+    /// Typical image side in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 96)]
     pub side: usize,
     /// Print JSON
@@ -89,10 +89,10 @@ fn options(arguments: &SynthesizeArgs) -> Options {
 fn say(options: &Options, summary: &Summary) {
     let out = options.out.display();
     if summary.was_there {
-        println!("{out} holds this tree already; nothing to do");
+        println!("{out} already holds this data set; nothing to do");
     } else {
         println!(
-            "{out}: {}, {:.1} MB, made up and not the published pictures",
+            "{out}: {}, {:.1} MB, synthetic, not the published images",
             counted(summary.files, "file"),
             summary.bytes as f64 / 1e6
         );
@@ -106,8 +106,10 @@ fn say(options: &Options, summary: &Summary) {
         counts.join(" "),
         if options.classes > 40 { " …" } else { "" }
     );
-    println!("for all three groups: --set data.shot_groups='{{many_above: {many_above}, few_below: {few_below}}}'");
+    println!(
+        "to have images in all three shot groups: --set data.shot_groups='{{many_above: {many_above}, few_below: {few_below}}}'"
+    );
     if matches!(options.layout, Layout::ImagenetLt) {
-        println!("pipelines/imagenet-lt.yaml opens with a command that trains on such a tree in minutes");
+        println!("pipelines/imagenet-lt.yaml starts with a command that trains on this data set in minutes");
     }
 }

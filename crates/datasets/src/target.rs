@@ -32,7 +32,7 @@ pub fn target(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Resu
         return from_file(path);
     }
     let name = name.unwrap_or_default();
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let mut files = here.ancestors().map(|folder| folder.join("pipelines").join(format!("{name}.yaml")));
     // The recipe first: `imagenet-lt` is both, and with it the split is checked too.
     if let Some(file) = files.find(|path| path.is_file()) {
@@ -46,7 +46,7 @@ pub fn target(name: Option<&str>, recipe: Option<&Path>, set: &[String]) -> Resu
         "image-folder" => Dataset::ImageFolder,
         _ => {
             return Err(anyhow!("`{name}` is neither a data set nor a recipe in `pipelines/`"))
-                .hint("data sets are `fashion-mnist`, `cifar100`, `imagenet-lt`, `inaturalist2018` and `image-folder`; name a recipe's file with `--recipe FILE`");
+                .hint("data sets are `fashion-mnist`, `cifar100`, `imagenet-lt`, `inaturalist2018` and `image-folder`; give a recipe file with `--recipe FILE`");
         }
     };
     Ok((dataset, None))

@@ -48,7 +48,7 @@ Fashion-MNIST in [ROOT]/data/fashion-mnist
   train         60000 images, 10 classes of 6000
   test          10000 images, 10 classes of 1000
   channel means 0.28604 (published 0.286)
-  record order  official (the bytes are the published ones)
+  record order  official (all bytes match the published files)
 ";
     assert!(stdout(&output).starts_with(expected), "{}", stdout(&output));
     assert!(stdout(&output).ends_with("\nok\n"));
@@ -66,7 +66,7 @@ split by the recipe, imbalance factor 100
   meta          100 images (held out of train)
   validation    100 images (the meta set)
   test          10000 images
-  class counts  by formula; no published table has these settings
+  class counts  by the formula; none are published for these settings
 ok
 ";
     assert!(stdout(&output).ends_with(expected), "{}", stdout(&output));

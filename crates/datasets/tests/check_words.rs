@@ -35,7 +35,7 @@ fn an_empty_file_is_called_empty() {
     let folder = folder();
     let (code, text) = run(&["image-folder"], folder.path());
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("note          files were looked for, not decoded") && text.ends_with("\nok\n"), "{text}");
+    assert!(text.contains("note          checked that the files exist") && text.ends_with("\nok\n"), "{text}");
     put(folder.path(), "train/a/2.jpg", b"");
     for more in [&["image-folder"][..], &["image-folder", "--images"]] {
         let (code, text) = run(more, folder.path());
@@ -43,7 +43,7 @@ fn an_empty_file_is_called_empty() {
         assert!(text.contains("2.jpg`: the file is empty"), "{text}");
         assert!(text.contains("PROBLEM       1 image of the lists is an empty file\n"), "{text}");
         assert!(!text.contains("not on disk"), "{text}");
-        assert!(text.contains("not usable as it is: put good copies"), "{text}");
+        assert!(text.contains("not usable: replace these images with good copies"), "{text}");
     }
     put(folder.path(), "test/b/1.jpg", b"");
     let (_, text) = run(&["image-folder"], folder.path());
@@ -92,19 +92,19 @@ fn lists_with_folders_too_many_or_backslashes() {
     lists("imagenet/", "/");
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("without `imagenet/` at their beginning they would be in "), "{text}");
+    assert!(text.contains("without the leading `imagenet/` they would be in "), "{text}");
     for name in ["train", "val", "test"] {
         let text: String = ["n1/1.JPEG 0\n", "n2/2.JPEG 1\n"].map(|line| format!("{name}-{line}")).concat();
         let text = if name == "train" { text.replace("train-", "") } else { text };
         put(root, &format!("ImageNet_LT_{name}.txt"), text.as_bytes());
     }
     let (_, text) = run(&["imagenet-lt"], root);
-    assert!(text.contains("they lie in `") && text.contains("put `train/` before every path of the list"), "{text}");
+    assert!(text.contains("they are in `") && text.contains("put `train/` before every path in the list"), "{text}");
     lists("/data/", "/");
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("ImageNet_LT_train.txt`:1: `/data/train/n1/1.JPEG` is not a path below"), "{text}");
-    assert!(text.contains("write it from that folder on"), "{text}");
+    assert!(text.contains("ImageNet_LT_train.txt`:1: `/data/train/n1/1.JPEG` is an absolute path"), "{text}");
+    assert!(text.contains("write it relative to the folder of images"), "{text}");
 }
 
 /// Of CIFAR-100's sizes, with right counts, and none of its images.
@@ -123,11 +123,11 @@ fn other_images_of_the_right_counts_are_not_called_good() {
     let (code, text) = run(&["cifar100"], folder.path());
     assert_eq!(code, Some(1), "{text}");
     for expected in [
-        "record order  not the official one: a subset drawn by position differs",
+        "record order  not the official one: a subset drawn by position has other images",
         "contents      not all the published ones: see below\n",
         "PROBLEM       training images of 100 of 100 classes are not all the published ones (apple, aquarium_fish, baby, bear, beaver, …)",
         "PROBLEM       test images of 100 of 100 classes are not all the published ones",
-        "record 77 (counted from 0) is of one colour only",
+        "record 77 (counted from 0) has one colour only",
         "not as published\n",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");

@@ -132,7 +132,7 @@ fn loaders_get_small_photos_as_they_are_and_large_ones_made_smaller() {
     let words = String::from_utf8_lossy(&beside.stderr);
     assert_eq!(beside.status.code(), Some(2), "{words}");
     assert!(
-        words.contains("short side 64 at most, and `data.resize_short` is 69") && words.contains("--short 69"),
+        words.contains("short side of at most 64, but `data.resize_short` is 69") && words.contains("--short 69"),
         "{words}"
     );
     let named = check.env("LONGTAIL_PACK", &out).output().expect("the binary runs");
@@ -252,7 +252,7 @@ fn a_missing_a_damaged_and_a_foreign_pack_are_told_apart() {
     assert!(error.contains("is damaged or not a pack: the bytes of image 0"), "{error}");
     assert!(!layout.split().exists());
     std::fs::write(place(&tree), &good[..good.len() - 1]).expect("writable");
-    assert!(message(&tree).contains("does not end as a finished pack does"));
+    assert!(message(&tree).contains("does not end like a finished pack"));
     let (code, words) = pack_by_hand(&tree, &[]);
     assert!(code == Some(2) && words.contains("hint: delete"), "{words}");
 }

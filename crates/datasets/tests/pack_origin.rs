@@ -96,7 +96,7 @@ fn photographs_that_changed_are_named_wherever_their_pack_is_used() {
     let test = files(&tree).test.images.photos().expect("photos").path(1);
     let before = change(&test);
     let why = format!(
-        "was made from other photographs than are there now: {}, 1 of {IMAGES} files differ, first: ",
+        "was made from photographs that have changed since: {}, 1 of {IMAGES} files differ, first: ",
         tree.display()
     );
     let (now, hashed) = look(&tree, &run);
@@ -113,7 +113,7 @@ fn photographs_that_changed_are_named_wherever_their_pack_is_used() {
 
     let (code, words) = check(&tree, &[]);
     assert!(code == Some(2) && words.contains("PROBLEM") && words.contains(&why), "{words}");
-    assert!(words.ends_with("or put its photographs back\n"), "{words}");
+    assert!(words.ends_with("or restore its photographs\n"), "{words}");
     let (code, words) = check(&tree, &["--accept-stale"]);
     assert!(code == Some(1) && words.contains(&why), "{words}");
     let (code, words) = pack(&tree);
@@ -152,7 +152,7 @@ fn photographs_are_hashed_once_and_what_is_not_there_is_said() {
     std::fs::remove_file(test.path(0)).expect("there");
     let note = |words: &str| {
         let (now, _) = look(&tree, &run);
-        assert!(now.note().is_some_and(|note| note.starts_with(words) && note.contains("cannot be told")), "{now:?}");
+        assert!(now.note().is_some_and(|note| note.starts_with(words) && note.contains("it is unknown whether they have changed")), "{now:?}");
         assert!(load_identified(&recipe(), Some(&tree), &run, &|_, _| {}).is_ok());
         for (code, said) in [pack(&tree), check(&tree, &[])] {
             assert!(code != Some(2) && said.contains(words), "{said}");
@@ -248,7 +248,7 @@ fn a_pack_that_says_nothing_of_its_photographs_is_read_with_a_warning_and_not_ca
     as_version_1(&place(&tree));
     let run = RunLayout::new(tree.join("run"));
     let (source, images) = load_identified(&recipe(), Some(&tree), &run, &|_, _| {}).expect("it is read");
-    let why = "was made by an earlier version of this program, which did not note what the photographs were";
+    let why = "and did not record the contents of the photographs";
     assert!(images.note().is_some_and(|note| note.contains(why)));
     assert_eq!(look(&tree, &run).1, 0, "there is nothing to compare with");
     let (_, words) = check(&tree, &[]);

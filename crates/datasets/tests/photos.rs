@@ -132,7 +132,7 @@ fn lists_and_json_of_inaturalist_give_the_same_images_in_the_same_order() {
     assert_eq!(from_lists.class_names, from_json.class_names);
     std::fs::remove_file(root.join("val2018.json")).expect("removing");
     let (message, hint) = error(Dataset::Inaturalist2018, &root);
-    assert!(message.contains("val2018.json` is missing, though"), "{message}");
+    assert!(message.contains("val2018.json` is missing, although"), "{message}");
     assert!(hint.contains("120 GB"), "{hint}");
 }
 
@@ -180,7 +180,7 @@ fn what_is_not_there_is_said_on_one_screen() {
     assert!(hint.lines().count() < 24, "one screen");
     std::fs::write(empty.path().join("ILSVRC2012_img_train.tar"), []).expect("writing");
     let (message, hint) = error(Dataset::ImagenetLt, empty.path());
-    assert!(message.contains("is an archive that is still packed"), "{message}");
+    assert!(message.contains("is an archive that is not unpacked"), "{message}");
     assert!(hint.contains("tar -xf ILSVRC2012_img_train.tar -C train"), "{hint}");
 
     let folder = tree(Layout::ImagenetLt);
@@ -190,14 +190,14 @@ fn what_is_not_there_is_said_on_one_screen() {
     rename(&root.join("kept"), &root.join("ImageNet_LT_val.txt"));
     rename(&root.join("train"), &root.join("elsewhere"));
     let (message, hint) = error(Dataset::ImagenetLt, &root);
-    assert!(message.contains("JPEG` is missing, though"), "{message}");
-    assert!(hint.starts_with("none of the images of that list was found"), "{hint}");
+    assert!(message.contains("JPEG` is missing, although"), "{message}");
+    assert!(hint.starts_with("none of the images in that list was found"), "{hint}");
     for name in ["train", "val", "test"] {
         std::fs::remove_file(root.join(format!("ImageNet_LT_{name}.txt"))).expect("removing");
     }
     rename(&root.join("elsewhere"), &root.join("train"));
     let (_, hint) = error(Dataset::ImagenetLt, &root);
-    assert!(hint.starts_with(&format!("there are images in `{}`, but no lists", root.display())), "{hint}");
+    assert!(hint.starts_with(&format!("there are images in `{}` but no lists", root.display())), "{hint}");
     assert!(error(Dataset::ImagenetLt, Path::new("/no/such")).1.starts_with("`/no/such` does not exist\n"));
 }
 
@@ -212,26 +212,33 @@ fn lists_that_contradict_each_other_are_refused() {
     std::fs::write(list("val"), format!("{val}{first}\n")).expect("writing");
     let message = error(Dataset::ImagenetLt, &root).0;
     assert!(
-        message.contains("ImageNet_LT_val.txt`:21: ") && message.contains("is in another list too: line 1 of"),
+        message.contains("ImageNet_LT_val.txt`:21: ") && message.contains("is also in another list: line 1 of"),
         "{message}"
     );
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 9\n")).expect("writing");
-    assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: the label is 9, and the training list ends at 3"));
+    assert!(
+        error(Dataset::ImagenetLt, &root)
+            .0
+            .contains("`:21: the label is 9, but the largest label in the training list is 3")
+    );
     std::fs::write(list("val"), format!("{val}train/n00000000/x.JPEG 1\n")).expect("writing");
-    assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: label 1 is the folder `n00000000`, and was `"));
+    assert!(error(Dataset::ImagenetLt, &root).0.contains("`:21: label 1 is the folder `n00000000` here, but was `"));
     // An image to learn from is none to be tested on.
     std::fs::write(list("val"), &val).expect("writing");
     let test = std::fs::read_to_string(list("test")).expect("a list");
     for (other, line) in [("train", first), ("val", val.lines().next().expect("a line"))] {
         std::fs::write(list("test"), format!("{line}\n{test}")).expect("writing");
         let message = error(Dataset::ImagenetLt, &root).0;
-        let expected = format!("is in another list too: line 1 of `{}`", list(other).display());
+        let expected = format!("is also in another list: line 1 of `{}`", list(other).display());
         assert!(message.contains("ImageNet_LT_test.txt`:1: ") && message.contains(&expected), "{message}");
     }
     let (path, label) = test.lines().next().and_then(|line| line.rsplit_once(' ')).expect("a line");
     let flat = format!("val/{} {label}", path.rsplit('/').next().expect("a file"));
     std::fs::write(list("test"), format!("{test}{flat}\n")).expect("writing");
-    assert!(error(Dataset::ImagenetLt, &root).0.contains("is there already: line 1 of"), "the same image in two forms");
+    assert!(
+        error(Dataset::ImagenetLt, &root).0.contains("is already in the list: line 1 of"),
+        "the same image in two forms"
+    );
 }
 
 fn source(folder: &Path, recipe: &DataRecipe) -> DataSource {
@@ -277,7 +284,7 @@ fn threads_and_prefetch_change_no_bit_of_a_batch_of_photos() {
     assert_eq!((batch.len, batch.labels.iter().max()), (8, Some(&3)));
     let pixels = longtail_datasets::EvalTransform::with_statistics(&[0.5; 3], &[0.5; 3], source.train.shape());
     let wrong = EvalLoader::new(Arc::new(source.train), vec![0], pixels.expect("valid"), 1, 0);
-    assert!(wrong.err().expect("pixels").to_string().contains("a transform of photos is for photos"));
+    assert!(wrong.err().expect("pixels").to_string().contains("photo transforms are only for photographs"));
 }
 
 #[test]

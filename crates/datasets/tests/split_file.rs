@@ -57,7 +57,7 @@ fn another_recipe_replaces_it() {
     let mut other_images = source();
     other_images.hash = "4567".to_owned();
     let error = Split::load(&layout.split(), &other_images).expect_err("other images");
-    assert!(error.to_string().contains("drawn from images of hash 0123, these have 4567"), "{error}");
+    assert!(error.to_string().contains("drawn from images with hash 0123, but these have 4567"), "{error}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::gpu::{Infer, OnGpu};
 /// A network with the weights and running statistics of a `backbone.safetensors`.
 pub struct FrozenBackbone {
     saved: SavedBackbone,
-    /// None: the CPU.
+    /// The network on a GPU; `None` on the CPU.
     gpu: Option<Box<dyn Infer>>,
     /// What the CPU made and nobody took yet.
     made: VecDeque<Vec<f32>>,
@@ -61,7 +61,7 @@ impl FrozenBackbone {
         &self.saved.hash
     }
 
-    /// d.
+    /// Feature dimension d.
     pub fn feature_dim(&self) -> usize {
         self.saved.network.feature_dim()
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// How one tensor differs between two files.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference {
-    /// The same bits.
+    /// All bits are equal.
     Same,
     /// In the first file only.
     OnlyInFirst,
@@ -18,11 +18,11 @@ pub enum Difference {
     OnlyInSecond,
     /// Another shape or element type; in words.
     Kind(String),
-    /// Values differ.
+    /// Shapes and types agree, but values differ.
     Values {
-        /// How many.
+        /// Number of values that differ.
         count: usize,
-        /// Of how many.
+        /// Number of values compared.
         total: usize,
         /// The largest absolute difference (infinite where one side is not a number).
         max_abs: f64,

@@ -110,7 +110,7 @@ impl<'a> DumpRun<'a> {
             let kept = found.as_ref().map_or(0, |(_, mark)| progress.marks[*mark].rows);
             if kept < progress.rows() {
                 let (part, rows) = (part.display(), counted(progress.rows(), "row"));
-                eprintln!("warning: `{part}` is damaged: {kept} of its {rows} are kept, the others are made again");
+                eprintln!("warning: `{part}` is damaged: {kept} of its {rows} are kept, the others are computed again");
             }
             if let Some((writer, mark)) = found {
                 progress.marks.truncate(mark + 1);

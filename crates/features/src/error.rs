@@ -9,7 +9,7 @@ use longtail_ops::gpu::GpuError;
 use longtail_training::TrainingError;
 
 /// Of a dump that contradicts itself.
-pub(crate) const DUMP_AGAIN: &str = "the file is damaged or another program's: make its stage again with `--force`";
+pub(crate) const DUMP_AGAIN: &str = "the file is damaged or from another program: run its stage again with `--force`";
 
 /// An error of stage 2, with the offending value.
 #[derive(Debug, thiserror::Error)]
@@ -18,16 +18,16 @@ pub enum FeaturesError {
     /// A hand-off file. (Not `transparent`, here and below: that would hide the inner error, and with it hint and exit code.)
     #[error("{0}")]
     Artifact(#[from] ArtifactError),
-    /// The images.
+    /// An error while reading the images.
     #[error("{0}")]
     Dataset(#[from] DatasetError),
-    /// The network.
+    /// An error of the network.
     #[error("{0}")]
     Backbone(#[from] BackboneError),
     /// The device, before it has anything to do.
     #[error("{0}")]
     Device(#[from] TrainingError),
-    /// The recipe.
+    /// An error in the recipe.
     #[error("{0}")]
     Recipe(#[from] longtail_recipe::RecipeError),
     /// The backbone was trained on other images than those to be dumped.
@@ -39,7 +39,7 @@ pub enum FeaturesError {
         what: &'static str,
         /// The backbone's.
         backbone: String,
-        /// The data's.
+        /// The value in the recipe's data.
         data: String,
     },
     /// A feature that is not a number.
@@ -51,7 +51,7 @@ pub enum FeaturesError {
         index: u32,
         /// The first bad dimension.
         dimension: usize,
-        /// The value there.
+        /// Value of that element.
         value: f32,
     },
     /// A file or a wish that does not fit: another's rows, a class that is not there.
@@ -63,7 +63,7 @@ pub enum FeaturesError {
         hint: String,
     },
     /// The images are not those any more that the dumps began with; what was made is there, and stale.
-    #[error("the images changed while their features were made: {how}")]
+    #[error("the images changed while their features were computed: {how}")]
     ImagesChanged {
         /// Which, in words.
         how: String,
@@ -80,7 +80,7 @@ pub enum FeaturesError {
 pub fn explained(error: anyhow::Error) -> anyhow::Error {
     let hint = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<ArtifactError>() {
         Some(ArtifactError::Io { action: "write", .. }) => {
-            Some("see that its folder is there and may be written".to_owned())
+            Some("check that its folder exists and is writable".to_owned())
         }
         _ => cause.downcast_ref::<FeaturesError>().and_then(FeaturesError::hint),
     };
@@ -99,30 +99,30 @@ impl FeaturesError {
         let hint = match self {
             Self::Unfit { hint, .. } => hint,
             Self::ImagesChanged { .. } => {
-                "leave the images alone and run the same command again, which makes the stages again from them; or take what was made \
-                 with `--accept-stale`"
+                "do not change the images, and run the same command again to repeat the stages; or use the existing \
+                 files with `--accept-stale`"
             }
             Self::Artifact(error) => return error.hint(),
             Self::Dataset(error) => return error.hint(),
             Self::OtherData { .. } => {
-                "train stage 1 for this recipe, or set the recipe to what the network was made for; of an imported one \
-                 `features import` says it: --image-side and --normalize"
+                "train stage 1 with this recipe, or set the recipe to what the network was made for; for an imported \
+                 network, set it with --image-side and --normalize of `features import`"
             }
             Self::NotFinite { .. } => {
-                "the weights or running statistics of the backbone are too large for its images, as after a training that \
-                 diverged: `features inspect BACKBONE` shows them; train stage 1 again with a lower rate"
+                "the weights or running statistics of the backbone are too large, which suggests that training \
+                 diverged: `features inspect BACKBONE` shows them; train stage 1 again with a lower learning rate"
             }
             Self::Backbone(BackboneError::File(error)) => return error.hint(),
             Self::Backbone(BackboneError::Gpu(GpuError::OutOfMemory { .. })) => {
-                "lower features.batch_size, which changes features by roundings at most; finished dumps are kept"
+                "lower features.batch_size, which changes features only by rounding; finished dumps are kept"
             }
             Self::Device(TrainingError::Artifact(error)) => return error.hint(),
             Self::Device(_) | Self::Backbone(BackboneError::Gpu(_)) => {
-                "`nvidia-smi` shows the driver and its devices; the same command goes on from the last checkpoint, and \
-                 `--device cpu --accept-device-change` goes on without a GPU"
+                "`nvidia-smi` shows the driver and its devices; the same command continues from the last checkpoint, \
+                 and `--device cpu --accept-device-change` continues without a GPU"
             }
-            Self::Backbone(_) => "`features inspect FILE` shows what the file holds; make it again with `--force`",
-            Self::Move(_) => "see that the folder may be written, and run the same command again: it goes on from here",
+            Self::Backbone(_) => "`features inspect FILE` shows its contents; make it again with `--force`",
+            Self::Move(_) => "make the folder writable and run the same command again: it continues from here",
             Self::Recipe(_) | Self::Interrupted(_) => return None,
         };
         Some(hint.to_owned())

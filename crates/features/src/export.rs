@@ -19,7 +19,7 @@ pub fn run(file: &Path, npz: &Path) -> anyhow::Result<ExitCode> {
     let mut archive = NpzWriter::new(std::io::Cursor::new(Vec::new()));
     let unfit = |name: &str, why: String| {
         let what = format!("`{}`: tensor `{name}` cannot be exported: {why}", file.display());
-        FeaturesError::unfit(what, "`features inspect FILE` shows what the file holds")
+        FeaturesError::unfit(what, "`features inspect FILE` shows its contents")
     };
     for tensor in tensors.tensors()? {
         let (name, shape) = (tensor.name.as_str(), IxDyn(&tensor.shape));

@@ -42,23 +42,23 @@ Examples:
   features import --architecture resnext50_32x4d W.safetensors --out backbone.safetensors --head head.safetensors
 
 The weights file is a state dict: safetensors.torch.save_file(net.state_dict(), \"resnet50.safetensors\"). `features --recipe …
---accept-stale` then dumps features with it.")]
+--accept-stale` then computes features with it.")]
 pub struct ImportArgs {
-    /// torchvision's weights, as safetensors
+    /// torchvision weights, as safetensors
     pub weights: PathBuf,
     /// resnet50, resnet101, resnet152 or resnext50_32x4d
     #[arg(long, value_name = "NAME")]
     pub architecture: String,
-    /// Height and width of the images that it will see: the recipe's data.image_side
+    /// Height and width of the images; must equal data.image_side of the recipe
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u16).range(32..=1024))]
     pub image_side: u16,
-    /// What its images were normalised by; goes into the file's metadata, the recipe's data.normalize must say the same
+    /// Normalisation of the images, stored in the file; must equal data.normalize of the recipe
     #[arg(long, value_enum, default_value = "imagenet")]
     pub normalize: NormalizedBy,
     /// The backbone.safetensors to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Also write the weights' own classifier, as a head.safetensors
+    /// Also write the classifier of these weights, as head.safetensors
     #[arg(long, value_name = "FILE")]
     pub head: Option<PathBuf>,
 }
@@ -70,14 +70,14 @@ Example:
   features means RUN/features/ce/train.safetensors --prototypes RUN/representation/ce/prototypes.safetensors \\
     --head RUN/representation/ce/head.safetensors
 
-The classifiers read these two files beside the dumps; with an imported backbone no stage 1 has made them.")]
+Classifiers read these two files besides the dumps; for an imported backbone there is no stage 1 to write them.")]
 pub struct MeansArgs {
-    /// The dump of the training images
+    /// Dump of the training images
     pub train: PathBuf,
-    /// The prototypes.safetensors to write: each class's mean direction, of unit length
+    /// The prototypes.safetensors to write: the mean direction of each class, with unit length
     #[arg(long, value_name = "FILE")]
     pub prototypes: PathBuf,
-    /// Also write a head.safetensors with these directions as its weights and no bias: the nearest mean by cosine
+    /// Also write a head.safetensors with these directions as weights and no bias: nearest class mean by cosine
     #[arg(long, value_name = "FILE")]
     pub head: Option<PathBuf>,
 }
@@ -90,8 +90,8 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let architecture = args.architecture.parse::<Architecture>().ok();
     let known = |found: &Architecture| matches!(found, Architecture::ImageNetResNet { .. } | Architecture::ResNeXt50);
     let Some(architecture) = architecture.filter(known) else {
-        let what = format!("`--architecture {}` is none of torchvision's that can be imported", args.architecture);
-        return Err(FeaturesError::unfit(what, "resnet50, resnet101, resnet152 and resnext50_32x4d can").into());
+        let what = format!("`--architecture {}` is not a torchvision network that can be imported", args.architecture);
+        return Err(FeaturesError::unfit(what, "choose resnet50, resnet101, resnet152 or resnext50_32x4d").into());
     };
     let head = args.head.as_deref().map(|path| stage_file("--head", path));
     let outputs: Vec<OutputFile> = std::iter::once(stage_file("--out", &args.out)).chain(head).collect();
@@ -127,21 +127,21 @@ fn refused(args: &ImportArgs, architecture: Architecture, error: BackboneError) 
     let weights = args.weights.display();
     let (what, hint) = if is_pickle(&args.weights) {
         let hint = format!(
-            "make a safetensors file of it, which holds no code: python3 -c 'import torch, safetensors.torch as st; \
+            "convert it to safetensors, a format that cannot contain code: python3 -c 'import torch, safetensors.torch as st; \
              st.save_file(torch.load(\"{weights}\", map_location=\"cpu\", weights_only=True), \"{architecture}.safetensors\")'"
         );
-        (format!("`{weights}` is a file of torch.save, not safetensors"), hint)
+        (format!("`{weights}` was written by torch.save and is not a safetensors file"), hint)
     } else if matches!(error, BackboneError::File(ArtifactError::Missing { .. })) {
         let hint = format!(
-            "torchvision makes it: python3 -c 'import torchvision, safetensors.torch as st; \
+            "make it with torchvision: python3 -c 'import torchvision, safetensors.torch as st; \
              st.save_file(torchvision.models.{architecture}(weights=\"DEFAULT\").state_dict(), \"{architecture}.safetensors\")'"
         );
         (error.to_string(), hint)
     } else {
         let hint = format!(
-            "it must be the whole float32 state dict of torchvision's {architecture} under torchvision's names (no `module.` \
-             before them): st.save_file(net.float().state_dict(), \"{architecture}.safetensors\"); `features inspect FILE` \
-             lists what a file holds"
+            "it must be the whole float32 state dict of torchvision's {architecture}, with torchvision's names (no \
+             `module.` prefix): st.save_file(net.float().state_dict(), \"{architecture}.safetensors\"); `features \
+             inspect FILE` lists the contents of a file"
         );
         (format!("`{weights}` cannot be imported as {architecture}: {error}"), hint)
     };
@@ -163,10 +163,10 @@ fn stage_file<'a>(option: &'static str, path: &'a Path) -> OutputFile<'a> {
 fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
     let file = TensorFile::open(weights)?;
     if file.shape("fc.weight").is_none() {
-        let what = format!("`{}` holds no classifier (`fc.weight`, `fc.bias`)", weights.display());
+        let what = format!("`{}` has no classifier (`fc.weight`, `fc.bias`)", weights.display());
         return Err(FeaturesError::unfit(
             what,
-            "leave --head out; `features means --head FILE` makes one of the dumps",
+            "leave out --head; `features means --head FILE` makes a head from the dumps",
         )
         .into());
     }
@@ -176,7 +176,7 @@ fn classifier(weights: &Path) -> anyhow::Result<HeadWeights> {
 }
 
 /// What `features means` reads.
-const TRAIN_DUMP: &str = "it takes the dump of all training images: RUN/features/VARIANT/train.safetensors";
+const TRAIN_DUMP: &str = "it needs the dump of all training images: RUN/features/VARIANT/train.safetensors";
 
 /// Writes each class's mean direction in a training dump as its prototype.
 ///
@@ -218,14 +218,15 @@ pub fn means(args: &MeansArgs) -> anyhow::Result<ExitCode> {
     labels.iter().for_each(|label| found[*label as usize] += 1);
     if let Some(class) = (0..classes).find(|class| found[*class] != counts[*class]) {
         let (found, counts, path) = (counted(found[class], "row"), counts[class], args.train.display());
-        let what =
-            format!("`{path}` is not of the training images: {found} of class {class}, which has {counts} of them");
+        let what = format!(
+            "`{path}` is not the dump of the training images: it has {found} of class {class}, which has {counts} training images"
+        );
         return Err(FeaturesError::unfit(what, TRAIN_DUMP).into());
     }
     let mut directions = Vec::new();
     for (class, sum) in sums.iter().enumerate() {
         let Some(sum) = sum.as_ref().filter(|sum| norm(sum) > 0.0) else {
-            let what = format!("`{}`: class {class} has no row, or rows without a direction", args.train.display());
+            let what = format!("`{}`: class {class} has no row, or its mean is zero", args.train.display());
             return Err(FeaturesError::unfit(what, TRAIN_DUMP).into());
         };
         let length = norm(sum);

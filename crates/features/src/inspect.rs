@@ -16,9 +16,9 @@ use crate::error::DUMP_AGAIN;
 /// What the rows of a dump look like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureSummary {
-    /// N.
+    /// Number of rows N, one per image.
     pub rows: usize,
-    /// d.
+    /// Feature dimension d.
     pub dim: usize,
     /// Rows of this file per class, (K,).
     pub rows_per_class: Vec<usize>,
@@ -115,7 +115,7 @@ pub fn run(file: &Path, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
         println!("\nwarning: {} NaN or infinite", counted_are(bad, "value"));
     }
     if let Some(error) = refused {
-        println!("\nwarning: no stage takes this: {error}");
+        println!("\nwarning: no stage accepts this file: {error}");
         error.hint().iter().for_each(|hint| println!("hint: {hint}"));
     }
     Ok(ExitCode::SUCCESS)
@@ -162,7 +162,7 @@ fn print_summary(file: &TensorFile, summary: &FeatureSummary, all: bool) {
     }
     println!("\n{}\n", group_table(summary, &trained));
     println!("{}", class_table(summary, &trained, (0..EACH_END).chain(classes - EACH_END..classes)));
-    println!("the first and the last {EACH_END} of {classes} classes; --all shows every one\n");
+    println!("the first and last {EACH_END} of {classes} classes; --all shows every class\n");
 }
 
 fn class_table(summary: &FeatureSummary, trained: &[u32], classes: impl Iterator<Item = usize>) -> Table {
@@ -187,7 +187,7 @@ fn group_table(summary: &FeatureSummary, trained: &[u32]) -> Table {
     table.load_style(presets::NOTHING);
     table.set_header([
         "group",
-        "training images a class",
+        "training images per class",
         "classes",
         "training images",
         "rows here",

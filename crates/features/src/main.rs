@@ -14,7 +14,7 @@ use longtail_features::import::{self, ImportArgs, MeansArgs};
 use longtail_features::plot::{self, PlotArgs};
 use longtail_stage::{StageArgs, run_main};
 
-/// Dumps the feature of every image (stage 2), and inspects, compares, draws and exports such files
+/// Computes the features of every image (stage 2); inspects, compares, plots, imports and exports feature files
 #[derive(Parser)]
 #[command(
     version,
@@ -40,38 +40,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Tool {
-    /// Says what a hand-off file holds: tensors, class counts, norms, spread, bad values, where it is from
+    /// Show the contents of a hand-off file: tensors, class counts, norms, spread, bad values, origin
     Inspect {
-        /// Any .safetensors file of a run
+        /// A .safetensors file of a run
         file: PathBuf,
-        /// One JSON object on stdout
+        /// Print one JSON object to stdout
         #[arg(long)]
         json: bool,
-        /// Every class, where there are more than 40
+        /// Show every class, even if there are more than 40
         #[arg(long)]
         all: bool,
     },
-    /// Compares two hand-off files tensor by tensor; exits with 1 when they differ
+    /// Compare two hand-off files tensor by tensor; exit code 1 if they differ
     Diff {
         /// The first file
         a: PathBuf,
         /// The second file
         b: PathBuf,
-        /// One JSON object on stdout
+        /// Print one JSON object to stdout
         #[arg(long)]
         json: bool,
     },
-    /// Draws training, generated and validation points of a few classes (t-SNE and PCA) as SVG
+    /// Plot training, generated and validation points of a few classes (t-SNE and PCA) as SVG
     Plot(Box<PlotArgs>),
-    /// Brings torchvision's weights into the form of stage 1's backbone
+    /// Convert torchvision weights to a stage 1 backbone
     Import(ImportArgs),
-    /// Writes the prototypes, and a head, that classifiers need beside the dumps of an imported backbone
+    /// Write the prototypes and head that classifiers need with an imported backbone
     Means(MeansArgs),
-    /// Writes a file's tensors for NumPy
+    /// Export the tensors of a file to NumPy
     Export {
-        /// Any .safetensors file of a run
+        /// A .safetensors file of a run
         file: PathBuf,
-        /// The .npz file to write; one array a tensor
+        /// The .npz file to write, with one array per tensor
         #[arg(long, value_name = "OUT")]
         npz: PathBuf,
     },
@@ -93,8 +93,8 @@ fn main() -> ExitCode {
                 args.prepare()?;
                 longtail_features::run(&args)
             }
-            (None, None) => Err(anyhow::anyhow!("no stage arguments and no tool were given"))
-                .context("nothing to do; `features --help` shows how to call it"),
+            (None, None) => Err(anyhow::anyhow!("neither a tool nor the arguments of the stage were given"))
+                .context("nothing to do; `features --help` shows the usage"),
         };
         outcome.map_err(longtail_features::explained)
     })

@@ -62,7 +62,7 @@ pub fn run(args: &StageArgs) -> anyhow::Result<ExitCode> {
     stage.finish(&outputs)?;
     if let Some(how) = changed {
         let error = FeaturesError::ImagesChanged { how };
-        return Err(error).with_context(|| format!("stage `features` of variant `{variant}` is made, and stale"));
+        return Err(error).with_context(|| format!("stage `features` of variant `{variant}` is finished but stale"));
     }
     let dim = backbone.feature_dim();
     frame.done(

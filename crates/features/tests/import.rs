@@ -38,11 +38,11 @@ fn weights_become_a_backbone_and_a_head() {
     let (code, said) = import(folder.path(), WEIGHTS, &["--architecture", "resnext50_32x4d"]);
     assert!(code == Some(2) && said.contains("cannot be imported as resnext50_32x4d"), "{said}");
     let (code, said) = import(folder.path(), WEIGHTS, &["--architecture", "resnet32"]);
-    assert!(code == Some(2) && said.contains("`--architecture resnet32` is none of torchvision's"), "{said}");
+    assert!(code == Some(2) && said.contains("`--architecture resnet32` is not a torchvision network"), "{said}");
     assert!(!folder.path().join("deep").exists());
 
     std::fs::write(folder.path().join("weights.pth"), b"PK\x03\x04 and so on").expect("writable");
-    for (file, wanted) in [("weights.pth", "is a file of torch.save"), ("none.safetensors", "does not exist")] {
+    for (file, wanted) in [("weights.pth", "was written by torch.save"), ("none.safetensors", "does not exist")] {
         let (code, said) = import(folder.path(), file, &["--architecture", "resnet50"]);
         assert!(code == Some(2) && said.contains(wanted) && said.contains("hint: "), "{said}");
     }

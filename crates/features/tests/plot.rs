@@ -68,7 +68,7 @@ impl Files {
         for word in words {
             assert!(said.contains(word), "`{word}` is not in {said}");
         }
-        assert!(!self.path("refused.svg").exists() && !said.contains("fault of the program"), "{said}");
+        assert!(!self.path("refused.svg").exists() && !said.contains("bug in the program"), "{said}");
     }
 }
 
@@ -203,7 +203,7 @@ fn what_cannot_be_drawn_is_refused_in_words() {
     // Rows that are all the same have no picture.
     files.dump("train", &vec![1.0; labels.len() * DIM], &labels, "ab12");
     files.dump("val", &vec![1.0; labels.len() * DIM], &labels, "ab12");
-    files.refused(&["--classes", "0,3"], &["all points to be drawn are the same"]);
+    files.refused(&["--classes", "0,3"], &["all points to draw are the same"]);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_picture_replaces_no_file_that_it_is_drawn_from_and_needs_real_points() {
         assert!(std::fs::read(files.path(input)).expect("readable") == before);
     }
     let nothing = ["--classes", "0", "--per-class", "0", "--val-per-class", "0"];
-    files.refused(&nothing, &["there is no real point to be drawn", "hint: "]);
+    files.refused(&nothing, &["there is no real point to draw", "hint: "]);
     for (option, value) in [("--perplexity", "NaN"), ("--perplexity", "inf"), ("--tukey", "0"), ("--tukey", "NaN")] {
         files.refused(&[option, value], &[option, "it must be a number"]);
     }

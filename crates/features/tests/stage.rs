@@ -266,7 +266,7 @@ fn a_dump_that_was_killed_goes_on_inside_to_the_same_bits() {
     // Batches of another size: the first is half done already.
     kill_inside_train(&run);
     let said = ends_well("16");
-    assert!(said.contains("`train` goes on at image ") && !said.contains("warning"), "{said}");
+    assert!(said.contains("`train` continues at image ") && !said.contains("warning"), "{said}");
     // Interrupted, twice: each time after one batch.
     std::fs::remove_dir_all(run.layout().features("ce")).expect("removable");
     for _ in 0..2 {
@@ -281,7 +281,7 @@ fn a_dump_that_was_killed_goes_on_inside_to_the_same_bits() {
         assert_eq!(code, Some(130), "{said}");
     }
     assert!(part.exists());
-    assert!(ends_well("5").contains("`train` goes on at image "));
+    assert!(ends_well("5").contains("`train` continues at image "));
     // Damage at the end costs the last row, at the beginning or as a whole all of them.
     let damages: [(&dyn Fn(), bool); 4] = [
         (&|| flip(&part, -1), true),
@@ -296,13 +296,13 @@ fn a_dump_that_was_killed_goes_on_inside_to_the_same_bits() {
         assert!(newest > 0);
         damage();
         let said = ends_well("16");
-        assert_eq!(said.contains("goes on at image "), rows_are_kept, "{said}");
+        assert_eq!(said.contains("continues at image "), rows_are_kept, "{said}");
         assert!(rows_are_kept || said.contains("is damaged: 0 of its"), "{said}");
     }
     // Killed between a dump's name and the checkpoint that would tell of it.
     kill_inside_train(&run);
     std::fs::rename(&part, checkpoints.join("train.safetensors")).expect("movable");
-    assert!(ends_well("16").contains("`train` goes on at image "));
+    assert!(ends_well("16").contains("`train` continues at image "));
 }
 
 /// Flips a bit of the byte `at`, counted from the end when negative.
@@ -397,7 +397,10 @@ fn a_full_disk_leaves_the_old_dumps() {
         .arg(direct.get_program())
         .args(direct.get_args());
     let (code, said) = words(&limited.stdin(Stdio::null()).output().expect("starts"));
-    assert!(code == Some(2) && said.contains("cannot write") && said.contains("hint: the disk is full"), "{said}");
+    assert!(
+        code == Some(2) && said.contains("cannot write") && said.contains("hint: the disk or your quota is full"),
+        "{said}"
+    );
     assert_eq!(run.snapshot(), before, "not one dump of the new backbone stands among the old ones");
     assert_eq!(run.features(&[]).0, Some(0));
     assert_ne!(run.snapshot(), before);

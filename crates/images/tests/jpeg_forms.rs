@@ -88,13 +88,13 @@ fn windows_of_every_form_are_parts_of_the_whole() {
 fn what_is_not_read_is_named() {
     let files = files("refused.bin", lines("refused.txt").into_iter().map(|line| (line[0].clone(), number(&line[1]))));
     for (name, expected) in [
-        ("arithmetic", "a JPEG with arithmetic coding, which is not read"),
-        ("arithmetic_progressive", "a JPEG with arithmetic coding, which is not read"),
-        ("twelve_bits", "a JPEG of 12 bits a sample, which is not read"),
-        ("lossless", "a JPEG with lossless coding, which is not read"),
-        ("hierarchical", "a JPEG with hierarchical or lossless coding, which is not read"),
-        ("two_components", "a JPEG of 2 components, which is not read"),
-        ("uneven_samplings", "a JPEG whose samplings do not go into each other, which is not read"),
+        ("arithmetic", "a JPEG with arithmetic coding, which is not supported"),
+        ("arithmetic_progressive", "a JPEG with arithmetic coding, which is not supported"),
+        ("twelve_bits", "a JPEG of 12 bits per sample, which is not supported"),
+        ("lossless", "a JPEG with lossless coding, which is not supported"),
+        ("hierarchical", "a JPEG with hierarchical or lossless coding, which is not supported"),
+        ("two_components", "a JPEG of 2 components, which is not supported"),
+        ("uneven_samplings", "a JPEG whose sampling factors do not divide each other, which is not supported"),
         ("large_unit", "damaged JPEG data: a unit of more than 10 blocks"),
         ("sampling_of_nothing", "damaged JPEG data: a sampling of 0 by 2"),
         ("component_without_a_scan", "damaged JPEG data: scans are missing"),

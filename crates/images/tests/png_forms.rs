@@ -79,12 +79,12 @@ fn wrong_sums_of_any_part_are_refused_in_words() {
         let mut encoded = rgb.clone();
         encoded[body(&rgb, kind).0 + place] ^= 1;
         let name = String::from_utf8_lossy(kind);
-        assert_eq!(words(&encoded), format!("damaged PNG data: the checksum of its part `{name}` is wrong"));
+        assert_eq!(words(&encoded), format!("damaged PNG data: the checksum of chunk `{name}` is wrong"));
     }
     let mut palette = form("colour_3_depth_4_interlaced_11_by_7");
     let at = body(&palette, b"PLTE").0;
     palette[at] ^= 1;
-    assert_eq!(words(&palette), "damaged PNG data: the checksum of its part `PLTE` is wrong");
+    assert_eq!(words(&palette), "damaged PNG data: the checksum of chunk `PLTE` is wrong");
     // The sum over the unpacked pixels, under a right one of the chunk.
     for name in
         ["colour_2_depth_8_plain_11_by_7", "colour_0_depth_1_interlaced_11_by_7", "colour_6_depth_16_plain_1_by_1"]
@@ -92,7 +92,7 @@ fn wrong_sums_of_any_part_are_refused_in_words() {
         let encoded = form(name);
         let mut data = chunk(&encoded, b"IDAT");
         *data.last_mut().expect("bytes") ^= 1;
-        let expected = "damaged PNG data: its packed pixels are damaged, or their checksum is wrong";
+        let expected = "damaged PNG data: its compressed pixels are damaged, or their checksum is wrong";
         assert_eq!(words(&with_body(&encoded, b"IDAT", &data)), expected, "{name}");
     }
 }
@@ -102,10 +102,10 @@ fn pixels_that_are_missing_or_make_no_sense_are_refused_in_words() {
     let rgb = form("colour_2_depth_8_plain_11_by_7");
     let data = chunk(&rgb, b"IDAT");
     let early = with_body(&rgb, b"IDAT", &data[..data.len() / 2]);
-    assert_eq!(words(&early), "damaged PNG data: its packed pixels end too early");
+    assert_eq!(words(&early), "damaged PNG data: its compressed pixels end too early");
     assert_eq!(
         words(&with_body(&rgb, b"IDAT", b"nonsense")),
-        "damaged PNG data: its packed pixels are damaged, or their checksum is wrong"
+        "damaged PNG data: its compressed pixels are damaged, or their checksum is wrong"
     );
     let pack = |rows: &[u8]| {
         use std::io::Write;
@@ -113,7 +113,7 @@ fn pixels_that_are_missing_or_make_no_sense_are_refused_in_words() {
         packer.write_all(rows).expect("in memory");
         packer.finish().expect("in memory")
     };
-    let few = "damaged PNG data: its parts make no picture: pixels are too few, a filter is unknown, or a part is out of place";
+    let few = "damaged PNG data: its chunks do not form an image: too few pixels, an unknown filter, or a chunk in the wrong place";
     assert_eq!(words(&with_body(&rgb, b"IDAT", &pack(&[0; 34 * 6]))), few, "six rows of seven");
     assert_eq!(words(&with_body(&rgb, b"IDAT", &pack(&[9; 34 * 7]))), few, "a filter of no number");
     // All that is cut is called so, but for the end behind the picture, which nobody needs.
@@ -131,18 +131,18 @@ fn headers_that_no_png_has_are_refused_in_words() {
     for (place, value, expected) in [
         (3, 0, "damaged PNG data: no rows or no columns"),
         (7, 0, "damaged PNG data: no rows or no columns"),
-        (8, 4, "damaged PNG data: no PNG has 4 bits a sample in colour type 2"),
-        (9, 5, "damaged PNG data: no PNG has 8 bits a sample in colour type 5"),
-        (9, 3, "damaged PNG data: colours by number, and no palette"),
-        (10, 1, "damaged PNG data: compression 1, filter 0 and interlacing 0 are not all known"),
-        (12, 2, "damaged PNG data: compression 0, filter 0 and interlacing 2 are not all known"),
-        (0, 0x7F, "2130706443 x 7 pixels are more than 100 million: not read, to spare memory"),
+        (8, 4, "damaged PNG data: colour type 2 of a PNG cannot have 4 bits per sample"),
+        (9, 5, "damaged PNG data: colour type 5 of a PNG cannot have 8 bits per sample"),
+        (9, 3, "damaged PNG data: indexed colours without a palette"),
+        (10, 1, "damaged PNG data: unknown compression 1, filter 0 or interlacing 0"),
+        (12, 2, "damaged PNG data: unknown compression 0, filter 0 or interlacing 2"),
+        (0, 0x7F, "2130706443 x 7 pixels are more than the limit of 100 million, which protects memory"),
     ] {
         let mut changed = header.clone();
         changed[place] = value;
         assert_eq!(words(&with_body(&rgb, b"IHDR", &changed)), expected);
     }
-    assert_eq!(words(&with_body(&rgb, b"IHDR", &header[..12])), "damaged PNG data: it does not begin with its header");
+    assert_eq!(words(&with_body(&rgb, b"IHDR", &header[..12])), "damaged PNG data: it does not start with its header");
     let palette = form("colour_3_depth_2_plain_11_by_7");
     assert_eq!(words(&with_body(&palette, b"PLTE", &[0; 10])), "damaged PNG data: a palette of 10 bytes");
     assert_eq!(words(&with_body(&palette, b"PLTE", &[])), "damaged PNG data: a palette of 0 bytes");

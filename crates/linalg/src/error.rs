@@ -11,7 +11,7 @@ pub enum LinalgError {
     Shape {
         /// The function that refused.
         function: &'static str,
-        /// Rows it got.
+        /// Number of rows of the matrix.
         rows: usize,
         /// Columns it got.
         columns: usize,
@@ -47,7 +47,7 @@ pub enum LinalgError {
     /// LAPACK gave an unexpected status.
     #[error("LAPACK's `{routine}` failed: {reason}")]
     Lapack {
-        /// The routine.
+        /// Name of the LAPACK routine.
         routine: &'static str,
         /// Its status, or what ndarray-linalg said of it.
         reason: String,

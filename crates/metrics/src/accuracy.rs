@@ -12,9 +12,9 @@ pub enum MetricsError {
     /// As many predictions as labels are needed.
     #[error("{predicted} predictions for {labels} labels")]
     Length {
-        /// Predictions.
+        /// Number of predictions.
         predicted: usize,
-        /// Labels.
+        /// Number of labels.
         labels: usize,
     },
     /// A label that is no class.
@@ -22,7 +22,7 @@ pub enum MetricsError {
     Label {
         /// The first such row.
         row: usize,
-        /// Its label.
+        /// Label of the sample.
         label: u32,
         /// Classes in all.
         classes: usize,
@@ -40,7 +40,7 @@ pub struct GroupAccuracy {
     pub few: Option<f64>,
     /// Over all images (micro); on a balanced test set also the mean over classes.
     pub all: Option<f64>,
-    /// By class.
+    /// Accuracy of each class in 0..1; `None` without test images.
     pub per_class: Vec<Option<f64>>,
 }
 

@@ -28,9 +28,9 @@ pub enum OpsError {
     /// A slice whose length does not fit the shape.
     #[error("`{name}` has {found} elements, expected {expected}")]
     Length {
-        /// Which argument.
+        /// Name of the argument with the wrong length.
         name: &'static str,
-        /// Its length.
+        /// Number of elements it has.
         found: usize,
         /// The length that the shape asks for.
         expected: usize,

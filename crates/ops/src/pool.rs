@@ -40,13 +40,13 @@ pub fn global_avg_pool_backward<T: Real>(batch: usize, pixels: usize, channels: 
 /// Sizes of a pooling with windows. Windows are square; a border of `padding` surrounds the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolShape {
-    /// Images.
+    /// Number of images in the batch.
     pub batch: usize,
     /// Rows of the input.
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
     /// Rows and columns of a window; at most 16.
     pub kernel: usize,

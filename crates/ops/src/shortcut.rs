@@ -8,7 +8,7 @@ use crate::Real;
 /// Sizes of an option-A shortcut: `(N, H, W, I)` to `(N, ⌈H/stride⌉, ⌈W/stride⌉, O)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortcutShape {
-    /// Images.
+    /// Number of images in the batch.
     pub batch: usize,
     /// Rows of the input.
     pub height: usize,

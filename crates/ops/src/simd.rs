@@ -29,9 +29,7 @@ pub const SIMD_VARIABLE: &str = "LONGTAIL_SIMD";
 
 /// [`SIMD_VARIABLE`] names what this processor cannot run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{SIMD_VARIABLE} is `{found}`, but this processor can run {available} alone; leave it out to have the best of them"
-)]
+#[error("{SIMD_VARIABLE} is `{found}`, but this processor supports only {available}; unset it to use the best one")]
 pub struct SimdError {
     found: String,
     available: String,
@@ -140,7 +138,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         #[allow(unsafe_code)]
         SimdPath::Avx2 => unsafe { run_avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
+        // SAFETY: `simd_path` returns only what `available_simd_paths` found on this processor.
         #[allow(unsafe_code)]
         SimdPath::Avx512 => unsafe { run_avx512(kernel) },
         #[cfg(not(target_arch = "x86_64"))]

@@ -87,7 +87,7 @@ impl Driver for Late {
 
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
         self.wait_for(self.asked.get());
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `from` are readable.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Driver for Late {
     unsafe fn upload_beside(&self, staging: &mut LateStaging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
         assert!(bytes.len() <= staging.bytes);
         self.wait_for(staging.used.get());
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
     }

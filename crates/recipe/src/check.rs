@@ -174,7 +174,7 @@ impl At {
             None => Ok(()),
             Some(found) => Err(self.conflict(
                 format!(
-                    "the text holds the control character U+{:04X}, which would go to terminals and reports",
+                    "the text contains the control character U+{:04X}, which must not reach terminals and reports",
                     found as u32
                 ),
                 "take it out",

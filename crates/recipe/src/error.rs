@@ -23,7 +23,7 @@ pub enum RecipeError {
     /// The file could not be read.
     #[error("cannot read the recipe `{}`", path.display())]
     Io {
-        /// The path.
+        /// Path of the recipe file.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -32,9 +32,9 @@ pub enum RecipeError {
     /// More bytes than any recipe has.
     #[error("`{}` has {bytes} bytes; a recipe has at most {limit}", path.display())]
     TooLarge {
-        /// The path.
+        /// Path of the recipe file.
         path: PathBuf,
-        /// Its size.
+        /// Size of the file in bytes.
         bytes: u64,
         /// The most that is read.
         limit: u64,
@@ -42,9 +42,9 @@ pub enum RecipeError {
     /// A byte that is not text.
     #[error("{name}:{line}:{column}: the bytes here are not UTF-8; a recipe is a UTF-8 text file")]
     NotUtf8 {
-        /// The file.
+        /// Name of the recipe file.
         name: String,
-        /// 1-based.
+        /// Line, counted from 1.
         line: usize,
         /// 1-based, in bytes.
         column: usize,
@@ -54,43 +54,43 @@ pub enum RecipeError {
         "`{name}` is {encoding} text; a recipe is UTF-8\n  = help: save it as UTF-8, or: iconv -f {encoding} -t UTF-8 {name} > utf8.yaml"
     )]
     OtherEncoding {
-        /// The file.
+        /// Name of the recipe file.
         name: String,
-        /// Its encoding.
+        /// Encoding that was detected.
         encoding: &'static str,
     },
     /// No text has one: the file was cut, or is none.
     #[error(
-        "{name}:{line}:{column}: a zero byte stands here, which no text has\n  = help: the file is damaged (a copy that was cut, a full disk) or no recipe; take a whole copy, or delete what follows"
+        "{name}:{line}:{column}: a zero byte here, which a text file cannot have\n  = help: the file is damaged (an incomplete copy, a full disk) or not a recipe; copy it again, or delete everything from here on"
     )]
     NulByte {
-        /// The file.
+        /// Name of the recipe file.
         name: String,
-        /// 1-based.
+        /// Line, counted from 1.
         line: usize,
         /// 1-based, in bytes.
         column: usize,
     },
     /// A field that is named and given nothing.
-    #[error("{place}: {} has no value{}\n  = help: give it one, or leave the field out for its default; `{{}}` is a map with nothing in it", field(path), place.excerpt())]
+    #[error("{place}: {} has no value{}\n  = help: give it a value, or leave the field out for its default; `{{}}` is an empty map", field(path), place.excerpt())]
     NoValue {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
-        /// The field.
+        /// Dotted path of the field, such as `data.imbalance_factor`.
         path: String,
     },
     /// Not YAML.
     #[error("{place}: this is not YAML: {what}{}", place.excerpt())]
     Syntax {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
         /// The parser's words.
         what: String,
     },
     /// A key that no field has.
-    #[error("{place}: {} has no `{key}`; it may be {}{}{}", field(path), listed(legal), place.excerpt(), suggestion(nearest))]
+    #[error("{place}: {} does not accept `{key}`; it accepts {}{}{}", field(path), listed(legal), place.excerpt(), suggestion(nearest))]
     UnknownKey {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
         /// The field that holds the key; empty at the top.
         path: String,
@@ -104,9 +104,9 @@ pub enum RecipeError {
     /// A value of another type than the field takes.
     #[error("{place}: {} must be {expected}, found {found}{}{}", field(path), place.excerpt(), helped(help))]
     WrongType {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
-        /// The field.
+        /// Dotted path of the field, such as `data.imbalance_factor`.
         path: String,
         /// What stands there.
         found: String,
@@ -122,7 +122,7 @@ pub enum RecipeError {
         place: Box<Place>,
         /// The field that needs it; empty at the top.
         path: String,
-        /// The missing key.
+        /// Name of the missing field.
         key: String,
         /// What it may be.
         expected: String,
@@ -130,9 +130,9 @@ pub enum RecipeError {
     /// A number outside its range.
     #[error("{place}: {} is {value}, but must be {legal} ({source_note}){}", field(path), place.excerpt())]
     OutOfRange {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
-        /// The field.
+        /// Dotted path of the field, such as `data.imbalance_factor`.
         path: String,
         /// The value that was given, or followed from a default.
         value: String,
@@ -144,9 +144,9 @@ pub enum RecipeError {
     /// Fields that do not go together.
     #[error("{place}: {}: {what}{}\n  = help: {help}", field(path), place.excerpt())]
     Conflict {
-        /// Where.
+        /// File, line and column of the mistake.
         place: Box<Place>,
-        /// The field.
+        /// Dotted path of the field, such as `data.imbalance_factor`.
         path: String,
         /// What does not fit, and why.
         what: String,
@@ -156,9 +156,9 @@ pub enum RecipeError {
     /// A `--set` whose path leads nowhere.
     #[error("--set {path}={value}: {what}{}", suggestion(nearest))]
     Override {
-        /// The path given.
+        /// Path as given to `--set`.
         path: String,
-        /// The value given.
+        /// Value as given to `--set`.
         value: String,
         /// What is wrong.
         what: String,
@@ -168,7 +168,7 @@ pub enum RecipeError {
     /// A variant or method that the recipe does not have.
     #[error("recipe `{recipe}` has no {kind} `{name}`; it has {}{}", listed(known), suggestion(nearest))]
     UnknownName {
-        /// The recipe.
+        /// Name of the recipe.
         recipe: String,
         /// `representation` or `classifier`.
         kind: &'static str,
@@ -188,11 +188,11 @@ pub enum Place {
     Text {
         /// The file, as the caller named it.
         name: String,
-        /// 1-based.
+        /// Line, counted from 1.
         line: usize,
         /// 1-based, in characters.
         column: usize,
-        /// The whole line.
+        /// Full text of the line.
         text: String,
     },
     /// In an override.

@@ -30,11 +30,11 @@ pub(crate) fn explain(source: &Source, error: &serde_yaml::Error) -> RecipeError
         Said::Duplicate { path, key } => RecipeError::Conflict {
             place,
             path,
-            what: format!("`{key}` stands here twice"),
+            what: format!("`{key}` is given twice"),
             help: "keep one of the two".to_string(),
         },
         Said::Other(what) => {
-            let what = if is_tab(&place) { format!("{what}: a tab stands here, indent with spaces") } else { what };
+            let what = if is_tab(&place) { format!("{what}: there is a tab here; indent with spaces") } else { what };
             RecipeError::Syntax { place, what }
         }
     }

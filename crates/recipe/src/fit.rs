@@ -12,11 +12,11 @@ use crate::set_representation;
 /// Images of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SplitSizes {
-    /// Training images.
+    /// Number of training images.
     pub train: usize,
-    /// Meta images.
+    /// Number of meta images.
     pub meta: usize,
-    /// Validation images.
+    /// Number of validation images.
     pub val: usize,
 }
 
@@ -25,7 +25,7 @@ pub struct SplitSizes {
 pub struct Misfit {
     /// `representations` or `classifiers`.
     pub part: &'static str,
-    /// Its key there.
+    /// Name of the classifier or representation in the recipe.
     pub name: String,
     /// What does not fit, and why.
     pub problem: String,
@@ -56,8 +56,8 @@ impl SingleImage {
     /// Where an image of `side` pixels has shrunk to one pixel: nothing can be learned from it.
     pub fn one_value(self, side: usize) -> Unfit {
         let problem = format!(
-            "{} is a single image, and the network shrinks an image of {side} pixels to 1: batch norm would see one value a channel, \
-             which has no variance",
+            "{} is a single image, and the network shrinks an image of {side} pixels to 1: batch norm would see one \
+             value per channel, which has no variance",
             self.which
         );
         Unfit { problem, hint: self.hint }
@@ -77,7 +77,7 @@ impl Unfit {
     /// `mpcl` with `prototypes: meta`, and no meta image.
     pub fn no_meta_set() -> Self {
         Self {
-            problem: "`prototypes: meta` learns from a meta set, and the split has none".to_owned(),
+            problem: "`prototypes: meta` learns from a meta set, but the split has none".to_owned(),
             hint: "set `data.meta_source: metasaug`, or `prototypes: empirical`".to_owned(),
         }
     }
@@ -121,12 +121,12 @@ impl RepresentationRecipe {
         }
         let noun = if images == 1 { "image" } else { "images" };
         let problem = format!(
-            "`drop_last: true` leaves no batch in an epoch: `batch_size` is {}, and the split has {images} training {noun}",
+            "`drop_last: true` leaves no batch in an epoch: `batch_size` is {}, but the split has {images} training {noun}",
             self.batch_size
         );
         let hint = match images {
             1 => format!(
-                "train on two images or more, or keep them: {}",
+                "train on two or more images, or keep the last batch: {}",
                 set_representation(variant, "drop_last", "false")
             ),
             _ => format!("lower it to {images} or less: {}", set_representation(variant, "batch_size", images)),
@@ -174,7 +174,7 @@ impl RepresentationRecipe {
             }
             RepresentationMethod::Mpcl(mpcl) if self.never_moves_theta(mpcl, sizes.train) => Some(Found {
                 problem: format!(
-                    "the meta-network moves at every {}th step, and no such step comes after T_th: it stays as it begins",
+                    "the meta-network is updated every {} steps, but there is no such step after T_th: it never changes",
                     mpcl.meta_every
                 ),
                 hint: format!("lower it: {}", set_representation(variant, "method.mpcl.meta_every", 1)),
@@ -198,8 +198,8 @@ impl RepresentationRecipe {
 impl ClassifierRecipe {
     fn misfit(&self, sizes: SplitSizes) -> Option<Found> {
         let by_validation = |what: &str, one: &str| Found {
-            problem: format!("{what} by validation images, and the split has none"),
-            hint: format!("{one}, or put validation images where the data set has them (`val/` of a folder)"),
+            problem: format!("{what} on validation images, but the split has none"),
+            hint: format!("{one}, or add validation images to the data set (folder `val/`)"),
             refused: true,
             of_fewer_too: true,
         };
@@ -212,7 +212,7 @@ impl ClassifierRecipe {
                     Some(by_validation("α is chosen among several", "give one value: `alpha: {fixed: …}`"))
                 }
                 Alpha::Adaptive(_) if sizes.meta == 0 => Some(Found {
-                    problem: "`alpha: adaptive` follows losses on a meta set, and the split has none".to_owned(),
+                    problem: "`alpha: adaptive` follows losses on a meta set, but the split has none".to_owned(),
                     hint: "set `data.meta_source: metasaug`, or give one value: `alpha: {fixed: …}`".to_owned(),
                     refused: true,
                     of_fewer_too: true,
@@ -242,7 +242,7 @@ impl Backbone {
 /// The nearest size that leaves no single image over.
 fn last_batch_hint(variant: &str, images: usize, batch_size: usize) -> String {
     if images == 1 {
-        return "train on two images or more".to_owned();
+        return "train on two or more images".to_owned();
     }
     let fits = |size: &usize| images % size != 1;
     // More than so many are no batch size.
@@ -300,7 +300,7 @@ mod tests {
             found.into_iter().map(|found| format!("{} {}", found.name, found.problem)).collect()
         };
         assert_eq!(of(4, 4), [""; 0]);
-        assert_eq!(of(4, 0), ["search α is chosen among several by validation images, and the split has none"]);
+        assert_eq!(of(4, 0), ["search α is chosen among several on validation images, but the split has none"]);
         let without_meta = of(0, 4);
         assert!(without_meta.len() == 2 && without_meta[0].starts_with("r `prototypes: meta`"), "{without_meta:?}");
         assert!(without_meta[1].starts_with("adaptive `alpha: adaptive`"), "{without_meta:?}");
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!((of(1), of(10)), (Vec::new(), Vec::new()));
         for every in [12, 5000] {
             let found = of(every);
-            assert!(!found[0].refused && found[0].problem.contains("stays as it begins"), "{every}: {found:?}");
+            assert!(!found[0].refused && found[0].problem.contains("it never changes"), "{every}: {found:?}");
         }
     }
 

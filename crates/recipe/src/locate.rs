@@ -17,7 +17,7 @@ const HERE: &str = "the place that was looked for";
 pub(crate) struct Source<'a> {
     /// The file, as the caller named it.
     pub name: &'a str,
-    /// Its text.
+    /// Text of the line.
     pub text: &'a str,
     /// Path and YAML of each `--set`, in order.
     pub overrides: &'a [(String, String)],
@@ -126,9 +126,9 @@ struct Walk<'a> {
 /// What a walk is to fail at.
 #[derive(Clone, Copy)]
 enum End<'a> {
-    /// The value there.
+    /// The value of the entry.
     Value,
-    /// Its key.
+    /// The key of the entry.
     Key,
     /// In the map there, this key where it stands for the second time.
     Repeated(&'a str),

@@ -5,11 +5,11 @@
 pub(crate) enum Wanted {
     /// A whole number, 0 or more.
     Whole,
-    /// Any number.
+    /// Any finite number.
     Number,
     /// true or false.
     Truth,
-    /// Words.
+    /// A string.
     Text,
 }
 
@@ -47,10 +47,10 @@ pub(crate) fn advice(value: &str, wanted: Wanted) -> Option<String> {
     let digits = plain.trim_start_matches('+');
     match wanted {
         Wanted::Whole if number < 0.0 => None,
-        Wanted::Whole if number.fract() != 0.0 => Some("it has no part behind the point".to_owned()),
+        Wanted::Whole if number.fract() != 0.0 => Some("it must not have decimals".to_owned()),
         // Up to here every whole number is one of f64's.
         Wanted::Whole if number <= 9e15 => {
-            Some(format!("write it as {}, digits alone and without quotes", number as u64))
+            Some(format!("write it as {}, with digits only and without quotes", number as u64))
         }
         Wanted::Whole => None,
         _ => Some(format!("write it as {digits}, without quotes")),
@@ -76,12 +76,12 @@ mod tests {
     #[test]
     fn a_number_is_told_as_it_is_written() {
         for (value, wanted, told) in [
-            ("20", Wanted::Whole, Some("write it as 20, digits alone and without quotes")),
-            ("1_000", Wanted::Whole, Some("write it as 1000, digits alone and without quotes")),
-            ("1,000", Wanted::Whole, Some("write it as 1000, digits alone and without quotes")),
-            ("100.0", Wanted::Whole, Some("write it as 100, digits alone and without quotes")),
-            ("010", Wanted::Whole, Some("write it as 10, digits alone and without quotes")),
-            ("2.5", Wanted::Whole, Some("it has no part behind the point")),
+            ("20", Wanted::Whole, Some("write it as 20, with digits only and without quotes")),
+            ("1_000", Wanted::Whole, Some("write it as 1000, with digits only and without quotes")),
+            ("1,000", Wanted::Whole, Some("write it as 1000, with digits only and without quotes")),
+            ("100.0", Wanted::Whole, Some("write it as 100, with digits only and without quotes")),
+            ("010", Wanted::Whole, Some("write it as 10, with digits only and without quotes")),
+            ("2.5", Wanted::Whole, Some("it must not have decimals")),
             ("-2", Wanted::Whole, None),
             ("twenty", Wanted::Whole, None),
             ("0.05", Wanted::Number, Some("write it as 0.05, without quotes")),

@@ -25,18 +25,19 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
     let value: Value = serde_yaml::from_str(text).map_err(|error| refuse(not_yaml(&error), None))?;
     let segments = segments(tree, path);
     if segments.iter().any(|segment| segment.is_empty()) {
-        return Err(refuse("a path is names parted by single dots, as in `data.imbalance_factor`".to_string(), None));
+        return Err(refuse(
+            "a path is a list of names separated by single dots, as in `data.imbalance_factor`".to_string(),
+            None,
+        ));
     }
     if let Some(part) = read_past::find(text, &value) {
-        let what = format!("YAML reads past {part}; put the whole value in quotes, or leave that out");
+        let what = format!("YAML ignores {part}; put the whole value in quotes, or leave that part out");
         return Err(refuse(what, quoted(tree, path, &segments, text)));
     }
     if value.is_null() {
         let what = match text.trim() {
-            "" => {
-                "nothing stands behind the `=` (a shell variable that is not set?); give a value, or leave the --set out"
-            }
-            _ => "this is no value; give one, or leave the --set out",
+            "" => "there is nothing after the `=` (an unset shell variable?); give a value, or leave out this --set",
+            _ => "this is not a value; give one, or leave out this --set",
         };
         return Err(refuse(what.to_string(), None));
     }
@@ -49,7 +50,7 @@ pub(crate) fn apply(tree: &mut Value, path: &str, text: &str) -> Result<(), Reci
     set(tree, &segments, value.clone()).map_err(told)?;
     typed(tree).map_err(|error| told(in_words(tree, &error, &segments)))?;
     match without_value::first(tree) {
-        Some(field) => Err(refuse(format!("`{field}` has no value there; give it one, or leave it out"), None)),
+        Some(field) => Err(refuse(format!("`{field}` has no value here; give it one, or leave it out"), None)),
         None => Ok(()),
     }
 }
@@ -78,7 +79,7 @@ fn not_yaml(error: &serde_yaml::Error) -> String {
             let place = if path.is_empty() { "it".to_string() } else { format!("`{path}` in it") };
             format!("{place} must be {expected}, found {found}")
         }
-        Said::Duplicate { key, .. } => format!("`{key}` stands in it twice"),
+        Said::Duplicate { key, .. } => format!("`{key}` is in it twice"),
         _ => format!("the value is not YAML: {error}"),
     }
 }
@@ -153,7 +154,7 @@ fn set(tree: &mut Value, segments: &[&str], value: Value) -> Result<(), Refusal>
                     .ok_or_else(|| (format!("`{walked}` has entries 0 to {}", count.saturating_sub(1)), vec![]))?
             }
             Value::Null if walked == "rows" => {
-                let what = "the recipe lists no rows: it pairs every representation with every classifier";
+                let what = "the recipe lists no rows, so every representation is paired with every classifier";
                 return Err((what.to_string(), vec![]));
             }
             Value::Null | Value::Mapping(_) => {
@@ -219,14 +220,14 @@ fn refuse_another_choice(here: &Value, segments: &[&str], depth: usize, value: &
     }
     let walked = segments[..depth].join(".");
     if ClassifierRecipe::NAMES.contains(&asked) || choices::is_choice(asked) {
-        let what = format!("`{walked}` is `{made}`, and another choice is given whole");
+        let what = format!("`{walked}` is `{made}`; to choose another one, replace it as a whole");
         return Err((what, Meant::wholes(&segments[..depth], &segments[depth..], value)));
     }
     let mut below = owned(segments);
     below.insert(depth, made.to_string());
     let mut meant = vec![Meant::Path(below)];
     meant.extend(nearest(asked, [made]).map(|made| Meant::Path(replaced(segments, depth, &made))));
-    Err((format!("`{walked}` is `{made}`, and its settings stand under that name"), meant))
+    Err((format!("`{walked}` is `{made}`, and its settings are under that name"), meant))
 }
 
 /// `tree` is the changed one.
@@ -241,13 +242,13 @@ fn in_words(tree: &Value, error: &serde_yaml::Error, segments: &[&str]) -> Refus
                     .collect(),
                 None => suggest::in_tree(tree, &path, &key, &legal).map(Meant::Word).into_iter().collect(),
             };
-            (format!("there is no `{key}` here; it may be {}", crate::error::listed(&legal)), meant)
+            (format!("`{key}` is unknown here; use {}", crate::error::listed(&legal)), meant)
         }
         Said::Type { found, expected, help, .. } => {
             let help = help.map_or_else(String::new, |help| format!("; {help}"));
             (format!("it must be {expected}, found {found}{help}"), vec![])
         }
-        Said::Duplicate { key, .. } => (format!("`{key}` stands here twice"), vec![]),
+        Said::Duplicate { key, .. } => (format!("`{key}` is given twice"), vec![]),
         Said::Other(what) => (what, vec![]),
     }
 }

@@ -1,4 +1,4 @@
-//! Parts of a value's text that YAML reads past without a word: comments, tags, anchors, what follows the end of a document.
+//! Parts of a value's text that YAML ignores without a word: comments, tags, anchors, what follows the end of a document.
 
 use serde_yaml::Value;
 
@@ -6,14 +6,14 @@ use serde_yaml::Value;
 pub(crate) fn find(text: &str, value: &Value) -> Option<String> {
     let text = text.trim();
     if let Some(comment) = comment(text, value) {
-        return Some(format!("`{comment}`, which it takes for a comment"));
+        return Some(format!("`{comment}`, which it reads as a comment"));
     }
     let first = text.split_whitespace().next().unwrap_or_default();
     if first.starts_with('&') {
-        return Some(format!("`{first}`, which it takes for an anchor's name"));
+        return Some(format!("`{first}`, which it reads as the name of an anchor"));
     }
     if let Some(tag) = tag(value) {
-        return Some(format!("`{tag}`, which it takes for a tag"));
+        return Some(format!("`{tag}`, which it reads as a tag"));
     }
     let Value::String(words) = value else {
         return None;
@@ -54,13 +54,13 @@ mod tests {
     #[test]
     fn what_yaml_reads_past_is_found() {
         for (text, part) in [
-            ("see issue #5", "`#5`, which it takes for a comment"),
-            ("3 # epochs", "`# epochs`, which it takes for a comment"),
-            ("#5", "`#5`, which it takes for a comment"),
-            ("{a: 1, # one\n b: 2}", "`# one`, which it takes for a comment"),
-            ("&fast run", "`&fast`, which it takes for an anchor's name"),
-            ("!new run", "`!new`, which it takes for a tag"),
-            ("[!new run]", "`!new`, which it takes for a tag"),
+            ("see issue #5", "`#5`, which it reads as a comment"),
+            ("3 # epochs", "`# epochs`, which it reads as a comment"),
+            ("#5", "`#5`, which it reads as a comment"),
+            ("{a: 1, # one\n b: 2}", "`# one`, which it reads as a comment"),
+            ("&fast run", "`&fast`, which it reads as the name of an anchor"),
+            ("!new run", "`!new`, which it reads as a tag"),
+            ("[!new run]", "`!new`, which it reads as a tag"),
             ("run\n...", "all but `run`"),
         ] {
             assert_eq!(found(text).as_deref(), Some(part), "{text}");

@@ -90,7 +90,7 @@ rows: [{{representation: r, classifier: c}}]
 "
             );
             let said = read_str(&text, "losses", &[]).expect_err(head).to_string();
-            assert!(said.contains("rescales the norms"), "{head} {classifier}: {said}");
+            assert!(said.contains("rescales the weight norms"), "{head} {classifier}: {said}");
         }
     }
 }

@@ -251,11 +251,11 @@ fn photo_sets_have_their_own_settings_and_nothing_is_drawn_from_them() {
 fn settings_of_the_other_kind_of_data_are_refused() {
     let wrong = |dataset, more| photos(dataset, more).expect_err(more);
     let drawn = wrong("imagenet_lt", "  imbalance_factor: 100");
-    assert!(drawn.contains("photos.yaml:3:") && drawn.contains("long-tailed as it comes"), "{drawn}");
+    assert!(drawn.contains("photos.yaml:3:") && drawn.contains("already long-tailed"), "{drawn}");
     assert!(drawn.contains("help: leave out `imbalance_factor`"), "{drawn}");
     assert!(wrong("image_folder", "  subset_seed: 1").contains("leave out `subset_seed`"));
     let small = wrong("cifar100", "  decode: scaled");
-    assert!(small.contains("pixels of one size; `decode` is for photos"), "{small}");
+    assert!(small.contains("`decode` is for photographs, but") && small.contains("pixels of one size"), "{small}");
     let crop = wrong("imagenet_lt", "  resize_short: 223");
     assert!(crop.contains("`data.resize_short` is 223, but must be from 224 to 4096"), "{crop}");
     assert!(wrong("imagenet_lt", "  image_side: 31").contains("from 32 to 1024"));

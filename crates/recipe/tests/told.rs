@@ -82,20 +82,20 @@ fn only_what_the_images_take_is_suggested() {
 #[test]
 fn a_value_of_set_is_taken_whole_or_refused() {
     for (value, dropped) in [
-        ("see issue #5", "`#5`, which it takes for a comment"),
-        ("#5", "`#5`, which it takes for a comment"),
-        ("!new run", "`!new`, which it takes for a tag"),
-        ("&fast run", "`&fast`, which it takes for an anchor's name"),
-        ("it's # 1", "`# 1`, which it takes for a comment"),
+        ("see issue #5", "`#5`, which it reads as a comment"),
+        ("#5", "`#5`, which it reads as a comment"),
+        ("!new run", "`!new`, which it reads as a tag"),
+        ("&fast run", "`&fast`, which it reads as the name of an anchor"),
+        ("it's # 1", "`# 1`, which it reads as a comment"),
     ] {
         let said = words(set("description", value));
-        assert!(said.contains(&format!("YAML reads past {dropped}")), "{said}");
+        assert!(said.contains(&format!("YAML ignores {dropped}")), "{said}");
         let hint = said.split_once("did you mean `").and_then(|(_, rest)| rest.split_once("`?")).expect("a hint").0;
         let (path, quoted) = change(hint);
         assert_eq!(set(&path, &quoted).expect("followed").description, value, "{hint}");
     }
     let said = words(set("representations.ce.epochs", "3 # quick"));
-    assert!(said.contains("YAML reads past `# quick`") && !said.contains("did you mean"), "{said}");
+    assert!(said.contains("YAML ignores `# quick`") && !said.contains("did you mean"), "{said}");
     assert_eq!(set("description", "see issue#5").expect("no comment").description, "see issue#5");
     assert_eq!(set("description", "'see #5'").expect("quoted").description, "see #5");
 }

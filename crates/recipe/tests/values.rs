@@ -28,10 +28,10 @@ fn a_field_without_a_value_is_a_mistake() {
 fn a_set_without_a_value_is_a_mistake() {
     for (path, value) in [("representation_defaults.lr", ""), ("representation_defaults.epochs", " "), ("rows", "")] {
         let said = words(set(path, value));
-        assert!(said.contains("nothing stands behind the `=`"), "{said}");
+        assert!(said.contains("there is nothing after the `=`"), "{said}");
     }
     for (path, value) in [("representation_defaults.lr", "~"), ("seed", "null"), ("classifiers.crt", "null")] {
-        assert!(words(set(path, value)).contains("this is no value"), "{path}={value}");
+        assert!(words(set(path, value)).contains("this is not a value"), "{path}={value}");
     }
     let said = words(set("representations.mpcl.method", "{mpcl: {lambda: }}"));
     assert!(said.contains("`representations.mpcl.method.mpcl.lambda` has no value"), "{said}");
@@ -45,9 +45,9 @@ fn numbers_are_told_as_they_are_written() {
             "epochs: 99999999999999999999999999",
             "epochs` is 99999999999999999999999999, but must be from 1 to 100000",
         ),
-        ("epochs: 20", "epochs: \"20\"", "write it as 20, digits alone and without quotes"),
-        ("epochs: 20", "epochs: 1e2", "write it as 100, digits alone and without quotes"),
-        ("epochs: 20", "epochs: 1_000", "write it as 1000, digits alone and without quotes"),
+        ("epochs: 20", "epochs: \"20\"", "write it as 20, with digits only and without quotes"),
+        ("epochs: 20", "epochs: 1e2", "write it as 100, with digits only and without quotes"),
+        ("epochs: 20", "epochs: 1_000", "write it as 1000, with digits only and without quotes"),
         ("lr: 0.1", "lr: \"0.05\"", "write it as 0.05, without quotes"),
         ("lr: 0.1", "lr: 0,05", "write it as 0.05, without quotes"),
         ("lr: 0.1", "lr: inf", "it must be a finite number"),
@@ -79,9 +79,7 @@ fn a_mark_and_other_line_ends_change_nothing_and_other_encodings_are_named() {
     std::fs::write(&path, crlf.replace("lr: 0.1", "lr: fast")).expect("writable");
     assert!(words(read(&path, &[])).contains("small.yaml:7:7"));
     let utf16: Vec<u8> = format!("\u{feff}{GOOD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for (bytes, wanted) in
-        [(utf16, "is UTF-16 text"), ([GOOD.as_bytes(), b"\0\0\0"].concat(), "a zero byte stands here")]
-    {
+    for (bytes, wanted) in [(utf16, "is UTF-16 text"), ([GOOD.as_bytes(), b"\0\0\0"].concat(), "a zero byte here")] {
         std::fs::write(&path, bytes).expect("writable");
         let said = words(read(&path, &[]));
         assert!(said.contains(wanted) && said.contains("help:"), "{said}");

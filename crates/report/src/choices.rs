@@ -8,7 +8,7 @@ use crate::prediction::Prediction;
 /// One hyper-parameter that one seed of a row chose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// The seed.
+    /// Random seed of the run.
     pub seed: u64,
     /// The hyper-parameter's name.
     pub name: String,

@@ -29,7 +29,7 @@ pub struct Collected {
 /// Rows of one seed that are not like the others, for the same reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
-    /// The seed.
+    /// Random seed of the run.
     pub seed: u64,
     /// `VARIANT+METHOD`, in the recipe's order.
     pub rows: Vec<String>,

@@ -67,7 +67,7 @@ fn made_again(origin: &Origin, split: Option<&SplitFacts>) -> Vec<String> {
     for (stage, reader) in [("representation", representation), ("features", features)] {
         let read = reader.as_ref().and_then(|manifest| manifest.inputs.get("split.safetensors"));
         if read.zip(split).is_some_and(|(read, split)| read.blake3 != split.hash) {
-            reasons.push(format!("the split was drawn again after stage {stage} had read it"));
+            reasons.push(format!("the split was drawn again after stage {stage} read it"));
         }
     }
     for (stage, reader, before, maker) in [
@@ -78,7 +78,7 @@ fn made_again(origin: &Origin, split: Option<&SplitFacts>) -> Vec<String> {
         if let (Some(reader), Some(maker)) = (reader, maker)
             && let Some(file) = other_output(reader, before, maker)
         {
-            reasons.push(format!("stage {before} made {file} again after stage {stage} had read it"));
+            reasons.push(format!("stage {before} made {file} again after stage {stage} read it"));
         }
     }
     reasons
@@ -102,7 +102,7 @@ fn older_code(own: &Origin, row: &[&Origin]) -> Vec<String> {
     own.stages()
         .filter_map(|(stage, _, manifest)| {
             let newest = newest(stage).filter(|newest| *newest > manifest.code_version)?;
-            Some(format!("stage {stage} is of code version {}, that of other seeds of {newest}", manifest.code_version))
+            Some(format!("stage {stage} has code version {}, other seeds have {newest}", manifest.code_version))
         })
         .collect()
 }

@@ -19,22 +19,22 @@ pub enum ReportError {
     /// A folder that should hold runs cannot be listed.
     #[error("cannot list the runs in `{}`", path.display())]
     Folder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
         /// The system's reason.
         #[source]
         source: std::io::Error,
     },
     /// A folder that is not called `seed-N`.
-    #[error("`{}` is not the folder of a run: those are called seed-0, seed-1, …", path.display())]
+    #[error("`{}` is not the folder of a run: run folders are named seed-0, seed-1, …", path.display())]
     NotARun {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// A seed that was asked for has no folder.
     #[error("there is no run of seed {seed} in `{}`{}", folder.display(), found(seeds))]
     NoSuchSeed {
-        /// The seed.
+        /// Random seed of the run.
         seed: u64,
         /// Where it was looked for.
         folder: PathBuf,
@@ -44,24 +44,24 @@ pub enum ReportError {
     /// One seed twice.
     #[error("seed {seed} was given twice: `{}` and `{}`", paths[0].display(), paths[1].display())]
     SeedTwice {
-        /// The seed.
+        /// Random seed of the run.
         seed: u64,
-        /// Both folders.
+        /// The two folders with this seed.
         paths: [PathBuf; 2],
     },
     /// Predictions that contradict themselves.
     #[error("`{}`: {what}", path.display())]
     Predictions {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What does not fit.
         what: String,
     },
     /// Predictions of two rows or seeds that were not made from one data set.
-    #[error("`{}` counts other {images} images per class than `{}`: class {class} has {found}, not {expected}",
+    #[error("`{}` has other {images} image counts than `{}`: class {class} has {found}, not {expected}",
         path.display(), first.display())]
     OtherData {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The file it is compared with.
         first: PathBuf,
@@ -71,13 +71,13 @@ pub enum ReportError {
         class: usize,
         /// Its count in `first`.
         expected: u32,
-        /// Its count here.
+        /// Image count of the class in this file.
         found: u32,
     },
     /// A figure could not be drawn.
     #[error("cannot draw the figure `{name}`: {what}")]
     Figure {
-        /// Its file name.
+        /// File name of the figure.
         name: String,
         /// plotters' words.
         what: String,
@@ -93,9 +93,9 @@ impl ReportError {
         match self {
             ReportError::Predictions { what, .. } => what.clone(),
             ReportError::OtherData { images, class, expected, found, .. } => {
-                format!("it counts other {images} images per class: class {class} has {found}, not {expected}")
+                format!("it has other {images} image counts: class {class} has {found}, not {expected}")
             }
-            _ => "a file of it cannot be read".to_owned(),
+            _ => "one of its files cannot be read".to_owned(),
         }
     }
 }

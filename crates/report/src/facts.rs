@@ -26,7 +26,7 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
     facts.extend(code(summary));
     facts.extend(devices(summary));
     if !paper_columns(summary).is_empty() {
-        facts.push("paper: the number printed in the paper, as the recipe quotes it.".to_owned());
+        facts.push("paper: the number in the paper, as quoted by the recipe.".to_owned());
     }
     if pinned(summary) {
         facts.push("expected: the recipe's range for the mean of the row.".to_owned());
@@ -34,9 +34,9 @@ pub(crate) fn facts(summary: &Summary) -> Vec<String> {
     let notes = summary.rows.iter().any(|row| row.note.is_some());
     match (summary.description.is_empty(), notes) {
         (true, false) => {}
-        (false, false) => facts.push("The line under the title is the recipe's.".to_owned()),
-        (true, true) => facts.push("Notes are the recipe's.".to_owned()),
-        (false, true) => facts.push("The line under the title and the notes are the recipe's.".to_owned()),
+        (false, false) => facts.push("The line under the title comes from the recipe.".to_owned()),
+        (true, true) => facts.push("Notes come from the recipe.".to_owned()),
+        (false, true) => facts.push("The line under the title and the notes come from the recipe.".to_owned()),
     }
     facts
 }
@@ -46,8 +46,8 @@ fn measure(summary: &Summary) -> String {
     let groups = summary.shot_groups;
     let sizes = &summary.sizes;
     let mut text = format!(
-        "Top-1 accuracy on the test set, in percent. many: more than {} of the class; few: fewer than {}; \
-         medium: the rest ({}, {} and {}); each is the mean over its classes{}. all: over test images.",
+        "Top-1 accuracy on the test set, in percent. many: classes with more than {}; few: fewer than {}; medium: the \
+         rest ({}, {} and {}); each is the mean over its classes{}. all: over all test images.",
         counted(groups.many_above, "training image"),
         groups.few_below,
         sizes.many,
@@ -64,7 +64,7 @@ fn measure(summary: &Summary) -> String {
 
 fn data(summary: &Summary) -> String {
     let split = first_split(summary);
-    let dataset = split.and_then(|split| split.dataset.as_deref()).unwrap_or("a data set that no file names");
+    let dataset = split.and_then(|split| split.dataset.as_deref()).unwrap_or("a data set not named in any file");
     let drawn = split
         .and_then(|split| split.imbalance_factor)
         .map_or(String::new(), |factor| format!(" (drawn with imbalance factor {factor})"));
@@ -97,11 +97,11 @@ fn parts(summary: &Summary) -> Vec<String> {
     let Some(split) = first_split(summary) else {
         let most = summary.rows.iter().flat_map(|row| &row.val_images).flatten().max();
         let val = match most {
-            None => "predictions do not say whether there were validation images".to_owned(),
+            None => "predictions do not record whether there were validation images".to_owned(),
             Some(0) => "predictions hold no validation images".to_owned(),
             Some(most) => format!("predictions hold {} for validation", images(*most)),
         };
-        return vec![format!("No split lies with the runs, which would say what each image was for; {val}.")];
+        return vec![format!("The runs have no split file, so the role of each image is unknown; {val}.")];
     };
     let mut facts = vec![match (split.val, split.meta) {
         (0, 0) => "There is no meta set and no validation set.".to_owned(),
@@ -113,7 +113,7 @@ fn parts(summary: &Summary) -> Vec<String> {
         (val, _) => {
             let shared = match split.val_in_meta {
                 0 => String::new(),
-                shared => format!(", {shared} of them in the meta set too"),
+                shared => format!(", {shared} of them also in the meta set"),
             };
             format!("{} The validation set: {}{shared}.", meta_set(split), images(val))
         }
@@ -131,7 +131,7 @@ fn parts(summary: &Summary) -> Vec<String> {
     let differs = |other: &SplitFacts| SplitFacts { hash: String::new(), ..other.clone() };
     if summary.splits.values().any(|other| differs(other) != differs(split)) {
         facts.push(format!(
-            "The seeds do not have one split; this is that of seed {}.",
+            "The seeds have different splits; this is the one of seed {}.",
             summary.splits.keys().next().unwrap_or(&0)
         ));
     }
@@ -149,8 +149,8 @@ fn meta_set(split: &SplitFacts) -> String {
 fn apart(split: &SplitFacts) -> String {
     match split.meta_in_train {
         0 => ", none of them a training image".to_owned(),
-        all if all == split.meta => ", which are training images too".to_owned(),
-        some => format!(", {some} of them training images too"),
+        all if all == split.meta => ", which are also training images".to_owned(),
+        some => format!(", {some} of them also training images"),
     }
 }
 
@@ -182,7 +182,7 @@ fn choices(summary: &Summary) -> String {
     let sentences = [
         (chosen(ChosenBy::Validation), "Chosen on validation data, never on the test set: "),
         (chosen(ChosenBy::Meta), "Adapted to losses on the meta set: "),
-        (chosen(ChosenBy::Unknown), "Chosen on data of which the predictions hold nothing: "),
+        (chosen(ChosenBy::Unknown), "Chosen on data that the predictions do not record: "),
     ];
     let sentences: Vec<String> = sentences
         .into_iter()
@@ -196,10 +196,10 @@ fn choices(summary: &Summary) -> String {
 fn epochs(summary: &Summary) -> Vec<String> {
     let foreign = variants(summary, |origin| !origin.trained_here());
     if foreign.is_empty() {
-        return vec!["Every number is of the last epoch; no epoch was picked.".to_owned()];
+        return vec!["Every number is from the last epoch; no best epoch was selected.".to_owned()];
     }
     vec![format!(
-        "Stage 1 has no manifest for {}: who trained its backbone, and up to which epoch, no file says.",
+        "Stage 1 has no manifest for {}: it is unknown who trained its backbone and for how many epochs.",
         foreign.join(", ")
     )]
 }
@@ -210,15 +210,15 @@ fn seeds(summary: &Summary) -> Vec<String> {
     let mut facts = Vec::new();
     if of_rows.is_empty() {
         let nothing = summary.left_out.is_empty() && summary.unfinished.iter().all(|entry| entry.rows.is_empty());
-        facts.push(if nothing { "Nothing was run yet." } else { "No row is there to count." }.to_owned());
+        facts.push(if nothing { "Nothing was run yet." } else { "No row counts." }.to_owned());
     } else if single == of_rows.len() {
-        facts.push("One seed a row: no deviation can be given.".to_owned());
+        facts.push("One seed per row, so there is no standard deviation.".to_owned());
     } else {
         let rest = if single > 0 { "; rows of one seed have none" } else { "" };
         facts.push(format!("Mean ± sample standard deviation (n − 1) over the seeds of the row{rest}."));
     }
     if of_rows.windows(2).any(|pair| pair[0] != pair[1]) {
-        facts.push("Not all rows are over the same seeds; the column says which.".to_owned());
+        facts.push("Not all rows have the same seeds; see the column.".to_owned());
     }
     facts
 }
@@ -228,7 +228,10 @@ pub fn exceptions(summary: &Summary) -> Vec<String> {
     let mut facts: Vec<String> =
         summary.left_out.iter().map(|entry| format!("Left out: {}.", in_words(summary, entry))).collect();
     facts.extend(
-        summary.accepted.iter().map(|entry| format!("Counts by --accept-stale: {}.", in_words(summary, entry))),
+        summary
+            .accepted
+            .iter()
+            .map(|entry| format!("Counted because of --accept-stale: {}.", in_words(summary, entry))),
     );
     // That a row was run by no seed stands in the table.
     let counted = |name: &String| summary.rows.iter().any(|row| row.counts() && row.method() == *name);
@@ -273,8 +276,8 @@ fn code(summary: &Summary) -> Vec<String> {
     others
         .map(|((stage, version, current), rows)| {
             format!(
-                "Stage {stage} ran with code version {version} for {}; this program's is {current}, and may give other \
-                 numbers.",
+                "Stage {stage} ran with code version {version} for {}; this program has {current}, which may give \
+                 other numbers.",
                 rows.join(", ")
             )
         })
@@ -304,7 +307,7 @@ fn devices(summary: &Summary) -> Option<String> {
             format!("{}: {stages} of {word} {}", crate::escape::plain(device), numbers.join(", "))
         })
         .collect();
-    let roundings = if found.len() > 1 { " Devices round differently." } else { "" };
+    let roundings = if found.len() > 1 { " Rounding differs between devices." } else { "" };
     Some(format!("Computed on {}.{roundings}", parts.join("; on ")))
 }
 

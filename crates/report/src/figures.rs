@@ -10,7 +10,7 @@ use crate::escape;
 use crate::groups::mean;
 use crate::summary::{ClassPoint, RowSummary, Summary};
 
-/// One drawing.
+/// One figure of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figure {
     /// The file's name under `figures/`.
@@ -52,13 +52,14 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
         let tested =
             run.iter().flat_map(|row| &row.per_class).filter(|point| point.accuracy.is_some()).count() / run.len();
         let which = if run.len() == summary.rows.len() { "" } else { " that count" };
-        let shared = if tested > BINS { ": classes of about the same count share a point" } else { "" };
-        let words = format!("Accuracy against class count, all rows of {}{which}{shared}", summary.recipe);
+        let shared = if tested > BINS { ": classes with similar counts share a point" } else { "" };
+        let words =
+            format!("Accuracy against number of training images, all rows of {}{which}{shared}", summary.recipe);
         figures.push(figure("all-rows.svg", words, |root| overview(root, summary, &run))?);
     }
     for row in run {
         let words = format!(
-            "Accuracy of each class{} against its training images, {}, {}{}; lines: the groups' means",
+            "Accuracy of each class{} against its number of training images, {}, {}{}; lines: group means",
             if summary.untested_classes > 0 { " with test images" } else { "" },
             row.method(),
             match row.seeds.as_slice() {
@@ -67,8 +68,8 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
             },
             match edges(summary).len() {
                 0 => "",
-                1 => "; dashed: where two shot groups part",
-                _ => "; dashed: where few, medium and many part",
+                1 => "; dashed: boundary of two shot groups",
+                _ => "; dashed: boundaries of few, medium and many",
             }
         );
         figures.push(figure(&format!("{}.svg", row.method()), words, |root| one_row(root, summary, row))?);
@@ -143,7 +144,7 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>,
 fn mesh(chart: &mut Chart) -> Result<(), Box<dyn std::error::Error>> {
     chart
         .configure_mesh()
-        .x_desc("training images of the class")
+        .x_desc("training images per class")
         .y_desc("test accuracy, percent")
         .x_label_formatter(&|count| format!("{count:.0}"))
         .y_label_formatter(&|percent| format!("{percent:.0}"))

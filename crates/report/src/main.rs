@@ -21,46 +21,46 @@ use longtail_report::{
     terminal_table,
 };
 
-/// The table of a recipe's finished runs, beside the paper's numbers: report.md, report.html, report.json, figures/*.svg.
+/// Writes the results of a recipe's finished runs, next to the paper's numbers: report.md, report.html, report.json, figures/*.svg.
 #[derive(Parser)]
 #[command(
     name = "report",
     version,
-    after_help = "Exit codes: 0 done or nothing to do, 1 a row lies outside the range that the recipe expects, 2 could \
+    after_help = "Exit codes: 0 done or nothing to do, 1 a row is outside the recipe's expected range, 2 could \
                   not run.\n\nExample:\n  report --recipe pipelines/fashion-mnist-lt.yaml --runs runs/fashion-mnist-lt"
 )]
 struct Arguments {
-    /// The recipe whose rows are shown.
+    /// Recipe whose rows are shown.
     #[arg(long, value_name = "FILE")]
     recipe: PathBuf,
-    /// The folder that holds seed-0, seed-1, …
+    /// Folder with seed-0, seed-1, …
     #[arg(long, value_name = "DIR", required_unless_present = "run")]
     runs: Option<PathBuf>,
-    /// The folder of one run, seed-N; may be repeated.
+    /// Folder of one run, seed-N; may be repeated.
     #[arg(long, value_name = "DIR")]
     run: Vec<PathBuf>,
-    /// The folder of another run: it counts where it was made with this recipe's settings, else it is left out and named.
+    /// Folder of another run; it counts if it has this recipe's settings, else it is left out and named.
     #[arg(long, value_name = "DIR")]
     also: Vec<PathBuf>,
     /// What speaks against the images of a run of --run, in words: it is left out, or counted and named with --accept-stale.
     #[arg(long, value_name = "SEED:WHY", value_parser = of_seed, hide = true)]
     other_images: Vec<(u64, String)>,
-    /// Only these seeds of --runs, as in 0,1,2.
+    /// Only these seeds of --runs, such as 0,1,2.
     #[arg(long, value_delimiter = ',', requires = "runs")]
     seeds: Vec<u64>,
-    /// Where to write; default: `report` beside the runs.
+    /// Output folder [default: `report` beside the runs].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Change a field of the recipe, as in data.imbalance_factor=50; may be repeated.
+    /// Change one field of the recipe, such as data.imbalance_factor=50; may be repeated.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Print report.json instead of the table.
     #[arg(long)]
     json: bool,
-    /// Write again what is up to date.
+    /// Write the report again even if it is up to date.
     #[arg(long)]
     force: bool,
-    /// Take runs although their settings have changed since; the report names them.
+    /// Include runs whose settings have changed since; the report names them.
     #[arg(long)]
     accept_stale: bool,
 }
@@ -80,7 +80,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let collected = collect(&recipe, &runs, arguments.accept_stale)
         .with_context(|| format!("cannot report on `{}`", recipe.recipe))
-        .hint("run the classifier stage of that row again, or take its folder away to have the row shown as not run")?;
+        .hint("run the classifier stage of that row again, or delete its folder to show the row as not run")?;
     let summary = summarize(&recipe, &collected);
     for line in exceptions(&summary) {
         eprintln!("{line}");
@@ -114,10 +114,10 @@ fn of_seed(text: &str) -> Result<(u64, String), String> {
 /// A report replaces its own files (see [`own`]) and no others: not the recipe that it reads, nothing in a run, no other recipe's
 /// report.
 fn refuse_folder(recipe: &Recipe, recipe_file: &Path, out: &Path) -> Result<()> {
-    let (there, hint) = (out.display(), "give --out a folder of its own");
+    let (there, hint) = (out.display(), "give --out a separate folder");
     let pages = ["report.md", "report.html", "report.json"];
     if let Some(page) = pages.into_iter().find(|page| is_same_file(&out.join(page), recipe_file)) {
-        return Err(anyhow!("--out {there}: `{page}` there is the recipe that this command reads")).hint(hint);
+        return Err(anyhow!("--out {there}: `{page}` in it is the recipe that this command reads")).hint(hint);
     }
     if RunLayout::new(out).recipe().exists() || RunLayout::new(out).split().exists() {
         return Err(anyhow!("--out {there} is the folder of a run")).hint(hint);
@@ -128,7 +128,7 @@ fn refuse_folder(recipe: &Recipe, recipe_file: &Path, out: &Path) -> Result<()> 
     });
     match other {
         Some(other) => {
-            Err(anyhow!("--out {there} holds the report of `{other}`, and this is `{}`", recipe.recipe)).hint(hint)
+            Err(anyhow!("--out {there} holds the report of `{other}`, but this is `{}`", recipe.recipe)).hint(hint)
         }
         None => Ok(()),
     }
@@ -185,8 +185,8 @@ fn refuse_nothing_but_others(summary: &Summary) -> Result<()> {
     if summary.left_out.is_empty() || summary.rows.iter().any(RowSummary::counts) {
         return Ok(());
     }
-    Err(anyhow!("nothing that was run counts for this recipe; what speaks against each seed stands above"))
-        .hint("run the stages again, give the settings that they were run with, or pass --accept-stale")
+    Err(anyhow!("no run counts for this recipe; see the reason for each seed above"))
+        .hint("run the stages again, use the settings they were run with, or pass --accept-stale")
 }
 
 /// Takes away figures of rows that are no longer shown: those that the last report made, and no other's.
@@ -206,7 +206,7 @@ fn clear_figures(out: &Path, kept: &[&str]) -> Result<()> {
 fn split_set(set: &str) -> Result<(String, String)> {
     let (path, value) = set
         .split_once('=')
-        .with_context(|| format!("--set {set}: there is no `=`"))
+        .with_context(|| format!("--set {set}: `=` is missing"))
         .hint("write --set path=value, as in --set data.imbalance_factor=50")?;
     Ok((path.to_owned(), value.to_owned()))
 }

@@ -12,11 +12,11 @@ use crate::error::ReportError;
 /// features came from somewhere else, or their folders were taken away.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Origin {
-    /// Stage 1's.
+    /// Manifest of stage 1.
     pub representation: Option<Manifest>,
-    /// Stage 2's.
+    /// Manifest of stage 2.
     pub features: Option<Manifest>,
-    /// Stage 3's.
+    /// Manifest of stage 3.
     pub classifier: Option<Manifest>,
 }
 

@@ -26,8 +26,8 @@ pub fn refuse_others_files(out: &Path, files: &[File]) -> Result<()> {
         None => Ok(()),
         Some(file) => {
             let (there, name) = (out.display(), &file.name);
-            Err(anyhow!("--out {there}: `{name}` there was not made by this command, which would replace it"))
-                .hint("give --out a folder of its own, or move that file away")
+            Err(anyhow!("--out {there}: this command would replace `{name}`, which it did not write"))
+                .hint("give --out a separate folder, or move that file away")
         }
     }
 }

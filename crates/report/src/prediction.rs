@@ -15,7 +15,7 @@ pub struct Prediction {
     pub row: usize,
     /// The run's seed.
     pub seed: u64,
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
     /// `(N,)`, each below K.
     pub predicted: Vec<u32>,
@@ -61,7 +61,7 @@ pub(crate) fn read(
         return Err(refuse("it holds no test image".to_owned()));
     }
     if let Some(test) = test.filter(|test| *test != labels.len()) {
-        return Err(refuse(format!("it holds {}, and the split has {test}", counted(labels.len(), "test image"))));
+        return Err(refuse(format!("it has {}, but the split has {test}", counted(labels.len(), "test image"))));
     }
     for (name, classes) in [("labels", &labels), ("predicted", &predicted)] {
         if let Some(index) = classes.iter().position(|class| *class as usize >= class_counts.len()) {
@@ -134,7 +134,7 @@ impl Prediction {
     pub(crate) fn is_comparable_with(&self, first: &Self) -> Result<(), ReportError> {
         let (classes, expected) = (self.class_counts.len(), first.class_counts.len());
         if classes != expected {
-            let what = format!("it has {}, and the other predictions have {expected}", counted(classes, "class"));
+            let what = format!("it has {}, but the other predictions have {expected}", counted(classes, "class"));
             return Err(ReportError::Predictions { path: self.path.clone(), what });
         }
         for (images, own, others) in

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The longest value that is shown whole.
 const LONGEST: usize = 40;
 
-/// Each field that differs, in words: "representations.ce.epochs is 1 there and 12 in the recipe". Empty when none does.
+/// Each field that differs, in words: "representations.ce.epochs is 1 in the run and 12 in the recipe". Empty when none does.
 ///
 /// `there` is from a manifest, `here` from the recipe: parts of one stage of `row`.
 pub(crate) fn differing(there: &Value, here: &Value, row: &Row) -> Vec<String> {
@@ -64,10 +64,10 @@ mod tests {
         assert_eq!(
             differing(&there, &here, &row()),
             [
-                "representations.base.augmentation = {\"none\":{}} counts there, and does not for the recipe as it is",
-                "classifiers.joint = {\"taus\":[0.5]} counts for the recipe, and did not there",
-                "representations.base.epochs is 1 there and 12 in the recipe",
-                "seed is 0 there and 1 in the recipe",
+                "representations.base.augmentation = {\"none\":{}} matters in the run, but not in the recipe",
+                "classifiers.joint = {\"taus\":[0.5]} matters in the recipe, but not in the run",
+                "representations.base.epochs is 1 in the run and 12 in the recipe",
+                "seed is 0 in the run and 1 in the recipe",
             ]
         );
         assert!(differing(&here, &here, &row()).is_empty());

@@ -12,7 +12,7 @@ use crate::summary::Summary;
 pub struct File {
     /// Its path in the report's folder, with `/`.
     pub name: String,
-    /// Its text.
+    /// Content of the file.
     pub text: String,
 }
 

@@ -9,9 +9,9 @@ use crate::error::ReportError;
 /// One seed's folder, `runs/NAME/seed-N`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedRun {
-    /// N.
+    /// Number N of the folder `seed-N`.
     pub seed: u64,
-    /// The folder.
+    /// Path of the folder.
     pub dir: PathBuf,
     /// It counts if it fits to the recipe and to the other runs, and is left out if not.
     pub optional: bool,

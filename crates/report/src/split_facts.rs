@@ -17,17 +17,17 @@ pub struct SplitFacts {
     pub imbalance_factor: Option<f64>,
     /// What the images are known by: the same in two splits of the same images.
     pub data_hash: Option<String>,
-    /// Training images.
+    /// Number of training images.
     pub train: usize,
     /// Images of the meta set.
     pub meta: usize,
     /// Those of the meta set that are training images too.
     pub meta_in_train: usize,
-    /// Validation images.
+    /// Number of validation images.
     pub val: usize,
     /// Those of them that are in the meta set too.
     pub val_in_meta: usize,
-    /// Test images.
+    /// Number of test images.
     pub test: usize,
     /// Images of the data set that could not be decoded and are in no part.
     pub skipped: usize,

@@ -17,7 +17,7 @@ use crate::split_facts::SplitFacts;
 pub struct Summary {
     /// The recipe's name.
     pub recipe: String,
-    /// Its one line.
+    /// Description of the recipe, one line.
     pub description: String,
     /// Where many, medium and few part.
     pub shot_groups: ShotGroups,
@@ -87,7 +87,7 @@ impl RowSummary {
 /// One class of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassPoint {
-    /// Training images.
+    /// Number of training images of the class.
     pub count: u32,
     /// Percent; `None` for a class without test images.
     pub accuracy: Option<f64>,

@@ -126,7 +126,7 @@ fn outside(value: f64, low: f64, high: f64) -> String {
 /// What the bold numbers of a table are; nothing where there are none.
 pub(crate) fn bold(grid: &Grid) -> &'static str {
     let any = grid.lines.iter().flatten().any(|cell| cell.best);
-    if any { "; the largest of each column in bold" } else { "" }
+    if any { "; the largest value of each column is bold" } else { "" }
 }
 
 /// 1-based, among the rows that have a note.

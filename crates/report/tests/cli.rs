@@ -207,7 +207,7 @@ fn a_report_replaces_no_recipe_no_run_and_no_other_report() {
         let output = runs.report(more);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
-        assert!(stderr.contains(words) && stderr.contains("--out a folder of its own"), "{stderr}");
+        assert!(stderr.contains(words) && stderr.contains("--out a separate folder"), "{stderr}");
     };
     // The recipe itself, under a name of ours.
     let own = runs.path("own");
@@ -228,7 +228,7 @@ fn a_report_replaces_no_recipe_no_run_and_no_other_report() {
     assert_eq!(runs.report(&[]).status.code(), Some(0));
     let before = fs_err::read(runs.path("report/report.md")).unwrap();
     for more in [&["--set", "recipe=other"][..], &["--set", "recipe=other", "--force"]] {
-        refused(more, "holds the report of `small`, and this is `other`");
+        refused(more, "holds the report of `small`, but this is `other`");
     }
     assert_eq!(fs_err::read(runs.path("report/report.md")).unwrap(), before);
 }

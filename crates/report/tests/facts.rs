@@ -30,12 +30,12 @@ fn validation_and_meta_sets_are_those_of_the_split() {
     let imagenet = of(SplitFacts { meta: 100, val: 60, val_in_meta: 0, ..split() });
     says(&imagenet, "The meta set: 100 images, none of them a training image. The validation set: 60 images.");
     let inaturalist = of(SplitFacts { meta: 20, meta_in_train: 20, val: 0, val_in_meta: 0, ..split() });
-    says(&inaturalist, "The meta set: 20 images, which are training images too. There is no validation set.");
+    says(&inaturalist, "The meta set: 20 images, which are also training images. There is no validation set.");
     let balanced = of(SplitFacts { meta: 14_862, meta_in_train: 14_862, val: 0, val_in_meta: 0, ..split() });
     says(&balanced, "The meta set is the training set. There is no validation set.");
     let mixed = of(SplitFacts { meta: 20, meta_in_train: 5, val: 60, val_in_meta: 3, ..split() });
-    says(&mixed, "The meta set: 20 images, 5 of them training images too.");
-    says(&mixed, "The validation set: 60 images, 3 of them in the meta set too.");
+    says(&mixed, "The meta set: 20 images, 5 of them also training images.");
+    says(&mixed, "The validation set: 60 images, 3 of them also in the meta set.");
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn without_a_split_the_predictions_say_what_they_know() {
     };
     says(
         &of(Some(1)),
-        "No split lies with the runs, which would say what each image was for; predictions hold 1 image for",
+        "The runs have no split file, so the role of each image is unknown; predictions hold 1 image for",
     );
     says(&of(Some(0)), "predictions hold no validation images.");
-    says(&of(None), "predictions do not say whether there were validation images.");
-    says(&of(None), "Data: a data set that no file names: 10 classes of 5990 to 59 training images, 14862 in all;");
+    says(&of(None), "predictions do not record whether there were validation images.");
+    says(&of(None), "Data: a data set not named in any file: 10 classes of 5990 to 59 training images, 14862 in all;");
     does_not_say(&of(None), "fashion_mnist");
 }
 
@@ -98,37 +98,40 @@ fn a_hyper_parameter_was_chosen_where_there_was_a_choice() {
     unknown[1].val_images = Some(0);
     says(
         &words(&collected(unknown, Some(split()))),
-        "Chosen on data of which the predictions hold nothing: tau (ce+tau_norm).",
+        "Chosen on data that the predictions do not record: tau (ce+tau_norm).",
     );
 }
 
 #[test]
 fn epochs_are_known_of_what_was_trained_here() {
-    says(&words(&collected(one_seed(), Some(split()))), "Every number is of the last epoch; no epoch was picked.");
+    says(
+        &words(&collected(one_seed(), Some(split()))),
+        "Every number is from the last epoch; no best epoch was selected.",
+    );
     let mut imported = one_seed();
     imported[2].origin.representation = None;
     let text = words(&collected(imported, Some(split())));
-    says(&text, "Stage 1 has no manifest for mpcl: who trained its backbone, and up to which epoch, no file says.");
-    does_not_say(&text, "Every number is of the last epoch");
+    says(&text, "Stage 1 has no manifest for mpcl: it is unknown who trained its backbone and for how many epochs.");
+    does_not_say(&text, "Every number is from the last epoch");
 }
 
 #[test]
 fn deviations_and_seeds_follow_the_rows() {
     let recipe = recipe();
     let one = words(&collected(one_seed(), Some(split())));
-    says(&one, "One seed a row: no deviation can be given.");
+    says(&one, "One seed per row, so there is no standard deviation.");
     does_not_say(&one, "±");
     let two: Vec<Prediction> = (0..3).flat_map(|row| [0, 1].map(|seed| prediction(&recipe, row, seed))).collect();
     let text = words(&collected(two.clone(), Some(split())));
     says(&text, "Mean ± sample standard deviation (n − 1) over the seeds of the row.");
-    does_not_say(&text, "Not all rows are over the same seeds");
+    does_not_say(&text, "Not all rows have the same seeds");
     let text = words(&collected(two[..5].to_vec(), Some(split())));
     says(&text, "over the seeds of the row; rows of one seed have none.");
-    says(&text, "Not all rows are over the same seeds; the column says which.");
+    says(&text, "Not all rows have the same seeds; see the column.");
     // A seed a row, and another one for each.
     let text = words(&collected(vec![two[0].clone(), two[3].clone()], Some(split())));
-    says(&text, "One seed a row: no deviation can be given.");
-    says(&text, "Not all rows are over the same seeds; the column says which.");
+    says(&text, "One seed per row, so there is no standard deviation.");
+    says(&text, "Not all rows have the same seeds; see the column.");
     let nothing = words(&Collected::default());
     says(&nothing, "Nothing was run yet.");
     for sentence in ["Top-1", "Data:", "meta set", "chosen", "last epoch"] {
@@ -152,7 +155,7 @@ fn classes_without_test_images_and_empty_groups_are_told() {
     assert_eq!(summary.rows[0].mean.few, Some(50.0), "the mean of the two classes that were tested");
     let svg = &render(&summary).unwrap()[4];
     assert_eq!(svg.text.matches("<circle").count(), 9);
-    says(&svg.text, "Accuracy of each class with test images against its training images, ce+joint, seed 0;");
+    says(&svg.text, "Accuracy of each class with test images against its number of training images, ce+joint, seed 0;");
     for prediction in &mut predictions {
         prediction.labels.truncate(70);
         prediction.predicted.truncate(70);
@@ -185,10 +188,10 @@ fn other_devices_and_code_versions_are_named() {
     mixed[2].origin.representation.as_mut().unwrap().device = "cuda:0".into();
     mixed[2].origin.classifier.as_mut().unwrap().code_version = code_versions::CLASSIFIER - 1;
     let text = words(&collected(mixed, Some(split())));
-    says(&text, "Computed on cpu: stages of seed 0; on cuda:0: stages of seed 0. Devices round differently.");
+    says(&text, "Computed on cpu: stages of seed 0; on cuda:0: stages of seed 0. Rounding differs between devices.");
     let version = code_versions::CLASSIFIER;
     let old = version - 1;
-    says(&text, &format!("Stage classifier ran with code version {old} for mpcl+mpfa; this program's is {version},"));
+    says(&text, &format!("Stage classifier ran with code version {old} for mpcl+mpfa; this program has {version},"));
 }
 
 #[test]
@@ -203,12 +206,12 @@ fn columns_and_marks_are_explained_where_they_are() {
         words_of(&recipe_of(&text), &collected(one_seed(), Some(split())))
     };
     does_not_say(&with("paper: {}"), "paper:");
-    says(&with("paper: {all: 1}"), "paper: the number printed in the paper, as the recipe quotes it.");
+    says(&with("paper: {all: 1}"), "paper: the number in the paper, as quoted by the recipe.");
     says(&with("expected: {all: [0, 100]}"), "expected: the recipe's range for the mean of the row.");
-    says(&with("note: x"), "Notes are the recipe's.");
+    says(&with("note: x"), "Notes come from the recipe.");
     let bold = |predictions: Vec<Prediction>| {
         let summary = summarize(&recipe(), &collected(predictions, Some(split())));
-        render(&summary).unwrap()[1].text.contains("the largest of each column in bold")
+        render(&summary).unwrap()[1].text.contains("the largest value of each column is bold")
     };
     assert!(bold(one_seed()));
     assert!(!bold(one_seed()[..1].to_vec()), "one row is the best of nothing");
@@ -238,8 +241,8 @@ fn figures_say_what_is_drawn() {
         summarize(&recipe_of(&text), &collected(one_seed(), Some(split())))
     };
     let of = |shots: &str| render(&summary(shots)).unwrap()[4].text.clone();
-    says(&of("{many_above: 1000, few_below: 200}"), "dashed: where few, medium and many part;");
-    says(&of("{many_above: 1000, few_below: 2}"), "dashed: where two shot groups part;");
+    says(&of("{many_above: 1000, few_below: 200}"), "dashed: boundaries of few, medium and many;");
+    says(&of("{many_above: 1000, few_below: 2}"), "dashed: boundary of two shot groups;");
     does_not_say(&of("{many_above: 100000, few_below: 2}"), "dashed");
     let overview = |count: usize| {
         let summary = summarize(&recipe(), &collected(one_seed()[..count].to_vec(), Some(split())));
@@ -255,5 +258,5 @@ fn figures_say_what_is_drawn() {
         prediction.predicted = (0..30).collect();
     }
     let svg = render(&summarize(&recipe(), &collected(many, None))).unwrap()[3].text.clone();
-    says(&svg, "classes of about the same count share a point");
+    says(&svg, "classes with similar counts share a point");
 }

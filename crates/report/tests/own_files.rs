@@ -51,10 +51,10 @@ fn a_file_of_the_users_with_the_name_of_ours_is_left_alone() {
         for more in [&[][..], &["--force"]] {
             let (code, said) = report(folder, &out, more);
             assert!(
-                code == Some(2) && said.contains(&format!("`{name}` there was not made by this command")),
+                code == Some(2) && said.contains(&format!("would replace `{name}`, which it did not write")),
                 "{said}"
             );
-            assert!(said.contains("hint: give --out a folder of its own"), "{said}");
+            assert!(said.contains("hint: give --out a separate folder"), "{said}");
         }
         assert_eq!(fs_err::read_to_string(out.join(name)).unwrap(), "mine");
         let there: Vec<_> = fs_err::read_dir(&out).unwrap().collect();

@@ -185,20 +185,23 @@ fn a_seed_of_other_settings_is_left_out_and_its_field_named() {
         expect(&output, 0);
         assert_eq!(runs.seeds(), json!([[0], [0], [0, 1]]), "mpcl's settings are the same");
         let here = common::recipe().representations["ce"].epochs;
-        let why = format!("representations.ce.epochs is 12 there and {here} in the recipe");
+        let why = format!("representations.ce.epochs is 12 in the run and {here} in the recipe");
         runs.named(&output, &format!("Left out: seed 1 (ce+joint, ce+tau_norm): {why}"));
     }
     // Siblings: a field of the data, of a classifier, and a run in the folder of another seed.
     runs.write_seed(1, &[("data.imbalance_factor", "50")]);
     let output = runs.report(&[]);
-    runs.named(&output, "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 there and 100.0 in the recipe.");
+    runs.named(
+        &output,
+        "Left out: seed 1 (all rows): data.imbalance_factor is 50.0 in the run and 100.0 in the recipe.",
+    );
     runs.write_seed(1, &[("classifiers.tau_norm.tau_norm.taus", "[0.5]")]);
     let output = runs.report(&[]);
     runs.named(&output, "Left out: seed 1 (ce+tau_norm): classifiers.tau_norm.tau_norm.taus is [0.5] there");
     assert_eq!(runs.seeds(), json!([[0, 1], [0], [0, 1]]));
     runs.write_seed(1, &[]);
     fs_err::rename(runs.path("seed-1"), runs.path("seed-7")).unwrap();
-    runs.named(&runs.report(&[]), "seed is 1 there and 7 in the recipe");
+    runs.named(&runs.report(&[]), "seed is 1 in the run and 7 in the recipe");
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn what_is_accepted_counts_and_is_named() {
     assert_eq!(runs.seeds(), json!([[0, 1], [0, 1], [0, 1]]));
     runs.named(
         &output,
-        "Counts by --accept-stale: seed 1 (ce+joint, ce+tau_norm): representations.ce.epochs is 12 there",
+        "Counted because of --accept-stale: seed 1 (ce+joint, ce+tau_norm): representations.ce.epochs is 12 in the run",
     );
     // A seed that nobody asked for is not accepted by the way.
     let output = runs.report_also(&["--accept-stale"]);
@@ -246,7 +249,7 @@ fn a_seed_that_was_killed_on_the_way_counts_by_what_it_finished() {
     assert_eq!(runs.seeds(), json!([[0, 1], [0], [0]]));
     runs.named(
         &output,
-        "Left out: seed 1 (mpcl+mpfa): stage representation made backbone.safetensors again after stage features had read it",
+        "Left out: seed 1 (mpcl+mpfa): stage representation made backbone.safetensors again after stage features read it",
     );
     // Nothing of a seed: its folder and a split.
     fs_err::remove_dir_all(runs.path("seed-1")).unwrap();
@@ -264,10 +267,7 @@ fn a_split_that_was_drawn_again_speaks_against_what_was_made_before() {
     write_tensors(&split, &tensors, &json!({"data_hash": "ours"})).unwrap();
     let output = runs.report(&[]);
     expect(&output, 0);
-    runs.named(
-        &output,
-        "Left out: seed 1 (all rows): the split was drawn again after stage representation had read it",
-    );
+    runs.named(&output, "Left out: seed 1 (all rows): the split was drawn again after stage representation read it");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn seeds_of_older_code_are_not_mixed_and_old_ones_alone_are_named() {
     expect(&output, 0);
     let (now, old) = (code_versions::CLASSIFIER, code_versions::CLASSIFIER - 1);
     assert_eq!(runs.seeds(), json!([[0], [0, 1], [0, 1]]));
-    let why = format!("stage classifier is of code version {old}, that of other seeds of {now}");
+    let why = format!("stage classifier has code version {old}, other seeds have {now}");
     runs.named(&output, &format!("Left out: seed 1 (ce+joint): {why}."));
     age(0);
     let output = runs.report(&[]);
@@ -322,7 +322,8 @@ fn devices_may_be_mixed_and_are_named() {
     expect(&output, 0);
     assert_eq!(runs.seeds(), json!([[0, 1], [0, 1], [0, 1]]));
     let markdown = fs_err::read_to_string(runs.path("report/report.md")).unwrap();
-    let sentence = "Computed on cpu: stages of seeds 0, 1; on cuda:0: stages of seed 1. Devices round differently.";
+    let sentence =
+        "Computed on cpu: stages of seeds 0, 1; on cuda:0: stages of seed 1. Rounding differs between devices.";
     assert!(markdown.contains(sentence), "{markdown}");
 }
 
@@ -370,13 +371,13 @@ fn predictions_that_do_not_hold_stop_a_seed_that_was_asked_for_and_leave_others_
     damage(&runs, 100, |image, class| if (image, class) == (3, 4) { 2.0 } else { sound(image, class) });
     refused("`predicted`[3] is class 0, but the logit of class 4 is larger");
     damage(&runs, 90, sound);
-    refused("it holds 90 test images, and the split has 100");
+    refused("it has 90 test images, but the split has 100");
     // Without a split the other seeds tell.
     fs_err::remove_file(runs.layout(0).split()).unwrap();
     fs_err::remove_file(runs.layout(1).split()).unwrap();
     let words = expect(&runs.report(&[]), 2);
-    assert!(words.contains("counts other test images per class") && words.contains("class 9 has 0, not 10"), "{words}");
-    runs.named(&runs.report_also(&[]), "it counts other test images per class: class 9 has 0, not 10");
+    assert!(words.contains("has other test image counts") && words.contains("class 9 has 0, not 10"), "{words}");
+    runs.named(&runs.report_also(&[]), "it has other test image counts: class 9 has 0, not 10");
 }
 
 #[test]

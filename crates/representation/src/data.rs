@@ -28,9 +28,9 @@ pub struct StageData {
     pub meta: Option<MetaLoader>,
     /// The images of all three, where a device can hold them.
     pub stored: Option<StoredPixels>,
-    /// Of the images.
+    /// Shape of an image.
     pub image: ImageShape,
-    /// K.
+    /// Number of classes K.
     pub num_classes: usize,
 }
 

@@ -31,7 +31,7 @@ pub enum RepresentationError {
     #[error("{}", .0.problem)]
     OneValue(Unfit),
     /// The images are not those any more that training began with; what it made is there, and stale.
-    #[error("the images changed while it trained: {how}")]
+    #[error("the images changed during training: {how}")]
     ImagesChanged {
         /// Which, in words.
         how: String,
@@ -41,10 +41,10 @@ pub enum RepresentationError {
     NotOnDevice {
         /// Which setting, as it stands in the recipe.
         what: String,
-        /// The reason.
+        /// Why it does not run on a GPU.
         why: &'static str,
     },
-    /// From the GPU.
+    /// An error of the GPU.
     #[error(transparent)]
     Gpu(#[from] longtail_ops::gpu::GpuError),
     /// From the losses, heads, optimisers or checkpoints.
@@ -56,7 +56,7 @@ pub enum RepresentationError {
     /// From the network.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
-    /// From the data.
+    /// An error of the data set.
     #[error(transparent)]
     Datasets(#[from] DatasetError),
     /// From what is done to the images.
@@ -68,7 +68,7 @@ pub enum RepresentationError {
     /// From the recipe.
     #[error(transparent)]
     Recipe(#[from] longtail_recipe::RecipeError),
-    /// From candle.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
@@ -86,12 +86,12 @@ impl RepresentationError {
             Self::NotOnDevice { .. } => "run it with `--device cpu`, or set another value with `--set`",
             Self::NoBatch(unfit) | Self::OneValue(unfit) => &unfit.hint,
             Self::ImagesChanged { .. } => {
-                "leave the images alone and run the same command again, which makes the stage again from the start; or take what was \
-                 made with `--accept-stale`"
+                "do not change the images, and run the same command again to repeat the stage from the start; or use \
+                 the existing files with `--accept-stale`"
             }
             Self::NoMetaSet => return Some(Unfit::no_meta_set().hint),
             Self::Training(TrainingError::NonFinite { .. }) => {
-                "lower `lr` or `meta_network.lr`, or lengthen `warmup_epochs`; finished files are as they were"
+                "lower `lr` or `meta_network.lr`, or raise `warmup_epochs`; finished files did not change"
             }
             Self::Datasets(error) => return error.hint(),
             Self::Artifact(error) | Self::Training(TrainingError::Artifact(error)) => return error.hint(),

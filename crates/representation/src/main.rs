@@ -11,9 +11,9 @@ use longtail_stage::{StageArgs, run_main};
 
 /// Train a backbone, its head and prototypes (stage 1).
 ///
-/// Reads the recipe and the images; writes backbone, head, prototypes and, for `mpcl`, the meta-network into
-/// RUN/representation/VARIANT. Killed or interrupted and started again, it goes on from its last checkpoint and ends with the
-/// same bits. A second run does no work.
+/// Reads the recipe and the images; writes backbone, head, prototypes and, for `mpcl`, the meta-network to
+/// RUN/representation/VARIANT. After an interruption, run the same command again: it continues from the last checkpoint and gives
+/// identical results. If the stage is up to date, it does nothing.
 #[derive(Parser)]
 #[command(
     name = "representation",
@@ -25,7 +25,7 @@ Examples:
   representation --recipe my.yaml --run runs/my/seed-0 --variant mpcl --set representations.mpcl.epochs=5 --force
 
 Environment:
-  LONGTAIL_CHECKPOINT_EVERY_STEPS=N  also write a checkpoint every N steps (for tests; changes no bit)"
+  LONGTAIL_CHECKPOINT_EVERY_STEPS=N  also write a checkpoint every N steps (for tests; does not change the results)"
 )]
 struct Cli {
     #[command(flatten)]

@@ -115,16 +115,13 @@ impl Memory {
             ways.push(format!("`micro_batch: {}` (batch norm then sees smaller batches)", (self.images / 2).max(2)));
         }
         if !recipe.activation_checkpointing {
-            ways.push("`activation_checkpointing: true` (the same bits, more time)".to_owned());
+            ways.push("`activation_checkpointing: true` (the same results, more time)".to_owned());
         }
         if ways.is_empty() {
             ways.push("a smaller `batch_size`".to_owned());
         }
         let available = available as f64 / 1e9;
-        Some(format!(
-            "that is more than the {available:.2} GB that are free for it; less is needed with {}",
-            ways.join(" or ")
-        ))
+        Some(format!("that is more than the {available:.2} GB of free memory; to use less, set {}", ways.join(" or ")))
     }
 }
 

@@ -20,7 +20,7 @@ pub fn warnings(meter: &EpochMeter) -> Vec<String> {
     {
         warnings.push(format!(
             "L_PC is {pc:.2}, above log K = {limit:.2} and above {empirical:.2} under the empirical prototypes: the \
-             meta-prototypes no longer stand for their classes"
+             meta-prototypes no longer represent their classes"
         ));
     }
     if let Some(cosine) = meter.mean("meta/cos_mean")

@@ -25,7 +25,7 @@ pub enum Outcome {
     KeptStale,
     /// Trained (or resumed), and the files written.
     Trained {
-        /// Steps in all.
+        /// Total number of steps.
         steps: u64,
     },
 }

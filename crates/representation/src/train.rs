@@ -33,7 +33,7 @@ pub struct Training {
     pub class_counts: Vec<u32>,
     /// Where many, medium and few part.
     pub bounds: ShotGroups,
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: usize,
     /// Minutes between checkpoints.
     pub checkpoint_minutes: f64,
@@ -103,7 +103,7 @@ impl Training {
         Ok(Schedule::new(Decay::from(&recipe.schedule), peak, recipe.epochs, recipe.warmup_epochs))
     }
 
-    /// Steps in all.
+    /// Total number of steps.
     pub fn total_steps(&self) -> u64 {
         (self.epochs * self.loader.batches_per_epoch()) as u64
     }

@@ -9,46 +9,46 @@ use longtail_artifact::{ArtifactError, Device, DeviceChoice, Gpus};
 /// Arguments of a stage. Examples stand in each binary's own `--help`.
 #[derive(Debug, Clone, Args)]
 pub struct StageArgs {
-    /// The recipe: a file of `pipelines/`, or the resolved `recipe.yaml` of a run
+    /// Recipe: a file in `pipelines/`, or `recipe.yaml` of a run
     #[arg(long, value_name = "FILE")]
     pub recipe: PathBuf,
-    /// The folder of one seed, for example runs/fashion-mnist-lt/seed-0
+    /// Folder of one seed, for example runs/fashion-mnist-lt/seed-0
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
-    /// The representation's name in the recipe
+    /// Name of the representation in the recipe
     #[arg(long, value_name = "NAME")]
     pub variant: String,
-    /// Random seed, instead of the recipe's
+    /// Random seed [default: the seed of the recipe]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Change one field of the recipe, for example --set representations.ce.epochs=2 (may be repeated)
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// Folder of the images; Fashion-MNIST is embedded and needs none
+    /// Folder of the images (not needed for Fashion-MNIST, which is embedded)
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU where this build knows CUDA and one answers, else the CPU)
+    /// cpu, cuda, cuda:N, or auto (a GPU if this build has CUDA and a GPU is available, else the CPU)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Threads; all cores if left out. Changes no bit of the result
+    /// Number of threads; does not change the results [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Make the files again even if they are up to date
+    /// Run the stage again even if it is up to date
     #[arg(long)]
     pub force: bool,
-    /// With --force: do not decode every photograph once more to find bad ones; `cargo xtask` has that done once a run
+    /// With --force: do not decode every photograph again to find bad ones; `cargo xtask` does this once per run
     #[arg(long)]
     pub keep_census: bool,
-    /// Use finished files as they are, even if they were made for another recipe
+    /// Use finished files even if they are stale
     #[arg(long)]
     pub accept_stale: bool,
-    /// Go on from a checkpoint that was written on another kind of device
+    /// Continue from a checkpoint that was written on another kind of device
     #[arg(long)]
     pub accept_device_change: bool,
-    /// No progress bar, no remarks; errors only
+    /// Print errors only, no progress bar or notes
     #[arg(long)]
     pub quiet: bool,
-    /// One JSON object on stdout instead of words
+    /// Print one JSON object to stdout instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -108,6 +108,6 @@ mod tests {
         assert!(parse(&["--device", "cuda:1"]).device("features", Gpus::NotBuilt).is_err());
         let base = ["x", "--recipe", "r.yaml", "--run", "r", "--variant", "ce", "--device", "tpu"];
         let problem = Cli::try_parse_from(base).err().expect("no device").to_string();
-        assert!(problem.contains("`tpu` is no device") && problem.contains("--device"), "{problem}");
+        assert!(problem.contains("`tpu` is not a device") && problem.contains("--device"), "{problem}");
     }
 }

@@ -32,7 +32,7 @@ impl ImageBatch {
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), feed, images, labels }
     }
 
-    /// n.
+    /// Number of images n in the batch.
     pub fn len(&self) -> usize {
         self.labels.len()
     }

@@ -143,7 +143,7 @@ impl StateReader {
     /// If its parts are missing or do not fit each other.
     pub fn meter(&mut self, name: &str) -> Result<EpochMeter, TrainingError> {
         let text = String::from_utf8(self.bytes(&format!("{name}.names"))?)
-            .map_err(|_| self.problem(name, "has names that are no text"))?;
+            .map_err(|_| self.problem(name, "has names that are not text"))?;
         let names = text
             .lines()
             .filter_map(|line| line.split_once('\t'))

@@ -15,7 +15,7 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// The CPU.
+    /// Computes on the CPU.
     pub fn cpu() -> Self {
         Self { device: TensorDevice::Cpu }
     }

@@ -25,7 +25,7 @@ pub enum TrainingError {
     /// A slice or tensor has another size than its users agreed on.
     #[error("`{what}` has {actual} elements, expected {expected}")]
     Size {
-        /// Which slice.
+        /// Name of the slice with the wrong length.
         what: &'static str,
         /// How many elements it should have.
         expected: usize,
@@ -33,29 +33,29 @@ pub enum TrainingError {
         actual: usize,
     },
     /// A label is not below the number of classes.
-    #[error("label {label} at row {row} is not below the number of classes, {num_classes}")]
+    #[error("label {label} at row {row} must be below the number of classes, {num_classes}")]
     Label {
-        /// The label.
+        /// Label that is out of range.
         label: u32,
-        /// Its row.
+        /// Row of the label in the batch.
         row: usize,
         /// The number of classes.
         num_classes: usize,
     },
     /// A class count of zero where its logarithm or inverse is needed.
-    #[error("class {class} has no training image, but {why} needs at least one of every class")]
+    #[error("class {class} has no training image, but {why} needs at least one for every class")]
     EmptyClass {
-        /// The class.
+        /// Class without training images.
         class: usize,
-        /// What needs it.
+        /// What needs an image of every class.
         why: &'static str,
     },
     /// A setting that this crate does not know (a newer recipe type, say) or that makes no sense here.
     #[error("{what} is not supported: {value}")]
     Unsupported {
-        /// Which setting.
+        /// Name of the setting.
         what: &'static str,
-        /// Its value.
+        /// Value of the setting.
         value: String,
     },
     /// A checkpoint or head file lacks something or has it in another form.
@@ -69,16 +69,16 @@ pub enum TrainingError {
     /// From the network.
     #[error(transparent)]
     Backbone(Box<BackboneError>),
-    /// From the GPU.
+    /// An error of the GPU.
     #[error(transparent)]
     Gpu(#[from] longtail_ops::gpu::GpuError),
-    /// From a kernel.
+    /// An error of a kernel.
     #[error(transparent)]
     Ops(#[from] OpsError),
-    /// From candle.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-    /// From a file.
+    /// An error while reading or writing a file.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
 }

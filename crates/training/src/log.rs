@@ -10,7 +10,7 @@ use crate::{EpochMeter, TrainingError};
 pub enum Measured {
     /// A scalar, f32 or f64.
     Tensor(Tensor),
-    /// Known already.
+    /// A value that is already in host memory.
     Known(f64),
 }
 

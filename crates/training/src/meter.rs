@@ -83,7 +83,7 @@ pub struct StepClock {
 }
 
 impl StepClock {
-    /// Starts now.
+    /// Starts measuring now.
     pub fn start() -> Self {
         Self { began: Instant::now(), images: 0 }
     }

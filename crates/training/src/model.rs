@@ -65,7 +65,7 @@ impl Model {
         self.network.params().len()
     }
 
-    /// w^E, a view.
+    /// Borrows the backbone weights w^E.
     ///
     /// # Errors
     /// Never, as sizes are fixed at construction.
@@ -73,7 +73,7 @@ impl Model {
         Ok(self.weights.narrow(0, 0, self.backbone_len())?)
     }
 
-    /// w^C, a view.
+    /// Borrows the head weights w^C.
     ///
     /// # Errors
     /// Never, as sizes are fixed at construction.

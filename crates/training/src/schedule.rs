@@ -11,7 +11,7 @@ pub enum Decay {
     Step {
         /// 0-based epochs.
         milestones: Vec<usize>,
-        /// The factor.
+        /// Factor for the learning rate at each milestone.
         gamma: f64,
     },
     /// The peak rate throughout.
@@ -81,7 +81,7 @@ impl Schedule {
         }
     }
 
-    /// The peak rate.
+    /// Returns the peak learning rate.
     pub fn peak(&self) -> f64 {
         self.peak
     }

@@ -21,8 +21,9 @@ pub fn describe(root: &Path, cores: usize, load: Option<f64>) -> String {
 pub fn busy_warning(load: Option<f64>) -> Option<String> {
     let load = load.filter(|load| *load > BUSY_LOAD)?;
     Some(format!(
-        "warning: the load average is {load:.2}: other programs ran a moment ago. Taking turns evens that out only in part: \
-         PyTorch's threads wait for the last one and lose more to other programs than ours, so its ratios come out too high"
+        "warning: the load average is {load:.2}: other programs are running. Taking turns corrects only part of this: \
+         PyTorch's threads wait for the slowest one and lose more to other programs than ours, so the ratios come out \
+         too high"
     ))
 }
 

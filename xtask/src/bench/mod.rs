@@ -32,20 +32,20 @@ pub fn run(root: &Path, arguments: &BenchArgs) -> Result<ExitCode> {
     let on_gpu = match arguments.device {
         DeviceChoice::Only(Device::Cuda(0)) => true,
         DeviceChoice::Only(Device::Cuda(_)) => {
-            return Err(anyhow!("--device {}: the bench takes the first GPU", arguments.device))
+            return Err(anyhow!("--device {}: the benchmark uses the first GPU", arguments.device))
                 .hint("CUDA_VISIBLE_DEVICES=N makes GPU N the first");
         }
         _ => false,
     };
     if on_gpu && let Err(why) = cuda::gpus() {
         return Err(anyhow!("--device cuda: {why}"))
-            .hint("run it where there is one; a bundle carries the bench along");
+            .hint("run it on a machine with a GPU; a bundle contains the benchmark");
     }
     let rows = chosen(if on_gpu { rows::on_gpu() } else { rows::all() }, arguments)?;
     let torch = match &arguments.python {
         Some(python) => Some(torch(root, python)?),
         None => {
-            eprintln!("no --python: PyTorch is left out");
+            eprintln!("without --python, PyTorch is not timed");
             None
         }
     };
@@ -137,13 +137,13 @@ fn torch(root: &Path, python: &Path) -> Result<Torch> {
         .args(["-c", "import torch; print(torch.__version__)"])
         .output()
         .with_context(|| format!("cannot start the Python `{shown}`"))
-        .hint("--python takes a program, for example `--python python3`")?;
+        .hint("--python expects a program, for example `--python python3`")?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let last = words.trim().lines().last().unwrap_or("it says nothing").to_owned();
         return Err(anyhow!(last))
             .with_context(|| format!("the Python `{shown}` cannot import torch"))
-            .hint(&format!("`{shown} -m pip install torch`, or name another with --python, or leave it out"));
+            .hint(&format!("`{shown} -m pip install torch`, or choose another one with --python, or leave it out"));
     }
     let script: PathBuf = root.join("bench").join("torch_worker.py");
     Ok(Torch { python: python.to_owned(), script })

@@ -41,7 +41,7 @@ pub fn heading(row_width: usize) -> String {
 
 /// In place of a line: the row cannot be timed.
 pub fn absent(row_width: usize, row: &str, reason: &str) -> String {
-    format!("{row:<row_width$} not built yet: {reason}")
+    format!("{row:<row_width$} not available: {reason}")
 }
 
 impl Outcome {

@@ -83,7 +83,7 @@ impl Worker {
             return Err(Interrupted.into());
         }
         if read.map_or(true, |bytes| bytes == 0) {
-            return Err(anyhow!("worker `{}` ended at `{line}`", self.name)).hint("its own message stands above");
+            return Err(anyhow!("worker `{}` ended at `{line}`", self.name)).hint("see its message above");
         }
         Answer::parse(&answer)
             .with_context(|| format!("worker `{}` answers `{}` to `{line}`", self.name, answer.trim()))

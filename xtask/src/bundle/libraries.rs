@@ -22,7 +22,7 @@ pub fn carried(program: &Path) -> Result<Vec<(String, PathBuf)>> {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
-        .context("`ldd` does not start: which libraries the programs need is not known")
+        .context("cannot run `ldd`, which finds the libraries that the programs need")
         .hint("bundles are made on Linux with glibc")?;
     Ok(listed(&String::from_utf8_lossy(&output.stdout)))
 }

@@ -50,8 +50,8 @@ pub fn run(root: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
     let programs = binaries::build(root, &packages, gpus)?;
 
     if gpus != Gpus::No && programs.on_gpus().is_empty() {
-        return Err(anyhow!("there are no programs for CUDA to pack"))
-            .hint(&format!("the folder of {} has none; without it they are built", binaries::PREBUILT_VARIABLE));
+        return Err(anyhow!("there are no CUDA programs to pack"))
+            .hint(&format!("the folder in {} has none; unset it to build them", binaries::PREBUILT_VARIABLE));
     }
 
     let part = unfinished(&out)?;
@@ -109,8 +109,8 @@ fn unfinished(out: &Path) -> Result<PathBuf> {
     let name = out.file_name().context("a bundle's folder has a name").hint("name one with -o")?;
     let part = out.with_file_name(format!("{}.part", name.to_string_lossy()));
     if part.exists() && !part.join(UNFINISHED).is_file() {
-        return Err(anyhow!("`{}` is in the way: the bundle is made there first", part.display()))
-            .hint("move it, or name another folder with -o");
+        return Err(anyhow!("`{}` exists, but the bundle is first built there", part.display()))
+            .hint("move it, or choose another folder with -o");
     }
     if part.exists() {
         fs_err::remove_dir_all(&part)?;
@@ -129,17 +129,17 @@ fn refuse_taken(out: &Path, force: bool) -> Result<()> {
     };
     let is_bundle = out.join(workspace::BUNDLE_FILE).is_file();
     if force && is_bundle && out.join("runs").exists() {
-        return Err(anyhow!("`{}` is a bundle that has run: its results lie in its folder `runs`", out.display()))
-            .hint("move `runs` elsewhere, or name another folder with -o");
+        return Err(anyhow!("`{}` is a bundle that has run: its folder `runs` holds results", out.display()))
+            .hint("move `runs` elsewhere, or choose another folder with -o");
     }
     if entries == 0 || force && is_bundle {
         return Ok(());
     }
     let what = format!("`{}` is not empty", out.display());
     if force {
-        return Err(anyhow!("{what}, and holds no bundle")).hint("name another folder with -o");
+        return Err(anyhow!("{what} and is not a bundle")).hint("choose another folder with -o");
     }
-    Err(anyhow!("{what}")).hint("name another folder with -o, or replace the bundle in it with --force")
+    Err(anyhow!("{what}")).hint("choose another folder with -o, or replace this bundle with --force")
 }
 
 /// Fashion-MNIST as it is; of CIFAR-100 what the recipes draw. Photographs stay where they are.
@@ -165,7 +165,7 @@ fn pack_data(
         .map(|(file, _)| file)
         .collect();
     if !of_cifar.is_empty() {
-        eprintln!("packing CIFAR-100 (half a minute or so) …");
+        eprintln!("packing CIFAR-100 (about half a minute) …");
         let mut words = vec!["subset".into(), "--out".into(), part.join("data/cifar100").into()];
         for file in of_cifar {
             words.extend(["--recipe".into(), file.into()]);
@@ -174,11 +174,14 @@ fn pack_data(
             words.extend(["--data".into(), workspace::absolute(data)?.into()]);
         }
         if child::run(root, program, &words, Stdout::ToStderr)? != 0 {
-            return Err(anyhow!("the images cannot be packed")).hint("its reason stands above");
+            return Err(anyhow!("the images cannot be packed")).hint("see the reason above");
         }
     }
     for dataset in datasets.iter().filter(|dataset| dataset.is_photo_set()) {
-        eprintln!("note: {} is not carried: give run.sh its folder there with --data DIR", dataset.name());
+        eprintln!(
+            "note: the images of {} are not in the bundle: give run.sh their folder with --data DIR",
+            dataset.name()
+        );
     }
     Ok(())
 }
@@ -188,7 +191,7 @@ fn write_run(part: &Path, arguments: &BundleArgs, files: &[PathBuf]) -> Result<(
         files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
     let device = if arguments.features.is_some() { "cuda" } else { "cpu" };
     let cuda = match &arguments.features {
-        Some(_) => cuda::major().map_err(|why| anyhow!("which CUDA the programs are for: {why}"))?,
+        Some(_) => cuda::major().map_err(|why| anyhow!("cannot tell the CUDA version of the programs: {why}"))?,
         None => "none".to_owned(),
     };
     let cudnn = if arguments.features == Some(BundleFeature::Cudnn) { "yes" } else { "no" };
@@ -226,21 +229,21 @@ impl Compressor {
             .into_iter()
             .find(answers)
             .map(Self)
-            .context("neither `xz` nor `gzip` answers, and programs are to be packed small")
+            .context("the programs must be compressed, but neither `xz` nor `gzip` works")
             .hint("install xz-utils")
     }
 
     /// The folders with programs become one archive, since they share much of what they are built from: two fifths of what
     /// they take one by one (with xz, which sees all of it; gzip does not).
     fn archive(&self, part: &Path) -> Result<()> {
-        eprintln!("making them small (half a minute or so) …");
+        eprintln!("compressing the programs (about half a minute) …");
         let folders = ["bin", "lib", "tests"].into_iter().filter(|name| part.join(name).is_dir());
         let folders: Vec<&str> = folders.collect();
         let mut tar = Command::new("tar");
         let done = child::run_tool(tar.current_dir(part).args(["-cf", PROGRAMS]).args(&folders))?
             && child::run_tool(Command::new(self.0).current_dir(part).args(["-9", "-f", PROGRAMS]))?;
         if !done {
-            return Err(anyhow!("`tar` or `{}` failed", self.0)).hint("its reason stands above");
+            return Err(anyhow!("`tar` or `{}` failed", self.0)).hint("see the reason above");
         }
         for folder in folders {
             fs_err::remove_dir_all(part.join(folder))?;
@@ -255,7 +258,7 @@ fn tell(out: &Path, arguments: &BundleArgs) -> Result<ExitCode> {
         println!("{}", json!({"folder": out, "bytes": bytes, "files": files}));
     } else {
         println!("{}: {} in {}", out.display(), disk::human(bytes), counted(files, "file"));
-        println!("there: sh run.sh --help");
+        println!("on the other machine: sh run.sh --help");
     }
     Ok(ExitCode::SUCCESS)
 }

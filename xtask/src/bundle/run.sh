@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the recipes of this bundle. Made by `cargo xtask bundle`; needs neither Rust nor a network.
-# Exit codes: those of `cargo xtask reproduce`; 2 also where this machine lacks something, which is said first.
+# Exit codes: those of `cargo xtask reproduce`; 2 also if this machine lacks something, which is listed first.
 set -u
 recipes="@RECIPES@"
 device="@DEVICE@"
@@ -12,19 +12,19 @@ help() {
     cat <<EOF
 Usage: sh run.sh [RECIPE] [ARGUMENTS of cargo xtask reproduce]
        sh run.sh bench [ARGUMENTS of cargo xtask bench]
-       sh run.sh test                               on the GPU, against the CPU; of a bundle made with --tests
+       sh run.sh test                               compares GPU and CPU; needs a bundle made with --tests
 
-Recipes: $recipes (the first, when none is named). Device: $device, unless --device says otherwise;
-auto is a GPU where the programs for CUDA start and one answers, else the CPU.
+Recipes: $recipes (default: the first). Device: $device, unless you give --device;
+auto means a GPU if the CUDA programs start and a GPU is available, else the CPU.
 
 Examples:
-  sh run.sh --check                            says what this machine lacks, and stops
-  sh run.sh --dry-run                          the plan
+  sh run.sh --check                            list what this machine lacks, and stop
+  sh run.sh --dry-run                          print the plan
   sh run.sh RECIPE --seeds 3 --runs /fast/runs
   sh run.sh RECIPE --set representation_defaults.cuda_precision=tf32
-  sh run.sh bench --python python3             against the torch of that Python
+  sh run.sh bench --python python3             compare with the PyTorch of that Python
 
-Results come to runs/ below this folder unless --runs names another. A run that was stopped goes on where it was.
+Results go to runs/ in this folder unless you give --runs. If a run was stopped, run the same command again to continue.
 EOF
 }
 
@@ -56,7 +56,7 @@ done
 if [ -n "$recipe" ]; then shift; else recipe=${recipes%% *}; fi
 case $verb-${1-} in
 reproduce- | reproduce--* | bench-* | test- | test---check) ;;
-test-*) echo "error: \`test\` takes no arguments, but for --check" >&2; exit 2 ;;
+test-*) echo "error: \`test\` takes no arguments except --check" >&2; exit 2 ;;
 *) echo "error: no recipe called \`$1\` in this bundle: $recipes" >&2; exit 2 ;;
 esac
 [ -n "$asked" ] && device=$asked
@@ -69,7 +69,7 @@ lack() {
 }
 
 if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
-    lack "Linux on x86-64 (this is $(uname -s) on $(uname -m))" "the programs of this bundle were built for that alone"
+    lack "Linux on x86-64 (this is $(uname -s) on $(uname -m))" "the programs of this bundle run only there"
     exit 2
 fi
 
@@ -92,7 +92,7 @@ if [ ! -d "$here/bin" ]; then
     fresh="$here/unpacked.$$"
     if ! { mkdir "$fresh" && unpack "$tool" "$packed" "$fresh"; }; then
         rm -rf "$fresh"
-        lack "the programs ($packed does not unpack)" "install tar and $tool, or python3; make room on the disk; or copy the bundle again"
+        lack "the programs ($packed cannot be unpacked)" "install tar and $tool, or python3; make room on the disk; or copy the bundle again"
         exit 2
     fi
     for folder in lib tests bin; do
@@ -101,8 +101,8 @@ if [ ! -d "$here/bin" ]; then
     rmdir "$fresh"
 fi
 if [ "$verb" = test ] && [ ! -d "$here/tests" ]; then
-    echo "error: no tests came with this bundle" >&2
-    echo "hint: \`cargo xtask bundle --features cudnn --tests ...\` takes them along" >&2
+    echo "error: this bundle has no tests" >&2
+    echo "hint: \`cargo xtask bundle --features cudnn --tests ...\` includes them" >&2
     exit 2
 fi
 
@@ -132,15 +132,15 @@ for program in "$here"/bin/* "$here"/bin/cuda/*; do
     absent="$absent
 $(printf '%s\n' "$said" | sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' -e "s/.*\(version .GLIBC[A-Z_0-9.]*' not found\).*/\1/p")"
 done
-of_cuda="install the CUDA toolkit, version $cuda, or \`pip install\` the wheels of NVIDIA that hold it"
+of_cuda="install the CUDA toolkit, version $cuda, or \`pip install\` the wheels of NVIDIA that contain it"
 of_cudnn="install cuDNN 9 for CUDA $cuda, or \`pip install nvidia-cudnn-cu13\` (or -cu12)"
 for name in $(printf '%s\n' "$absent" | sed "s/^version .\(GLIBC[A-Z_0-9.]*\). not found/\1/" | sort -u); do
     case $name in
-    GLIBC*) lack "the C library: $name" "a newer system is needed, or a bundle that was made on an older one" ;;
+    GLIBC*) lack "the C library: $name" "use a newer system, or make the bundle on an older one" ;;
     libcuda.so*) lack "NVIDIA's driver ($name)" "install the driver of the GPU; in a container, start it with --gpus all" ;;
     libcudnn*) lack "$name" "$of_cudnn" ;;
     libcublas* | libcurand* | libnvrtc* | libcudart*) lack "$name" "$of_cuda" ;;
-    *) lack "$name" "install the package that holds it" ;;
+    *) lack "$name" "install the package that contains it" ;;
     esac
 done
 # cuDNN loads its parts by name when they are needed.
@@ -151,7 +151,7 @@ found() {
     { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q "$1 "
 }
 case $cuda-$cudnn-$device in
-none-*-cuda*) lack "programs for CUDA" "this bundle was made for CPUs; \`cargo xtask bundle --features cudnn ...\` makes one with them" ;;
+none-*-cuda*) lack "programs for CUDA" "this bundle is for CPUs only; \`cargo xtask bundle --features cudnn ...\` includes CUDA programs" ;;
 *-yes-cuda*)
     for part in _graph _ops _cnn _heuristic _engines_precompiled _engines_runtime_compiled; do
         found libcudnn$part.so.9 || lack "libcudnn$part.so.9" "$of_cudnn"
@@ -161,7 +161,7 @@ esac
 case $device in
 cuda*)
     if [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ]; then
-        lack "a GPU that this machine shows (/dev/nvidiactl)" "in a container, start it with --gpus all; \`--device cpu\` needs none"
+        lack "a visible GPU (/dev/nvidiactl)" "start a container with --gpus all; \`--device cpu\` needs no GPU"
     fi
     ;;
 esac
@@ -195,7 +195,7 @@ if [ "$verb" = test ]; then
         printf '%s\n' "$said"
     done
     [ -z "$failed" ] && exit 0
-    echo "error: these failed, or found no GPU to use:$failed" >&2
+    echo "error: these tests failed or found no GPU:$failed" >&2
     exit 1
 fi
 if [ "$data_given" = no ] && [ -d "$here/data/cifar100" ]; then
@@ -203,7 +203,7 @@ if [ "$data_given" = no ] && [ -d "$here/data/cifar100" ]; then
     if [ "$plan_only" = no ] && ! head -c 4096 "$here/data/cifar100/cifar100.subset" | grep -q '"plain":true'; then
         echo "unpacking the images, once ..." >&2
         "$here/bin/datasets" unpack "$here/data/cifar100" >/dev/null ||
-            echo "note: every stage unpacks them at its start; that takes longer" >&2
+            echo "note: every stage will unpack them when it starts, which takes longer" >&2
     fi
     set -- "$@" --data "$here/data"
 fi

@@ -10,11 +10,11 @@ use super::SetupArgs;
 
 #[derive(Subcommand)]
 pub enum DataVerb {
-    /// Say which files of a recipe's data set were found, what is missing, and whether the class counts match
+    /// Show which files of a recipe's data set were found or are missing, and whether the class counts match
     Check(DataCheckArgs),
-    /// Write a small tree of made-up photographs in the layout of a published data set, to try and test everything with
+    /// Write a small set of synthetic photographs in the layout of a published data set, for trials and tests
     Synthesize(DataSynthesizeArgs),
-    /// Write all photographs of a data set, made smaller once, into one file that `data.packed=true` reads
+    /// Resize all photographs of a data set once and write them to one file, which `data.packed=true` reads
     Pack(DataPackArgs),
 }
 
@@ -24,29 +24,29 @@ Examples:
   cargo xtask data synthesize imagenet-lt --out runs/tree --classes 20
   cargo xtask data synthesize inaturalist2018 --out runs/inat-tree --classes 12 --train-images 120
 
-The same options give the same bytes. pipelines/imagenet-lt.yaml opens with the command that trains on such a tree.")]
+The same options give the same bytes. pipelines/imagenet-lt.yaml starts with the command that trains on such a data set.")]
 pub struct DataSynthesizeArgs {
-    /// Whose layout
+    /// Which layout
     pub layout: SyntheticLayout,
-    /// A new folder for the tree
+    /// New folder for the data set
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Classes; 20 when left out
+    /// Number of classes [default: 20]
     #[arg(long, value_name = "N")]
     pub classes: Option<u64>,
-    /// Training images, long-tailed: the largest class has about ten times the smallest; 300 when left out
+    /// Number of training images; the largest class has about ten times as many as the smallest [default: 300]
     #[arg(long, value_name = "N")]
     pub train_images: Option<u64>,
-    /// Validation images a class; as published (20, or 3 of inaturalist2018) when left out
+    /// Validation images per class [default: as published: 20, or 3 for inaturalist2018]
     #[arg(long, value_name = "N")]
     pub val_per_class: Option<u64>,
-    /// Test images a class (imagenet-lt alone); 10 when left out
+    /// Test images per class, imagenet-lt only [default: 10]
     #[arg(long, value_name = "N")]
     pub test_per_class: Option<u64>,
-    /// 0 when left out
+    /// Random seed [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The typical side of an image in pixels; 96 when left out
+    /// Typical image side in pixels [default: 96]
     #[arg(long, value_name = "PIXELS")]
     pub side: Option<u64>,
     /// Print one JSON object
@@ -63,28 +63,28 @@ Examples:
   cargo xtask data pack imagenet-lt --data ~/data/imagenet --short 384 --out /fast/imagenet-lt.pack
   cargo xtask reproduce imagenet-lt --data ~/data/imagenet --set data.packed=true
 
-Says how much disk it takes before it begins; goes on after a kill, to the same bytes; makes nothing twice.
-Training crops come from the smaller pictures: small crops are blurred more. A larger --short keeps more of them.
-A pack made with --out elsewhere is read when LONGTAIL_PACK names it.")]
+It first shows how much disk space it needs. If it is killed, run it again: it continues and writes the same bytes.
+Training crops are cut from the smaller images, so small crops are more blurred. A larger --short blurs less.
+To read a pack written elsewhere with --out, set LONGTAIL_PACK to its file.")]
 pub struct DataPackArgs {
-    /// A recipe in pipelines/, or a path to a YAML file
+    /// Name of a recipe in pipelines/, or path to a YAML file
     pub name: String,
-    /// The folder with the data set's lists and images
+    /// Folder with the lists and images of the data set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The pack; longtail-DATASET.pack beside the training images when left out
+    /// File of the pack [default: longtail-DATASET.pack beside the training images]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Short side of a stored image at most; the recipe's data.resize_short, which is the least, when left out
+    /// Largest short side of a stored image, at least data.resize_short [default: data.resize_short]
     #[arg(long, value_name = "PIXELS")]
     pub short: Option<u32>,
-    /// JPEG quality of images that are made smaller; 95 when left out
+    /// JPEG quality of resized images [default: 95]
     #[arg(long, value_name = "N")]
     pub quality: Option<u32>,
-    /// Override one field of the recipe, such as data.on_bad_image=skip; repeatable
+    /// Change one field of the recipe, such as data.on_bad_image=skip; repeatable
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// Threads; changes no byte. All cores when left out
+    /// Number of threads; does not change the output [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads_parser())]
     pub threads: Option<u32>,
     /// Print one JSON object
@@ -121,15 +121,15 @@ Examples:
   cargo xtask data check imagenet-lt --data ~/data/imagenet --images
   cargo xtask data check imagenet-lt --data ~/data/imagenet --set data.packed=true")]
 pub struct DataCheckArgs {
-    /// A recipe in pipelines/, or a path to a YAML file
+    /// Name of a recipe in pipelines/, or path to a YAML file
     pub name: String,
-    /// The folder with the data set's files
+    /// Folder of the data set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Photo sets: decode every image too, and name those that cannot be (minutes to hours)
+    /// For photographs: also decode every image and list those that cannot be decoded (minutes to hours)
     #[arg(long)]
     pub images: bool,
-    /// Override one field of the recipe, such as data.on_bad_image=skip; repeatable
+    /// Change one field of the recipe, such as data.on_bad_image=skip; repeatable
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
     /// Print one JSON object

@@ -109,21 +109,19 @@ pub fn run_main(body: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             _ => "no message".to_owned(),
         };
         let place = info.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
-        eprintln!("error: this is a fault of the program, not yours: {what}{place}");
-        eprintln!("hint: finished files are as they were; please report the line above with the command that you ran");
+        eprintln!("error: this is a bug in the program: {what}{place}");
+        eprintln!("hint: finished files did not change; please report the line above and the command you ran");
     }));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(Ok(code)) => match print::finish() {
             Ok(()) => code,
             Err(error) => {
-                eprintln!(
-                    "error: cannot write to stdout: {error}\nhint: the work itself is done, and its files are written"
-                );
+                eprintln!("error: cannot write to stdout: {error}\nhint: the work is done and its files are written");
                 ExitCode::from(2)
             }
         },
         Ok(Err(error)) if is_interruption(&error) => {
-            eprintln!("interrupted; run the same command again to go on");
+            eprintln!("interrupted; run the same command again to continue");
             ExitCode::from(130)
         }
         Ok(Err(error)) => {

@@ -59,7 +59,7 @@ pub fn install_interrupt_handler() {
             if has_parent {
                 FLAG.store(true, Ordering::Relaxed);
             } else if ask_to_stop() {
-                eprintln!("stopping after this step (once more: at once)");
+                eprintln!("stopping after this step (press Ctrl-C again to stop at once)");
             }
         });
         if was_ignored {

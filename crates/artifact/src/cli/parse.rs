@@ -38,7 +38,7 @@ fn explained(error: clap::Error) -> clap::Error {
     };
     let why = match cause.kind() {
         IntErrorKind::PosOverflow => format!("`{value}` is too large; the largest is {}", u64::MAX),
-        _ => format!("`{value}` is no whole number from 0 on"),
+        _ => format!("`{value}` is not a whole number of 0 or more"),
     };
     clap::Error::raw(error.kind(), format!("`{option}`: {why}\n\nFor more information, try '--help'.\n"))
 }
@@ -71,8 +71,10 @@ mod tests {
 
     #[test]
     fn a_number_that_is_none_is_told_what_it_must_be() {
-        assert!(refusal(&["--seed", "-1"]).starts_with("error: `--seed <SEED>`: `-1` is no whole number from 0 on\n"));
-        assert!(refusal(&["--seed", "1.5"]).contains("`1.5` is no whole number"));
+        assert!(
+            refusal(&["--seed", "-1"]).starts_with("error: `--seed <SEED>`: `-1` is not a whole number of 0 or more\n")
+        );
+        assert!(refusal(&["--seed", "1.5"]).contains("`1.5` is not a whole number"));
         assert!(
             refusal(&["--seed", "99999999999999999999"]).contains("is too large; the largest is 18446744073709551615")
         );

@@ -24,7 +24,7 @@ pub fn init_threads(threads: Option<usize>) -> Result<(), ArtifactError> {
     }
     if count > 2 * processors {
         eprintln!(
-            "note: {count} threads on {processors} processors are slower than {processors}, and take more memory"
+            "note: {count} threads on {processors} processors are slower than {processors} threads and use more memory"
         );
     }
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
@@ -37,7 +37,7 @@ pub fn init_threads(threads: Option<usize>) -> Result<(), ArtifactError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .build_global()
-        .map_err(|error| ArtifactError::Setting(format!("the thread pool cannot be set to {count} threads: {error}")))
+        .map_err(|error| ArtifactError::Setting(format!("cannot start a pool of {count} threads: {error}")))
 }
 
 #[cfg(test)]

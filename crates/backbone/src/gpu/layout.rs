@@ -37,7 +37,7 @@ impl<D: Driver> GpuNetwork<D> {
         Ok(turned(&self.graph.params, values, true))
     }
 
-    /// The way back.
+    /// Converts `(W,)` values from the device's order to the order of files.
     ///
     /// # Errors
     /// Another length.

@@ -39,7 +39,7 @@ impl BaseRows {
         &self.store
     }
 
-    /// Rows N.
+    /// Number of rows N.
     pub fn len(&self) -> usize {
         self.store.len()
     }
@@ -54,7 +54,7 @@ impl BaseRows {
         self.store.dim()
     }
 
-    /// Classes K.
+    /// Number of classes K.
     pub fn num_classes(&self) -> usize {
         self.store.num_classes()
     }

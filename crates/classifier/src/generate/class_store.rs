@@ -80,7 +80,7 @@ impl ClassStore {
         Ok(Self { dim, features, offsets, labels: sorted_labels })
     }
 
-    /// Rows N.
+    /// Number of rows N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -90,7 +90,7 @@ impl ClassStore {
         self.labels.is_empty()
     }
 
-    /// Classes K.
+    /// Number of classes K.
     pub fn num_classes(&self) -> usize {
         self.offsets.len() - 1
     }

@@ -85,7 +85,7 @@ impl ClassFactors {
         Ok(Self { rows, centers, factors, traces })
     }
 
-    /// Classes K.
+    /// Number of classes K.
     pub fn num_classes(&self) -> usize {
         self.factors.len()
     }
@@ -103,7 +103,7 @@ impl ClassFactors {
         }
     }
 
-    /// tr Σ_k.
+    /// Trace of the covariance Σ_k of a class.
     pub fn trace(&self, class: usize) -> f64 {
         self.traces[class]
     }

@@ -47,7 +47,7 @@ impl RowLaws {
         }
     }
 
-    /// Sources N.
+    /// Number of source rows N.
     pub fn rows(&self) -> usize {
         self.source_weight.len()
     }
@@ -93,7 +93,7 @@ impl RowLaws {
         (0..self.slots).filter_map(move |slot| self.component(row, slot))
     }
 
-    /// Bytes held.
+    /// Memory that the model holds, in bytes.
     pub fn bytes(&self) -> usize {
         4 * (self.source_weight.len() + 3 * self.class.len())
     }

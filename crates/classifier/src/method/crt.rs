@@ -22,7 +22,7 @@ use crate::train::{Batches, RowSource, TrainPlan, from_host, train_head};
 /// lr/2·(1 + cos(πe/T)), e from 0, where CB steps its schedule first (e from 1).
 #[derive(Debug, Clone, Copy)]
 pub struct Crt<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a CrtRecipe,
 }
 

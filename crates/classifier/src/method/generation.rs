@@ -27,7 +27,7 @@ pub struct GenerationSettings {
     pub remainder: Remainder,
     /// Rows get unit norm before the head.
     pub normalize: bool,
-    /// Rows a step.
+    /// Rows per training step.
     pub batch_size: usize,
     /// New rows every epoch, or the same ones.
     pub every_epoch: bool,
@@ -218,7 +218,7 @@ impl Generation {
     ) -> Result<(), ClassifierError> {
         self.announced = true;
         let rows = format!(
-            "generation: {} beside {}",
+            "generation: {} in addition to {}",
             counted(self.plan.len(), "row"),
             counted(self.model.base.len(), "real one")
         );

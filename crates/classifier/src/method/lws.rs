@@ -19,7 +19,7 @@ use crate::train::{TrainPlan, train_head};
 /// Kang et al. 2020 (CB): `cls_lws.yaml`. Different here: as for `crt`.
 #[derive(Debug, Clone, Copy)]
 pub struct Lws<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a LwsRecipe,
 }
 

@@ -23,7 +23,7 @@ use crate::train::{Batches, RowSource, TrainPlan, prepare, train_head};
 /// mpcl_mpfa.md §3 and §5 rows 13 to 30 and 38; the paper has no public code.
 #[derive(Debug, Clone, Copy)]
 pub struct Mpfa<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a MpfaRecipe,
 }
 

@@ -17,7 +17,7 @@ use crate::scoring::{NearestMean, ScoringHead};
 /// (not normalised again). Checked against it; `l2` is its `l2n`, `none` its `un`.
 #[derive(Debug, Clone, Copy)]
 pub struct Ncm<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a NcmRecipe,
 }
 

@@ -29,9 +29,9 @@ const HEAD_SCALE: f64 = 16.0;
 /// and a class of one image (theirs divides by zero).
 #[derive(Debug, Clone, Copy)]
 pub struct TailCalib<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a TailCalibRecipe,
-    /// TailCalibX.
+    /// Draws new rows every epoch, as TailCalibX does.
     pub every_epoch: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::scoring::ScoringHead;
 /// on the set it is given.
 #[derive(Debug, Clone, Copy)]
 pub struct TauNorm<'a> {
-    /// Its settings.
+    /// Settings from the recipe.
     pub recipe: &'a TauNormRecipe,
 }
 
@@ -31,14 +31,14 @@ impl Method for TauNorm<'_> {
         if data.head.shape.form != HeadForm::Linear {
             return Err(ClassifierError::Head {
                 method: "tau_norm",
-                why: "divides rows by the norms that training gave them, and a cosine head has none to speak of",
+                why: "divides rows by their trained norms, which have no meaning in a cosine head",
                 found: data.head.shape.form.name(),
             });
         }
         if data.val.labels.is_empty() && self.recipe.taus.len() > 1 {
             return Err(ClassifierError::NoData {
                 method: "tau_norm",
-                what: "validation features to choose τ by (give one value in `taus` to go without)",
+                what: "validation features to choose τ (or give one value in `taus`)",
                 path: data.val.path.clone(),
             });
         }

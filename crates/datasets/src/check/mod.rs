@@ -70,9 +70,9 @@ pub struct CheckReport {
 /// One file of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartReport {
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
     /// Images of each class; all classes have as many.
     pub per_class: u32,
@@ -91,11 +91,11 @@ pub struct SplitReport {
     pub meta_source: MetaSource,
     /// Images in each part.
     pub train: usize,
-    /// As above.
+    /// Number of meta images.
     pub meta: usize,
-    /// As above.
+    /// Number of validation images.
     pub val: usize,
-    /// As above.
+    /// Number of test images.
     pub test: usize,
     /// Training images per class, index = label.
     pub class_counts: Vec<u32>,
@@ -130,7 +130,7 @@ pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) 
         && train.mean.iter().zip(&published_mean).any(|(found, published)| (found - published).abs() > MEAN_TOLERANCE)
     {
         problems.push(format!(
-            "channel means of the training images are {}, published are {}: these are not the published images",
+            "channel means of the training images are {}, but published ones are {}: these are not the published images",
             decimals(&train.mean),
             as_printed(&published_mean)
         ));
@@ -150,7 +150,7 @@ pub fn check(dataset: Dataset, dir: Option<&Path>, recipe: Option<&DataRecipe>) 
         layout: match dataset {
             Dataset::FashionMnist => "IDX, unsigned bytes",
             _ if !is_whole => {
-                "a subset for some recipes: all labels, the training images that they draw, all test images"
+                "a subset for some recipes: all labels, the training images of these recipes, all test images"
             }
             _ => "binary version, records of 3074 bytes",
         },
@@ -184,16 +184,16 @@ fn part(set: &ImageSet, kept: Option<&[u32]>) -> PartReport {
 
 fn record_order(dataset: Dataset, source: &DataSource) -> &'static str {
     match dataset {
-        Dataset::FashionMnist => "official (the bytes are the published ones)",
+        Dataset::FashionMnist => "official (all bytes match the published files)",
         _ if read::cifar100::begins_like_official_files(source) => "official, by its first labels",
-        _ => "not the official one: a subset drawn by position differs, image by image, from that of other code",
+        _ => "not the official one: a subset drawn by position has other images than that of other code",
     }
 }
 
 /// Whether every image is a published one, in words; what is not goes to `problems`.
 fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -> String {
     if dataset == Dataset::FashionMnist {
-        return "the published ones (the bytes are)".to_owned();
+        return "the published ones (all bytes match)".to_owned();
     }
     let mut parts = vec![("test", &source.test, cifar100::Part::Test)];
     // Of a subset most training images are not there, and those that are have no published sum.
@@ -210,7 +210,7 @@ fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -
             classes.iter().take(NAMED_CLASSES).map(|&class| set.class_names[class].as_str()).collect();
         let more = if classes.len() > NAMED_CLASSES { ", …" } else { "" };
         let blank = cifar100::blank_image(set)
-            .map_or_else(String::new, |record| format!("; record {record} (counted from 0) is of one colour only"));
+            .map_or_else(String::new, |record| format!("; record {record} (counted from 0) has one colour only"));
         problems.push(format!(
             "{name} images of {} of {} classes are not all the published ones ({}{more}){blank}",
             classes.len(),
@@ -221,7 +221,8 @@ fn contents(dataset: Dataset, source: &DataSource, problems: &mut Vec<String>) -
     match (problems.len() > before, source.kept.is_some()) {
         (true, _) => "not all the published ones: see below".to_owned(),
         (false, true) => {
-            "test images: all the published ones; of a subset's training images no sums are published".to_owned()
+            "test images: all the published ones; no checksums are published for the training images of a subset"
+                .to_owned()
         }
         (false, false) => "all the published ones, each under its fine label".to_owned(),
     }
@@ -295,7 +296,7 @@ impl std::fmt::Display for SplitReport {
         let Self { train, meta, val, test, groups: [many, medium, few], shot_groups: [above, below], .. } = self;
         let meta_source = match self.meta_source {
             MetaSource::Metasaug => "held out of train",
-            MetaSource::LtBalancedDraws => "the training set, drawn class by class",
+            MetaSource::LtBalancedDraws => "drawn from the training set, class by class",
             _ => "none",
         };
         writeln!(f, "split by the recipe, imbalance factor {}", self.imbalance_factor)?;
@@ -307,7 +308,7 @@ impl std::fmt::Display for SplitReport {
         match self.as_published {
             Some(true) => writeln!(f, "  class counts  total and groups as published for CIFAR-100-LT"),
             Some(false) => writeln!(f, "  class counts  total or groups NOT as published for CIFAR-100-LT"),
-            None => writeln!(f, "  class counts  by formula; no published table has these settings"),
+            None => writeln!(f, "  class counts  by the formula; none are published for these settings"),
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct PhotoReport {
     /// The same whatever the pack was made from.
     #[serde(skip)]
     pub images_are_usable: bool,
-    /// Whether the pack that is read was made from other photographs than are there now.
+    /// Whether the pack that is read was made from photographs that have changed since.
     pub pack_is_of_others: bool,
     /// The data set's name as people write it.
     pub dataset: &'static str,
@@ -52,7 +52,7 @@ pub struct PhotoReport {
     pub hash_of: &'static str,
     /// Training, validation (where there is one) and test list.
     pub lists: Vec<ListReport>,
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
     /// Training images per class, index = label: those of the split if there is a recipe, and none that the recipe leaves out.
     pub class_counts: Vec<u32>,
@@ -92,13 +92,13 @@ pub struct ListReport {
 /// Images in each part of the split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PhotoSplit {
-    /// Training images.
+    /// Number of training images.
     pub train: usize,
-    /// Meta images.
+    /// Number of meta images.
     pub meta: usize,
-    /// Validation images.
+    /// Number of validation images.
     pub val: usize,
-    /// Test images.
+    /// Number of test images.
     pub test: usize,
 }
 
@@ -134,7 +134,7 @@ pub fn check_photos(
     let source = listed.into_data(photo)?;
     let (pack, mut pack_is_of_others) = (source.pack(), false);
     if let Some(pack) = pack {
-        notes.push(format!("images are read from the pack {}: {}", pack.path().display(), pack.key()));
+        notes.push(format!("images come from the pack {}: {}", pack.path().display(), pack.key()));
         let made_from = with_bar(false, |progress| pack::look(&source, pack, progress))?;
         match made_from {
             MadeFrom::Others(words) => {
@@ -145,7 +145,7 @@ pub fn check_photos(
         }
     }
     let hash_of =
-        if pack.is_some() { "lists and pack" } else { "lists alone; a run compares the contents of images too" };
+        if pack.is_some() { "lists and pack" } else { "lists only; a run also compares the contents of the images" };
 
     let absent = [absent(&source.train)?, absent(&source.test)?];
     let val_from = source.val_from.unwrap_or(source.train.len()) as u32;
@@ -183,7 +183,7 @@ pub fn check_photos(
         problems.push(format!("{} cannot be decoded", counted(broken, "image")));
     }
     if !images {
-        notes.push("files were looked for, not decoded; `--images` decodes every one".to_owned());
+        notes.push("checked that the files exist; `--images` also decodes every one".to_owned());
     }
     let skips = photo.on_bad_image == OnBadImage::Skip;
     let skipped = match &census {
@@ -350,7 +350,7 @@ impl std::fmt::Display for PhotoReport {
         writeln!(f, "  layout        {}", self.layout)?;
         for ListReport { part, file, images, found, bad } in &self.lists {
             let decoded = bad.map_or_else(String::new, |bad| format!(", {bad} of them cannot be decoded"));
-            writeln!(f, "  {part:<13} {found} of {} there{decoded}  ({file})", counted_are(*images, "image"))?;
+            writeln!(f, "  {part:<13} {found} of {} found{decoded}  ({file})", counted_are(*images, "image"))?;
         }
         for bad in &self.bad {
             writeln!(f, "  BAD           {bad}")?;
@@ -367,11 +367,12 @@ impl std::fmt::Display for PhotoReport {
         writeln!(f, "  groups        {many} many (> {above}), {medium} medium, {few} few (< {below})")?;
         match self.as_published {
             Some(true) if self.counts_are_published => writeln!(f, "  class counts  as published")?,
-            Some(true) => {
-                writeln!(f, "  class counts  number, largest, smallest and groups as published; each by itself is not")?
-            }
+            Some(true) => writeln!(
+                f,
+                "  class counts  number, largest, smallest and groups as published; single classes are not published"
+            )?,
             Some(false) => writeln!(f, "  class counts  not the published data set")?,
-            None => writeln!(f, "  class counts  nothing is published to compare them with")?,
+            None => writeln!(f, "  class counts  no published counts to compare with")?,
         }
         writeln!(f, "  BLAKE3        {} (of the {})", self.hash, self.hash_of)?;
         if let Some(PhotoSplit { train, meta, val, test }) = &self.split {
@@ -389,13 +390,11 @@ impl std::fmt::Display for PhotoReport {
         }
         let verdict = match (self.ok, self.usable, self.unreadable > 0, self.as_published) {
             (true, ..) => "ok",
-            _ if !self.can_be_drawn => "not usable as it is: put good copies of these images in place",
+            _ if !self.can_be_drawn => "not usable: replace these images with good copies",
             _ if self.pack_is_of_others => {
-                "not usable as it is: delete the pack and make it again (cargo xtask data pack RECIPE), or put its photographs back"
+                "not usable: delete the pack and make it again (cargo xtask data pack RECIPE), or restore its photographs"
             }
-            (_, false, ..) => {
-                "not usable as it is: put good copies of these images in place, or set data.on_bad_image=skip"
-            }
+            (_, false, ..) => "not usable: replace these images with good copies, or set data.on_bad_image=skip",
             (_, _, true, Some(false)) => {
                 "not as published; images that cannot be read are left out (data.on_bad_image=skip)"
             }

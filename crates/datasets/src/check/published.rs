@@ -5,13 +5,13 @@ use longtail_recipe::Dataset;
 /// Images, classes and their sizes, as papers state them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Training images.
+    /// Number of training images.
     pub train: usize,
     /// Images of each class in the validation list; `None`: there is no such list.
     pub val_per_class: Option<u32>,
     /// Images of each class in the test list.
     pub test_per_class: u32,
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
     /// Training images of the largest and of the smallest class.
     pub most_and_fewest: (u32, u32),

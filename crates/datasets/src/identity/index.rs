@@ -22,7 +22,7 @@ pub struct ImageIndex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexPart {
-    /// Absolute.
+    /// Absolute path of the folder.
     pub folder: String,
     /// By their path below it; files that cannot be read are not among them.
     pub files: BTreeMap<String, FileRecord>,
@@ -79,7 +79,7 @@ impl ImageIndex {
                 let differ = if all == 1 { "differs" } else { "differ" };
                 format!("{folder}, {differing} of {} {differ}, first: {first}", counted(all as u64, "file"))
             }
-            None if all > 0 => format!("{folder}, the same files under other labels, or in another order"),
+            None if all > 0 => format!("{folder}, the same files with other labels or in another order"),
             None => folder.to_owned(),
         }
     }
@@ -110,7 +110,7 @@ mod tests {
             "/photos, 1 of 4 files differ, first: 0 is new"
         );
         let same = words(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        assert_eq!(same, "/photos, the same files under other labels, or in another order");
+        assert_eq!(same, "/photos, the same files with other labels or in another order");
         assert_eq!(index(&[]).difference(&index(&[])), "/photos");
     }
 

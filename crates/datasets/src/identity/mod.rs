@@ -68,8 +68,8 @@ impl Identified {
 
     fn difference(&self, layout: &RunLayout, of_split: &str) -> String {
         if of_split == self.lists {
-            return "split.safetensors was drawn by an earlier version of this program, which did not look into the \
-                    photographs: whether they are those of before cannot be told"
+            return "an earlier version of this program drew split.safetensors and did not record the contents of the \
+                    photographs: it is unknown whether they have changed"
                 .to_owned();
         }
         let is_of_split =
@@ -79,7 +79,7 @@ impl Identified {
             Some(before) => self.index.difference(&before),
             None => self.index.parts.first().map_or("", |part| part.folder.as_str()).to_owned(),
         };
-        format!("the images are others than those that split.safetensors was drawn from: {what}")
+        format!("these are not the images that split.safetensors was drawn from: {what}")
     }
 
     /// Writes the run's `images.json`. Only for images that the split is drawn from, or is to be: else the words for what
@@ -217,14 +217,14 @@ pub fn compare(
                 && let Err(error) = now.record(layout)
                 && !quiet
             {
-                eprintln!("note: what was found of the images could not be written down: {error}");
+                eprintln!("note: the hashes of the images could not be saved: {error}");
             }
             Ok(matches)
         }
         Err(error) if dir.is_some() || matches!(error, DatasetError::Interrupted) => Err(error),
         Err(error) => {
             if !quiet {
-                eprintln!("warning: the images could not be compared with those of before: {error}");
+                eprintln!("warning: the images could not be compared with the earlier ones: {error}");
             }
             Ok(ImageMatch::NotCompared)
         }
@@ -233,7 +233,7 @@ pub fn compare(
 
 /// Shows a bar on stderr while there is something to hash.
 pub fn with_bar<T>(quiet: bool, work: impl FnOnce(Progress) -> T) -> T {
-    let bar = progress(0, "looking into every image once", quiet);
+    let bar = progress(0, "hashing every image once", quiet);
     let done = work(&|done, all| {
         if done % 64 == 0 || done == all {
             bar.set_length(all);

@@ -25,7 +25,7 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// `(N,)`: positions in the image set, the data set's own training or test file.
     pub indices: Vec<u32>,
-    /// N.
+    /// Number of images N.
     pub len: usize,
 }
 
@@ -92,7 +92,7 @@ impl Maker {
             return bad(format!("index {index} does not exist: the set has {}", counted(source.len(), "image")));
         }
         if source.images.photos().is_some() != matches!(transform, Transform::Photo(_)) {
-            return bad("a transform of photos is for photos, and one of pixels for pixels".to_owned());
+            return bad("photo transforms are only for photographs, pixel transforms only for stored pixels".to_owned());
         }
         Ok(Self { source, transform, seed, streams: format!("{purpose}/augment"), spare: Mutex::default() })
     }

@@ -57,7 +57,7 @@ impl EvalLoader {
         Ok(Self { maker: Arc::new(maker), indices: Arc::new(indices), view, batch_size, prefetch })
     }
 
-    /// Images in all.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.indices.len()
     }

@@ -49,7 +49,7 @@ impl MetaLoader {
         if split.meta.is_empty() {
             return Err(DatasetError::Config {
                 what: "meta set",
-                problem: "is empty; the recipe needs a `meta_source` other than `none`".to_owned(),
+                problem: "is empty; set `meta_source` to something other than `none` in the recipe".to_owned(),
             });
         }
         let indices = split.meta.clone();

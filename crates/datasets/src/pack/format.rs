@@ -20,7 +20,7 @@ use longtail_artifact::counted;
 use serde::{Deserialize, Serialize};
 
 /// What is said of a file of another kind.
-pub const NO_PACK: &str = "it does not begin as a pack does";
+pub const NO_PACK: &str = "it does not start like a pack";
 
 /// Begins every pack that is written; its last byte is the format's version.
 pub const MAGIC: [u8; 8] = *b"LTPACK\0\x02";
@@ -126,13 +126,16 @@ impl PackKey {
             Some(start) if start[..8] == MAGIC => Version::WithOrigins,
             Some(start) if start[..8] == FIRST_MAGIC => Version::First,
             Some(start) if start[..7] == MAGIC[..7] => {
-                return Err(format!("it is a pack of version {}, this build knows 1 and {}", start[7], MAGIC[7]));
+                return Err(format!(
+                    "it is a pack of version {}; this build reads versions 1 and {}",
+                    start[7], MAGIC[7]
+                ));
             }
             _ => return Err(NO_PACK.to_owned()),
         };
         let length = u32::from_le_bytes(array(&bytes[8..start])) as usize;
         if length > LONGEST_KEY {
-            return Err(format!("its key is said to have {length} bytes"));
+            return Err(format!("its key claims a length of {length} bytes"));
         }
         let json = bytes.get(start..start + length).ok_or("it ends inside its key")?;
         let key = serde_json::from_slice(json).map_err(|error| format!("its key cannot be read: {error}"))?;
@@ -149,7 +152,11 @@ impl std::fmt::Display for PackKey {
             "{} of {dataset}, lists {lists}…, short side at most {short}, quality {quality}",
             counted(*images, "image")
         )?;
-        if *maker == MAKER { Ok(()) } else { write!(f, ", made in way {maker} where this build makes way {MAKER}") }
+        if *maker == MAKER {
+            Ok(())
+        } else {
+            write!(f, ", made with method version {maker}, but this build has {MAKER}")
+        }
     }
 }
 
@@ -284,7 +291,7 @@ mod tests {
         assert!(other.to_string().contains("way 9") && !key.to_string().contains("way"));
         for (bytes, expected) in [
             (&b"PK"[..], "does not begin"),
-            (&b"LTPACK\0\x07\0\0\0\0"[..], "version 7, this build knows 1 and 2"),
+            (&b"LTPACK\0\x07\0\0\0\0"[..], "version 7; this build reads versions 1 and 2"),
             (&b"LTPACK\0\x01\xff\xff\xff\xff"[..], "4294967295 bytes"),
             (&head[..head.len() - 1], "ends inside its key"),
             (&b"LTPACK\0\x01\x02\0\0\0{}"[..], "missing field `dataset`"),

@@ -63,7 +63,7 @@ pub fn find(file: &Path, key: &PackKey) -> Result<Option<Pack>, DatasetError> {
     if (&found.dataset, &found.lists, found.images) != (&key.dataset, &key.lists, key.images) {
         return Err(of_other_lists(&pack, &key.dataset, &key.lists, key.images));
     }
-    Err(problem(file, format!("is another pack: {found}; asked for is {key}"), another(file)))
+    Err(problem(file, format!("is another pack: {found}; expected {key}"), another(file)))
 }
 
 /// Bytes of the whole pack, from some images spread over the lists. A bad image counts as none.
@@ -173,7 +173,7 @@ struct Made {
 fn image(source: &DataSource, index: usize, on_bad: OnBadImage, encode: Encode) -> Result<Made, DatasetError> {
     let (files, index) = image_of(source, index).ok_or_else(|| DatasetError::Config {
         what: "data pack",
-        problem: "these images are no photos in files".to_owned(),
+        problem: "these images are not photographs in files".to_owned(),
     })?;
     let path = files.path(index);
     let before = FileRecord::of(&path, FileHash::new()).ok();

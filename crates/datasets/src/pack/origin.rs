@@ -33,6 +33,6 @@ pub fn note(source: &DataSource, file: &Path, mut records: Vec<Option<FileRecord
 /// All that it does is save time, so a disk that cannot be written is no reason to fail.
 fn write(index: &ImageIndex, file: &Path) {
     if let Err(error) = index.write(&index_file(file)) {
-        eprintln!("note: what was found of the photographs could not be written down: {error}");
+        eprintln!("note: the hashes of the photographs could not be saved: {error}");
     }
 }

@@ -37,8 +37,8 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
         false => error,
         true => problem(
             file,
-            "does not exist, and `data.packed: true` reads it".to_owned(),
-            format!("make it: {}; or leave out `packed`; {PACK_VARIABLE} names a pack elsewhere", command("")),
+            "does not exist, but `data.packed: true` needs it".to_owned(),
+            format!("make it: {}; or leave out `packed`; or set {PACK_VARIABLE} to a pack elsewhere", command("")),
         ),
     })?;
     let (key, images) = (pack.key(), source.train.len() + source.test.len());
@@ -54,7 +54,7 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
         };
         return Err(problem(
             file,
-            format!("holds images of short side {short} at most, and `data.resize_short` is {needed}"),
+            format!("holds images with a short side of at most {short}, but `data.resize_short` is {needed}"),
             format!("delete it and make another: {}{lower}", command(&format!(" --short {needed}"))),
         ));
     }
@@ -72,7 +72,7 @@ pub fn attach(source: &mut DataSource, recipe: &PhotoRecipe, dataset: &str, file
 pub fn of_other_photographs(pack: &Pack, made_from: &MadeFrom) -> DatasetError {
     let words = made_from.note().unwrap_or_default().to_owned();
     let hint = format!(
-        "delete `{}` and make it again (`cargo xtask data pack RECIPE`), or put those photographs back; stages take the pack as it is with `--accept-stale`",
+        "delete `{}` and make it again (`cargo xtask data pack RECIPE`), or restore those photographs; with `--accept-stale`, stages use the pack as it is",
         pack.path().display()
     );
     DatasetError::OtherPhotographs { words, hint }
@@ -82,7 +82,7 @@ pub fn of_other_photographs(pack: &Pack, made_from: &MadeFrom) -> DatasetError {
 pub fn of_other_lists(pack: &Pack, dataset: &str, lists: &str, images: usize) -> DatasetError {
     let (key, file) = (pack.key(), pack.path());
     let found = format!(
-        "is a pack of other lists: {} of {} with BLAKE3 {}; these are {} of {dataset} with BLAKE3 {lists}",
+        "is a pack of other lists: {} of {} with BLAKE3 {}, but these are {} of {dataset} with BLAKE3 {lists}",
         counted(key.images, "image"),
         key.dataset,
         key.lists,
@@ -94,7 +94,7 @@ pub fn of_other_lists(pack: &Pack, dataset: &str, lists: &str, images: usize) ->
 /// What to do about a pack of another key.
 pub fn another(file: &Path) -> String {
     format!(
-        "delete `{}` to make the pack anew, or keep both: `--out FILE` writes another one, and {PACK_VARIABLE}=FILE reads it",
+        "delete `{}` to make a new pack, or keep both: `--out FILE` writes another one, and {PACK_VARIABLE}=FILE reads it",
         file.display()
     )
 }

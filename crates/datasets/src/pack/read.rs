@@ -124,7 +124,7 @@ impl Pack {
     pub fn get(&self, index: usize) -> Result<Packed<'_>, DatasetError> {
         let entry = self.entry(index);
         let bytes = &self.file.bytes()[entry.offset as usize..entry.end() as usize];
-        let damage = || damaged(self.path(), &format!("the bytes of image {index} do not have the hash that they had"));
+        let damage = || damaged(self.path(), &format!("the bytes of image {index} do not match their hash"));
         if !entry.fits(bytes) {
             return Err(damage());
         }
@@ -149,41 +149,41 @@ fn check(bytes: &[u8]) -> Result<Sound, String> {
     let foot_at = bytes.len().saturating_sub(FOOT_BYTES);
     let foot = &bytes[foot_at.max(head.min(bytes.len()))..];
     if foot.len() < FOOT_BYTES || foot[48..] != END {
-        return Err("it does not end as a finished pack does".to_owned());
+        return Err("it does not end like a finished pack".to_owned());
     }
     let entries_at = u64::from_le_bytes(array(&foot[..8]));
     let images = u64::from_le_bytes(array(&foot[8..16]));
     let after = foot_at.checked_sub(version.origins_bytes(key.images)).filter(|after| *after >= head);
     let sized = images.checked_mul(ENTRY_BYTES as u64).and_then(|bytes| bytes.checked_add(entries_at));
     let Some(after) = after.filter(|after| sized == Some(*after as u64)) else {
-        return Err(format!("it speaks of {images} images in {} bytes", bytes.len()));
+        return Err(format!("it claims {images} images in {} bytes", bytes.len()));
     };
     if images != key.images as u64 || entries_at < head as u64 {
-        return Err(format!("it speaks of {images} images in {} bytes", bytes.len()));
+        return Err(format!("it claims {images} images in {} bytes", bytes.len()));
     }
     let entries_at = entries_at as usize;
     let entries = bytes[entries_at..after].chunks_exact(ENTRY_BYTES).map(Entry::of_bytes);
     let entries: Option<Vec<Entry>> = entries.collect();
-    let entries = entries.ok_or("its entries do not have the hash that they had")?; // a kind that there is not
+    let entries = entries.ok_or("its entries do not match their hash")?; // a kind that there is not
     let identity = key.identity(version, entries.iter().copied());
     if identity.as_bytes()[..] != foot[16..48] {
-        return Err("its entries do not have the hash that they had".to_owned());
+        return Err("its entries do not match their hash".to_owned());
     }
     if version == Version::WithOrigins {
         let (origins, hash) = bytes[after..foot_at].split_at(key.images * ORIGIN_BYTES);
         if blake3::hash(origins).as_bytes()[..] != *hash {
-            return Err("what it was made from does not have the hash that it had".to_owned());
+            return Err("the record of its sources does not match its hash".to_owned());
         }
     }
     let mut end = head as u64;
     for (index, entry) in entries.into_iter().enumerate() {
         if entry.offset != end.saturating_add(version.record_bytes() as u64) {
-            return Err(format!("its entry {index} does not follow the one before"));
+            return Err(format!("entry {index} does not follow the previous one"));
         }
         end = entry.end();
     }
     if end != entries_at as u64 {
-        return Err("its entries do not cover it".to_owned());
+        return Err("its entries do not cover the whole file".to_owned());
     }
     Ok(Sound { key, version, entries_at, identity: identity.to_hex().to_string() })
 }
@@ -192,7 +192,7 @@ fn damaged(path: &Path, what: &str) -> DatasetError {
     // Another program's file is not to be deleted for our sake.
     if what == NO_PACK {
         let hint =
-            "name another place: `cargo xtask data pack RECIPE --out FILE` makes it, LONGTAIL_PACK=FILE reads it"
+            "use another place: `cargo xtask data pack RECIPE --out FILE` writes the pack, LONGTAIL_PACK=FILE reads it"
                 .to_owned();
         return problem(path, format!("is not a pack: {what}"), hint);
     }

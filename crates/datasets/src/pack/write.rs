@@ -208,12 +208,13 @@ fn begun_otherwise(partial: PathBuf, mut file: File, key: &PackKey) -> DatasetEr
     let read = file.rewind().and_then(|()| file.take(1 << 17).read_to_end(&mut start));
     let found = match read.map_err(|error| error.to_string()).and_then(|_| PackKey::of_head(&start)) {
         Ok((_, _, Version::First)) => {
-            "was begun by an earlier version of this program, which did not note what the photographs were".to_owned()
+            "was started by an earlier version of this program, which did not record the contents of the photographs"
+                .to_owned()
         }
-        Ok((other, ..)) => format!("is the beginning of another pack: {other}; asked for is {key}"),
+        Ok((other, ..)) => format!("is the start of another pack: {other}; expected {key}"),
         Err(problem) => format!("is in the way: {problem}"),
     };
-    let hint = format!("delete `{}` to begin anew, or name another place with --out FILE", partial.display());
+    let hint = format!("delete `{}` to start again, or choose another place with --out FILE", partial.display());
     problem(&partial, found, hint)
 }
 
@@ -284,14 +285,11 @@ mod tests {
         let path = folder.path().join("deep/er/x.pack");
         let (_, writer) = write(&path, 2);
         let error = PackWriter::open(&path, &key(), &mut |_, _| {}).expect_err("locked").to_string();
-        assert!(error.contains("another process is at work"), "{error}");
+        assert!(error.contains("another process is using"), "{error}");
         drop(writer);
         let other = PackKey { short: 32, ..key() };
         let error = PackWriter::open(&path, &other, &mut |_, _| {}).expect_err("another").to_string();
-        assert!(
-            error.contains("at most 64") && error.contains("asked for is") && error.contains("at most 32"),
-            "{error}"
-        );
+        assert!(error.contains("at most 64") && error.contains("expected") && error.contains("at most 32"), "{error}");
         std::fs::write(partial(&path), b"something of mine").expect("writable");
         let error = PackWriter::open(&path, &key(), &mut |_, _| {}).expect_err("not ours").to_string();
         assert!(error.contains("is in the way"), "{error}");

@@ -58,14 +58,14 @@ fn images(mut bytes: &[u8], lengths: &[usize], plain: bool, count: usize) -> Res
     }
     let mut streams = Vec::new();
     for (stream, &length) in lengths.iter().enumerate() {
-        let (here, rest) = bytes.split_at_checked(length).ok_or("a stream is longer than the file")?;
+        let (here, rest) = bytes.split_at_checked(length).ok_or("a stream extends beyond the file")?;
         streams.push((here, count.saturating_sub(stream * STREAM).min(STREAM)));
         bytes = rest;
     }
     let made: Result<Vec<Vec<u8>>, _> =
         streams.into_par_iter().map(|(bytes, count)| decompress(bytes, count, SHAPE)).collect();
     let pixels = made.map_err(|error| error.to_string())?.concat();
-    if pixels.len() == count * IMAGE { Ok(pixels) } else { Err(format!("{count} images are not in its streams")) }
+    if pixels.len() == count * IMAGE { Ok(pixels) } else { Err(format!("{count} images are missing from its streams")) }
 }
 
 /// Writes the training images `kept` (ascending positions) and all test images of the whole data set `source`; the file's bytes.
@@ -75,7 +75,7 @@ fn images(mut bytes: &[u8], lengths: &[usize], plain: bool, count: usize) -> Res
 pub fn write(path: &Path, source: &DataSource, kept: &[u32]) -> Result<usize, DatasetError> {
     let is_whole = source.kept.is_none() && is_whole(&source.train, TRAIN) && is_whole(&source.test, TEST);
     if !is_whole || !kept.is_sorted_by(|a, b| a < b) || kept.last().is_some_and(|&last| last as usize >= TRAIN) {
-        let problem = "it is made from the whole of CIFAR-100, and from images that are there".to_owned();
+        let problem = "a subset is made from the whole of CIFAR-100".to_owned();
         return Err(DatasetError::Config { what: "subset", problem });
     }
     let chosen = pixels_of(source, kept);
@@ -149,9 +149,9 @@ fn open(path: &Path) -> Result<(DataSource, bool), DatasetError> {
         .checked_sub(HASH)
         .filter(|&end| end >= MAGIC.len() + 4 && bytes.starts_with(MAGIC))
         .map(|end| bytes.split_at(end))
-        .ok_or_else(|| damaged("it does not begin as a subset of CIFAR-100 does".to_owned()))?;
+        .ok_or_else(|| damaged("it does not start like a subset of CIFAR-100".to_owned()))?;
     if blake3::hash(content).as_bytes()[..] != *hash {
-        return Err(damaged("its bytes do not have the hash that they had".to_owned()));
+        return Err(damaged("its bytes do not match their hash".to_owned()));
     }
     let parts = Parts::of(&content[MAGIC.len()..]).ok_or_else(|| damaged("its parts do not fit".to_owned()))?;
     let kept: Vec<u32> =

@@ -8,7 +8,7 @@ use crate::error::DatasetError;
 
 /// Where to look for one data set's files, and what to say when they are not there.
 pub struct Wanted {
-    /// Which one.
+    /// The data set.
     pub dataset: Dataset,
     /// The data set's name as people write it.
     pub title: &'static str,
@@ -23,7 +23,7 @@ pub const FASHION_MNIST: Wanted = Wanted {
     dataset: Dataset::FashionMnist,
     title: "Fashion-MNIST",
     folders: &["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"],
-    hint: "the four files lie in `data/fashion-mnist` of the repository: restore them with `git checkout data/fashion-mnist`, \
+    hint: "the four files belong in `data/fashion-mnist` of the repository: restore them with `git checkout data/fashion-mnist`, \
            or run inside the repository without `--data`",
 };
 
@@ -134,14 +134,14 @@ fn recognise(wanted: &Wanted, folder: &Path) -> Option<DatasetError> {
             return other(
                 python,
                 "the Python version (pickles `train`, `test`, `meta`)",
-                format!("the same images come in a plain format too: {}", wanted.hint),
+                format!("the same images also come in a plain format: {}", wanted.hint),
             );
         }
     }
     for (archive, what) in [
-        ("cifar-100-binary.tar.gz", "an archive that is still packed"),
-        ("cifar-100-python.tar.gz", "the packed Python version"),
-        ("cifar-100-matlab.tar.gz", "the packed Matlab version"),
+        ("cifar-100-binary.tar.gz", "an archive that is not unpacked"),
+        ("cifar-100-python.tar.gz", "the archive of the Python version"),
+        ("cifar-100-matlab.tar.gz", "the archive of the Matlab version"),
     ] {
         let path = folder.join(archive);
         if path.is_file() {

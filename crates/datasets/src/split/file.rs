@@ -67,7 +67,7 @@ impl Split {
             if found == metadata {
                 let found = read(&path, &file, source)?; // of these images, as its metadata says
                 if found != Self::draw_without(recipe, source, found.skipped.clone())? {
-                    let problem = "the indices are not those of the draw that the file names".to_owned();
+                    let problem = "the indices do not match the draw recorded in the file".to_owned();
                     return Err(DatasetError::SplitFile { path, problem });
                 }
                 return Ok(found);
@@ -164,9 +164,10 @@ fn read(path: &Path, file: &TensorFile, source: &DataSource) -> Result<Split, Da
     let indices = |name: &str, set: &ImageSet| {
         let indices = values(name, None)?;
         match indices.iter().find(|&&index| index as usize >= set.len()) {
-            Some(index) => {
-                Err(damaged(path, format!("`{name}` holds {index}; the set has {}", counted(set.len(), "image"))))
-            }
+            Some(index) => Err(damaged(
+                path,
+                format!("`{name}` holds index {index}, but the set has {}", counted(set.len(), "image")),
+            )),
             None => Ok(indices),
         }
     };

@@ -84,7 +84,7 @@ impl Split {
             let list = match spec.meta_from {
                 MetaFrom::ValidationList if val_from as usize == source.train.len() => {
                     return Err(problem(
-                        "`meta_source: metasaug` draws the meta set from the validation images, and there are none (no \
+                        "`meta_source: metasaug` draws the meta set from the validation images, but there are none (no \
                          `val/` beside `train/` and `test/`); use `lt_balanced_draws` or `none`"
                             .to_owned(),
                     ));
@@ -106,7 +106,7 @@ impl Split {
         train.iter().for_each(|&index| class_counts[source.train.labels[index as usize] as usize] += 1);
         if let Some(class) = class_counts.iter().position(|&count| count == 0) {
             let name = &source.train.class_names[class];
-            return Err(problem(format!("class {class} (`{name}`) is left without a training image that can be read")));
+            return Err(problem(format!("class {class} (`{name}`) has no readable training image left")));
         }
         if spec.meta_source == MetaSource::LtBalancedDraws {
             meta.clone_from(&train);
@@ -136,7 +136,7 @@ fn draw_meta(
             };
             return Err(DatasetError::Split {
                 problem: format!(
-                    "meta_per_class is {asked}, and class {class} (`{name}`) has {} in the {list} list",
+                    "meta_per_class is {asked}, but class {class} (`{name}`) has {} in the {list} list",
                     counted(found, "image")
                 ),
             });
@@ -257,9 +257,9 @@ mod tests {
         };
         let many = ListedSpec { meta_per_class: 3, ..spec(MetaFrom::TrainingList) };
         let few = message(&many, &source(), Skipped::default());
-        assert!(few.contains("meta_per_class is 3, and class 2 (`n2`) has 2 images in the training list"), "{few}");
+        assert!(few.contains("meta_per_class is 3, but class 2 (`n2`) has 2 images in the training list"), "{few}");
         let gone = message(&spec(MetaFrom::ValidationList), &source(), Skipped { train: vec![3, 8], test: vec![] });
-        assert!(gone.contains("class 2 (`n2`) is left without a training image"), "{gone}");
+        assert!(gone.contains("class 2 (`n2`) has no readable training image"), "{gone}");
         let no_list = DataSource { val_from: Some(71), ..source() };
         let none = message(&spec(MetaFrom::ValidationList), &no_list, Skipped::default());
         assert!(none.contains("use `lt_balanced_draws` or `none`"), "{none}");

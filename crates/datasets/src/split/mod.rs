@@ -146,7 +146,7 @@ impl Split {
         }
         if let Some((class, indices)) = classes.iter().enumerate().find(|(_, indices)| indices.len() != per_class) {
             return Err(problem(format!(
-                "class {class} has {} images in the training file and class 0 has {per_class}; the draw needs classes of one size",
+                "class {class} has {} images in the training file but class 0 has {per_class}; the draw needs classes of equal size",
                 indices.len()
             )));
         }
@@ -168,7 +168,7 @@ impl Split {
         let class_counts = long_tailed_counts(base, spec.imbalance_factor, classes.len());
         if let Some(class) = class_counts.iter().position(|&count| count == 0) {
             return Err(problem(format!(
-                "imbalance_factor {} leaves class {class} without a training image: the largest class has {base}",
+                "imbalance_factor {} leaves class {class} with no training image: the largest class has {base}",
                 spec.imbalance_factor
             )));
         }

@@ -29,9 +29,9 @@ pub enum SubsetError {
     Shape {
         /// How many images.
         images: usize,
-        /// Rows.
+        /// Height in pixels.
         height: usize,
-        /// Columns.
+        /// Width in pixels.
         width: usize,
         /// Values of a pixel; 1 and 3 are known.
         channels: usize,

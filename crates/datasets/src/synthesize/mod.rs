@@ -59,14 +59,14 @@ pub struct Options {
     pub test_per_class: usize,
     /// Seeds everything.
     pub seed: u64,
-    /// The typical side of an image in pixels, 16 to 1024; sizes vary around it.
+    /// Typical image side in pixels, 16 to 1024; sizes vary around it.
     pub side: usize,
 }
 
 impl Options {
     fn marker(&self) -> Value {
         json!({
-            "what": "made-up pictures in the layout of a published data set; not that data set",
+            "what": "synthetic images in the layout of a published data set; not that data set",
             "made_by": "cargo xtask data synthesize",
             "generator": GENERATOR,
             "dataset": self.layout.dataset(),
@@ -90,7 +90,7 @@ impl Options {
             let least = 2 * self.classes;
             return refuse(
                 "--train-images",
-                format!("{} is outside {least} (two a class) to 10000000", self.train_images),
+                format!("{} is outside {least} (two per class) to 10000000", self.train_images),
             );
         }
         if !(16..=1024).contains(&self.side) {
@@ -170,7 +170,10 @@ fn is_there(options: &Options) -> Result<bool, DatasetError> {
         if serde_json::from_slice::<Value>(&text).ok() == Some(options.marker()) {
             return Ok(true);
         }
-        return refuse(format!("`{}` holds a tree of other options; remove it, or name another folder", out.display()));
+        return refuse(format!(
+            "`{}` holds a data set made with other options; remove it, or choose another folder",
+            out.display()
+        ));
     }
     let mut entries = match std::fs::read_dir(out) {
         Ok(entries) => entries,
@@ -178,7 +181,7 @@ fn is_there(options: &Options) -> Result<bool, DatasetError> {
         Err(source) => return Err(io("list", out, source)),
     };
     if entries.next().is_some() {
-        return refuse(format!("`{}` is not empty; name a new folder", out.display()));
+        return refuse(format!("`{}` is not empty; choose a new folder", out.display()));
     }
     Ok(false)
 }

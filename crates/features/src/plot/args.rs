@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Which pictures.
+/// Which projections to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum View {
-    /// Neighbourhoods.
+    /// t-SNE: shows neighbourhoods.
     Tsne,
-    /// The plane of the real points' two principal components.
+    /// PCA: the plane of the first two principal components of the real points.
     Pca,
     /// Both, one below the other.
     Both,
@@ -36,63 +36,63 @@ Examples:
   features plot --train T --val V --generated G --classes 1,5,903 --names classes.txt --view tsne --out three.svg
   features plot --train T --val V --generated G --many-above 1000 --few-below 200 --real-per-class 15 --out fashion.svg
 
-The picture is a function of the files and the arguments: the same bits again, with any number of threads.")]
+The same files and arguments always give the same SVG, with any number of threads.")]
 pub struct PlotArgs {
-    /// The dump of the training images
+    /// Dump of the training images
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
-    /// The dump of validation images, or of test images
+    /// Dump of the validation or test images
     #[arg(long, value_name = "FILE")]
     pub val: PathBuf,
-    /// Generated rows, from `classifier generate`: draws a panel before and one after
+    /// Generated rows, from `classifier generate`; adds a second panel, after generation
     #[arg(long, value_name = "FILE")]
     pub generated: Option<PathBuf>,
-    /// These classes, by label, separated by commas; drawn at random if left out
+    /// Labels of the classes to plot, separated by commas [default: random classes]
     #[arg(long, value_name = "LABELS", value_delimiter = ',', conflicts_with_all = ["many", "few"])]
     pub classes: Vec<u32>,
-    /// Draw so many classes with many training images
+    /// Number of many-shot classes to plot
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub many: usize,
-    /// Draw so many classes with few
+    /// Number of few-shot classes to plot
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub few: usize,
-    /// Many: more training images than this
+    /// Many-shot classes have more training images than this
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub many_above: u32,
-    /// Few: fewer training images than this
+    /// Few-shot classes have fewer training images than this
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub few_below: u32,
-    /// Training and generated points of a class, together
+    /// Training and generated points per class, together
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub per_class: usize,
-    /// At most so many of them training points; all of them if left out
+    /// At most this many of them are training points [default: no limit]
     #[arg(long, value_name = "N")]
     pub real_per_class: Option<usize>,
-    /// Validation points of a class
+    /// Validation points per class
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub val_per_class: usize,
     /// t-SNE, PCA, or both
     #[arg(long, value_enum, default_value = "both")]
     pub view: View,
-    /// Draws the classes and their points
+    /// Random seed for the choice of classes and points
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// How many neighbours t-SNE looks at: below a third of the points. 30 if left out, fewer for few points
+    /// Perplexity of t-SNE, below a third of the number of points [default: 30, less for few points]
     #[arg(long, value_name = "P", value_parser = perplexity)]
     pub perplexity: Option<f64>,
-    /// Tukey's λ that the classifier works under, in (0, 1]; what the generated file says if left out
+    /// Tukey's λ of the classifier, in (0, 1] [default: the λ in the generated file]
     #[arg(long, value_name = "L", value_parser = tukey)]
     pub tukey: Option<f64>,
-    /// A text file with the classes' names, one a line, from label 0
+    /// Text file with one class name per line, starting with label 0
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
     /// The SVG file to write
     #[arg(long, value_name = "FIG.svg")]
     pub out: PathBuf,
-    /// Threads; all cores if left out
+    /// Number of threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// One JSON object on stdout instead of words
+    /// Print one JSON object to stdout instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -24,7 +24,7 @@ pub struct Wanted {
     pub real_per_class: usize,
     /// Validation rows of a class.
     pub val_per_class: usize,
-    /// Of every draw.
+    /// Random seed of every draw.
     pub seed: u64,
 }
 
@@ -44,17 +44,17 @@ pub struct Labels<'a> {
 /// One class of the picture, with the rows that are drawn, each as a position in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The label.
+    /// Label of the class.
     pub class: u32,
-    /// Its group.
+    /// Shot group of the class.
     pub group: ShotGroup,
     /// Its training images, drawn or not.
     pub images: u32,
-    /// Training rows.
+    /// Indices of its training rows.
     pub train: Vec<usize>,
-    /// Generated rows.
+    /// Indices of its generated rows.
     pub generated: Vec<usize>,
-    /// Validation rows.
+    /// Indices of its validation rows.
     pub val: Vec<usize>,
 }
 
@@ -65,7 +65,7 @@ pub struct Choice {
 /// A class that does not exist, is named twice, or has no training or no validation row; a group with too few classes.
 pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, FeaturesError> {
     if labels.val.is_empty() && wanted.val_per_class > 0 {
-        return unfit("the validation dump holds no rows: its data set has no validation images".to_owned(), OTHER_VAL);
+        return unfit("the validation dump has no rows: the data set has no validation images".to_owned(), OTHER_VAL);
     }
     let classes = if wanted.classes.is_empty() { draw_classes(labels, wanted)? } else { wanted.classes.clone() };
     let mut choices = Vec::with_capacity(classes.len());
@@ -74,11 +74,11 @@ pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, Featur
             let most = labels.class_counts.len();
             return unfit(
                 format!("there is no class {class}: the dump has classes 0 to {}", most.saturating_sub(1)),
-                "`features inspect FILE --all` lists the classes with their numbers of images",
+                "`features inspect FILE --all` lists the classes and their image counts",
             );
         };
         if classes[..place].contains(&class) {
-            return unfit(format!("class {class} is named twice"), "name each class of --classes once");
+            return unfit(format!("class {class} is listed twice"), "list each class only once in --classes");
         }
         let rows = |kind: &str, labels: &[u32], most: usize| draw(labels, class, most, wanted.seed, kind);
         let train = rows("plot/train", labels.train, wanted.real_per_class.min(wanted.per_class));
@@ -102,8 +102,7 @@ pub fn choose(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<Choice>, Featur
 }
 
 /// Where validation points may come from when the validation dump has none.
-const OTHER_VAL: &str =
-    "the test dump serves as well (--val RUN/features/VARIANT/test.safetensors), as does --val-per-class 0";
+const OTHER_VAL: &str = "use the test dump (--val RUN/features/VARIANT/test.safetensors), or --val-per-class 0";
 
 fn unfit<T>(what: String, hint: impl Into<String>) -> Result<T, FeaturesError> {
     Err(FeaturesError::unfit(what, hint))
@@ -145,7 +144,9 @@ fn draw_classes(labels: Labels<'_>, wanted: &Wanted) -> Result<Vec<u32>, Feature
                     if most == 1 { "was" } else { "were" },
                     candidates.len()
                 ),
-                format!("name some with --classes, move the line with {option}, or ask for fewer with --{name}"),
+                format!(
+                    "choose classes with --classes, change the limit with {option}, or ask for fewer with --{name}"
+                ),
             );
         }
         shuffle(&mut stream(wanted.seed, "plot/classes", group as u64, 0), &mut candidates);
@@ -209,7 +210,7 @@ mod tests {
     fn what_is_not_there_is_named() {
         let words = |labels, wanted| choose(labels, &wanted).expect_err("unfit").to_string();
         assert!(words(LABELS, wanted(&[4])).contains("there is no class 4: the dump has classes 0 to 3"));
-        assert!(words(LABELS, wanted(&[1, 1])).contains("class 1 is named twice"));
+        assert!(words(LABELS, wanted(&[1, 1])).contains("class 1 is listed twice"));
         assert!(
             words(Labels { val: &[0], ..LABELS }, wanted(&[1])).contains("class 1 has no row in the validation dump")
         );
@@ -219,7 +220,7 @@ mod tests {
         let none = Labels { val: &[], ..LABELS };
         let error = choose(none, &wanted(&[])).expect_err("no stars");
         assert!(
-            error.to_string().contains("holds no rows") && error.hint().is_some_and(|hint| hint.contains("test dump"))
+            error.to_string().contains("has no rows") && error.hint().is_some_and(|hint| hint.contains("test dump"))
         );
         let choices = choose(none, &Wanted { val_per_class: 0, ..wanted(&[]) }).expect("no stars wanted");
         assert_eq!(choices.iter().map(|choice| choice.class).collect::<Vec<_>>(), [0, 2, 3]);

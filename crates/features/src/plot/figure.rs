@@ -12,11 +12,11 @@ use crate::FeaturesError;
 /// What a point is; also the order in which they are drawn, the last on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// ×
+    /// A generated point, drawn as ×.
     Generated,
-    /// ●
+    /// A training point, drawn as ●.
     Train,
-    /// ★
+    /// A validation point, drawn as ★.
     Val,
 }
 
@@ -25,18 +25,18 @@ pub enum Kind {
 pub struct Dot {
     /// Which of the figure's classes.
     pub choice: usize,
-    /// Its marker.
+    /// Kind of point, which decides the marker.
     pub kind: Kind,
-    /// Where.
+    /// Position (x, y) in the plane.
     pub at: [f64; 2],
 }
 
 /// One picture of the figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// Above it.
+    /// Title above the panel.
     pub title: String,
-    /// What is in it.
+    /// Points of the panel.
     pub dots: Vec<Dot>,
     /// Panels of one frame have one scale, so that places in them can be compared.
     pub frame: usize,
@@ -74,8 +74,8 @@ pub fn colours(choices: &[Choice]) -> Result<Vec<&'static str>, FeaturesError> {
         let Some(colour) = palette.get(next[place]) else {
             let (most, name) = (palette.len(), choice.group.name());
             return Err(FeaturesError::unfit(
-                format!("more than {most} classes with {name} images cannot be told apart by colour"),
-                format!("choose at most {most} of a group, in one figure or in several"),
+                format!("at most {most} classes with {name} images can be distinguished by colour"),
+                format!("choose at most {most} of each group, or draw several figures"),
             ));
         };
         colours.push(*colour);

@@ -123,26 +123,26 @@ pub fn run(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     };
     let (dim, count) = (train.dim, after.as_ref().unwrap_or(&before).dots.len());
     if count > MOST_POINTS {
-        let what =
-            format!("{count} points are too many for one picture: every pair of at most {MOST_POINTS} is compared");
+        let what = format!(
+            "{count} points are too many for one figure: the limit is {MOST_POINTS}, because every pair is compared"
+        );
         return Err(FeaturesError::unfit(what, "lower --per-class and --val-per-class").into());
     }
     if before.dots.is_empty() {
-        let hint =
-            "ask for classes (--many, --few or --classes) and for real points (--real-per-class, --val-per-class)";
-        return Err(FeaturesError::unfit("there is no real point to be drawn", hint).into());
+        let hint = "choose classes (--many, --few or --classes) and real points (--real-per-class, --val-per-class)";
+        return Err(FeaturesError::unfit("there is no real point to draw", hint).into());
     }
     let count = before.dots.len();
     if count == 1 {
-        let hint = "choose more classes, or more points of a class: --per-class, --val-per-class";
+        let hint = "choose more classes, or more points per class: --per-class, --val-per-class";
         return Err(
-            FeaturesError::unfit("a single point is to be drawn, and a picture compares at least two", hint).into()
+            FeaturesError::unfit("there is only one point to draw, but a figure needs at least two", hint).into()
         );
     }
-    let pca = Pca::fit(&before.rows, dim).context("the principal components cannot be found")?;
+    let pca = Pca::fit(&before.rows, dim).context("cannot compute the principal components")?;
     if pca.explained[0] == 0.0 {
-        let hint = "choose other classes; features that are all alike come from a network that did not learn";
-        return Err(FeaturesError::unfit("all points to be drawn are the same", hint).into());
+        let hint = "choose other classes; if all features are the same, the network has learned nothing";
+        return Err(FeaturesError::unfit("all points to draw are the same", hint).into());
     }
     let largest = ((count - 1) as f64 / 3.0).floor();
     let perplexity = args.perplexity.unwrap_or(PERPLEXITY.min(largest));
@@ -181,10 +181,10 @@ fn check_files(args: &PlotArgs) -> Result<(), FeaturesError> {
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
     check_outputs(&inputs, &[OutputFile { option: "--out", path: &args.out, kind: OutputKind::Svg }])?;
     if args.train.exists() && is_same_file(&args.train, &args.val) {
-        let what = format!("`--train` and `--val` are one file, `{}`", args.val.display());
+        let what = format!("`--train` and `--val` are the same file, `{}`", args.val.display());
         return Err(FeaturesError::unfit(
             what,
-            "give --val the dump of other images: val.safetensors, test.safetensors",
+            "give --val the dump of other images: val.safetensors or test.safetensors",
         ));
     }
     Ok(())
@@ -193,23 +193,24 @@ fn check_files(args: &PlotArgs) -> Result<(), FeaturesError> {
 /// t-SNE looks at three times as many neighbours as its perplexity, and every point must have so many.
 fn check_perplexity(count: usize, perplexity: f64, largest: f64) -> Result<(), FeaturesError> {
     if largest < 1.0 {
-        let what = format!("{} too few for t-SNE, which arranges at least 4", counted_are(count, "point"));
-        return Err(FeaturesError::unfit(what, "choose more classes or more points of a class, or take --view pca"));
+        let what = format!("{} too few for t-SNE, which needs at least 4", counted_are(count, "point"));
+        return Err(FeaturesError::unfit(what, "choose more classes or more points per class, or use --view pca"));
     }
     if count as f64 <= 3.0 * perplexity {
         let what = format!(
-            "{} too few for t-SNE with a perplexity of {perplexity}: it takes more than {}",
+            "{} too few for t-SNE with a perplexity of {perplexity}: it needs more than {}",
             counted_are(count, "point"),
             3.0 * perplexity
         );
-        let hint = format!("--perplexity {largest} or less, more classes, more points of a class, or --view pca");
+        let hint = format!("use --perplexity {largest} or less, more classes, more points per class, or --view pca");
         return Err(FeaturesError::unfit(what, hint));
     }
     Ok(())
 }
 
 /// Of files that do not go together.
-const ONE_VARIANT: &str = "all files must come from one variant of one run: `features inspect FILE` says from which";
+const ONE_VARIANT: &str =
+    "all files must come from one variant of one run: `features inspect FILE` shows where a file is from";
 
 /// The same width and, where both say so, the same backbone.
 fn belong_together(train: &Rows, other: &Rows) -> Result<(), FeaturesError> {
@@ -234,14 +235,14 @@ fn belong_together(train: &Rows, other: &Rows) -> Result<(), FeaturesError> {
 /// `class 5`, or its line in the file of names.
 fn names(choices: &[Choice], file: Option<&Path>) -> anyhow::Result<Vec<String>> {
     let Some(file) = file else { return Ok(choices.iter().map(|choice| format!("class {}", choice.class)).collect()) };
-    let hint = "--names takes a text file with one name a line, from label 0 on";
+    let hint = "--names expects a text file with one name per line, starting with label 0";
     let text = fs_err::read_to_string(file).hint(hint)?;
     let lines: Vec<&str> = text.lines().collect();
     let name = |choice: &Choice| {
         let line = lines.get(choice.class as usize).map(|line| plain(line));
         let what = || {
             let lines = counted(lines.len(), "line");
-            format!("`{}` has {lines}, none for class {}", file.display(), choice.class)
+            format!("`{}` has {lines}, but none for class {}", file.display(), choice.class)
         };
         Ok(line.ok_or_else(|| FeaturesError::unfit(what(), hint))?)
     };
@@ -257,8 +258,8 @@ fn say_what_is_full(choices: &[Choice], generated: &Rows, args: &PlotArgs) {
     if !full.is_empty() {
         let (classes, per_class) = (full.join(", "), args.per_class);
         eprintln!(
-            "note: the {per_class} points of class {classes} are all training images; `--real-per-class {}` makes room for \
-             generated ones",
+            "note: all {per_class} points of class {classes} are training images; `--real-per-class {}` leaves room \
+             for generated ones",
             per_class / 2
         );
     }
@@ -315,7 +316,7 @@ impl Facts {
         )];
         if args.view.has_tsne() {
             let kl = both(self.kl.iter().map(|kl| format!("{kl:.3}")).collect());
-            let each = if self.kl.len() > 1 { "; each panel is a run of its own" } else { "" };
+            let each = if self.kl.len() > 1 { "; each panel is a separate run" } else { "" };
             let (perplexity, steps) = (self.perplexity, TsneSpec::STEPS);
             lines.push(format!(
                 "t-SNE: exact, perplexity {perplexity}, {steps} steps from the PCA plane, KL {kl}{each}."
@@ -323,7 +324,7 @@ impl Facts {
         }
         if args.view.has_pca() {
             let [first, second] = self.explained.map(percent);
-            let scale = if self.agreement.len() > 1 { "; both panels have one scale" } else { "" };
+            let scale = if self.agreement.len() > 1 { "; both panels have the same scale" } else { "" };
             lines.push(format!(
                 "PCA: the plane of the training and validation points, {first} + {second} of their variance{scale}."
             ));

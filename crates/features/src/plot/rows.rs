@@ -14,9 +14,9 @@ pub struct Rows {
     file: TensorFile,
     /// The features' tensor.
     name: &'static str,
-    /// d.
+    /// Feature dimension d.
     pub dim: usize,
-    /// One a row.
+    /// Label of each row.
     pub labels: Vec<u32>,
 }
 
@@ -47,12 +47,12 @@ impl Rows {
         if let Some(row) = labels.iter().position(|label| classes.is_some_and(|classes| *label as usize >= classes)) {
             let (label, classes) = (labels[row], classes.unwrap_or_default());
             let text = format!("`{}`: label {label} of row {row} is not below {classes}", path.display());
-            return Err(FeaturesError::unfit(text, "the two files are of different data sets, or one is damaged"));
+            return Err(FeaturesError::unfit(text, "the two files belong to different data sets, or one is damaged"));
         }
         Ok(Self { file, name, dim, labels })
     }
 
-    /// The open file.
+    /// Returns the open file.
     pub fn file(&self) -> &TensorFile {
         &self.file
     }
@@ -100,7 +100,7 @@ impl Rows {
                         values[at],
                         space.tukey
                     ),
-                    "features with negative values are drawn under --tukey 1",
+                    "draw features with negative values with --tukey 1",
                 ));
             }
             values.iter_mut().for_each(|value| *value = value.powf(space.tukey));
@@ -151,8 +151,8 @@ impl Space {
         let other = |what: String| {
             let (generated, train) = (path.display(), train.file.path().display());
             Err(FeaturesError::unfit(
-                format!("`{generated}` was made from other rows than `{train}` holds, or in another space: {what}"),
-                "generate the rows from this dump, or say with --tukey which λ the classifier works under",
+                format!("`{generated}` was made from other rows than those of `{train}`, or in another space: {what}"),
+                "generate the rows from this dump, or give the classifier's λ with --tukey",
             ))
         };
         for &row in rows {

@@ -31,7 +31,7 @@ pub(super) fn segment(encoded: &[u8], at: usize) -> Result<Segment<'_>, PhotoPro
     }
     let length = encoded.get(at..at + 2).map(|two| usize::from(two[0]) << 8 | usize::from(two[1])).ok_or_else(ends)?;
     if length < 2 {
-        return Err(PhotoProblem::jpeg(format!("a segment (marker {marker:#04x}) of length {length}")));
+        return Err(PhotoProblem::jpeg(format!("segment (marker {marker:#04x}) of length {length}")));
     }
     let body = encoded.get(at + 2..at + length).ok_or_else(ends)?;
     Ok(Segment { marker, body, end: at + length })
@@ -47,10 +47,10 @@ pub(super) fn jpeg(encoded: &[u8]) -> Result<Header, PhotoProblem> {
         match marker {
             0xC0..=0xC2 => {
                 let [precision, tall, tall_low, wide, wide_low, components, ..] = *body else {
-                    return Err(PhotoProblem::jpeg("a frame header that is too short"));
+                    return Err(PhotoProblem::jpeg("frame header too short"));
                 };
                 if precision != 8 {
-                    return Err(PhotoProblem::Unsupported { what: format!("a JPEG of {precision} bits a sample") });
+                    return Err(PhotoProblem::Unsupported { what: format!("a JPEG of {precision} bits per sample") });
                 }
                 if !matches!(components, 1 | 3 | 4) {
                     return Err(PhotoProblem::Unsupported { what: format!("a JPEG of {components} components") });
@@ -74,7 +74,7 @@ pub(super) fn jpeg(encoded: &[u8]) -> Result<Header, PhotoProblem> {
                 }
             }
             0xDA => break,
-            0xD9 => return Err(PhotoProblem::jpeg("it ends before its picture begins")),
+            0xD9 => return Err(PhotoProblem::jpeg("it ends before its image data starts")),
             _ => {}
         }
     }
@@ -101,10 +101,10 @@ pub(super) fn png(encoded: &[u8]) -> Result<Header, PhotoProblem> {
     let damaged = |problem: &str| Err(PhotoProblem::png(problem));
     let first = Chunk::at(encoded, FIRST_CHUNK)?;
     let [w0, w1, w2, w3, h0, h1, h2, h3, depth, colour, packing, filter, interlacing] = *first.body else {
-        return damaged("it does not begin with its header");
+        return damaged("it does not start with its header");
     };
     if &first.kind != b"IHDR" {
-        return damaged("it does not begin with its header");
+        return damaged("it does not start with its header");
     }
     // The size before the sum: a header that asks for too much is called so.
     let (width, height) = (u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]));
@@ -117,10 +117,10 @@ pub(super) fn png(encoded: &[u8]) -> Result<Header, PhotoProblem> {
         _ => false,
     };
     if !is_known {
-        return Err(PhotoProblem::png(format!("no PNG has {depth} bits a sample in colour type {colour}")));
+        return Err(PhotoProblem::png(format!("colour type {colour} of a PNG cannot have {depth} bits per sample")));
     }
     if (packing, filter) != (0, 0) || interlacing > 1 {
-        let problem = format!("compression {packing}, filter {filter} and interlacing {interlacing} are not all known");
+        let problem = format!("unknown compression {packing}, filter {filter} or interlacing {interlacing}");
         return Err(PhotoProblem::png(problem));
     }
     let (mut orientation, mut has_palette) = (None, false);
@@ -128,7 +128,7 @@ pub(super) fn png(encoded: &[u8]) -> Result<Header, PhotoProblem> {
     loop {
         match &Chunk::kind_at(encoded, at)? {
             b"IDAT" => break,
-            b"IEND" => return damaged("it ends before its picture begins"),
+            b"IEND" => return damaged("it ends before its image data starts"),
             _ => {}
         }
         let chunk = Chunk::at(encoded, at)?;
@@ -144,7 +144,7 @@ pub(super) fn png(encoded: &[u8]) -> Result<Header, PhotoProblem> {
         at = chunk.end;
     }
     if colour == 3 && !has_palette {
-        return damaged("colours by number, and no palette");
+        return damaged("indexed colours without a palette");
     }
     Ok(Header { width, height, format: PhotoFormat::Png, orientation: orientation.unwrap_or(1) })
 }

@@ -27,7 +27,7 @@ pub(super) fn decode(
     };
     let problem = |error: DecodingError| match error {
         DecodingError::IoError(_) => PhotoProblem::Truncated { format: "PNG", found: encoded.len() },
-        DecodingError::LimitsExceeded => PhotoProblem::png("parts that are larger than its picture"),
+        DecodingError::LimitsExceeded => PhotoProblem::png("chunks larger than the image"),
         _ => damage(encoded),
     };
     let pixels = header.width as usize * header.height as usize;
@@ -74,7 +74,7 @@ pub(super) fn decode(
         (ColorType::Rgba, BitDepth::Sixteen) => (8, [0, 2, 4]),
         (ColorType::Rgba, _) => (4, [0, 1, 2]),
         (ColorType::Indexed, _) => {
-            return Err(PhotoProblem::png("colours by number, and no palette"));
+            return Err(PhotoProblem::png("indexed colours without a palette"));
         }
     };
     for (pixel, stored) in out.zip(raw.chunks_exact(bytes)) {
@@ -121,14 +121,14 @@ fn damage(encoded: &[u8]) -> PhotoProblem {
         match unpacked.read(&mut buffer) {
             Ok(0) => {
                 return PhotoProblem::png(
-                    "its parts make no picture: pixels are too few, a filter is unknown, or a part is out of place",
+                    "its chunks do not form an image: too few pixels, an unknown filter, or a chunk in the wrong place",
                 );
             }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return PhotoProblem::png("its packed pixels end too early");
+                return PhotoProblem::png("its compressed pixels end too early");
             }
-            Err(_) => return PhotoProblem::png("its packed pixels are damaged, or their checksum is wrong"),
+            Err(_) => return PhotoProblem::png("its compressed pixels are damaged, or their checksum is wrong"),
         }
     }
 }

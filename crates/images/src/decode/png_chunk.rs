@@ -54,7 +54,7 @@ impl<'a> Chunk<'a> {
         }
         let name: String =
             self.kind.iter().map(|byte| if byte.is_ascii_alphanumeric() { char::from(*byte) } else { '?' }).collect();
-        Err(PhotoProblem::png(format!("the checksum of its part `{name}` is wrong")))
+        Err(PhotoProblem::png(format!("the checksum of chunk `{name}` is wrong")))
     }
 }
 

@@ -14,7 +14,7 @@ pub enum PhotoProblem {
         starts: String,
     },
     /// More pixels than any photo of these data sets has.
-    #[error("{width} x {height} pixels are more than {} million: not read, to spare memory", MOST_PIXELS / 1_000_000)]
+    #[error("{width} x {height} pixels are more than the limit of {} million, which protects memory", MOST_PIXELS / 1_000_000)]
     TooLarge {
         /// Pixels in a row.
         width: u32,
@@ -22,7 +22,7 @@ pub enum PhotoProblem {
         height: u32,
     },
     /// The bytes end before the picture does.
-    #[error("truncated: the {format} data ends after {found} bytes, before the picture does; fetch the file again")]
+    #[error("truncated: the {format} data end after {found} bytes, before the image is complete; fetch the file again")]
     Truncated {
         /// JPEG or PNG.
         format: &'static str,
@@ -38,7 +38,7 @@ pub enum PhotoProblem {
         problem: String,
     },
     /// A sort of file that is valid but not read.
-    #[error("{what}, which is not read; convert it to a baseline JPEG")]
+    #[error("{what}, which is not supported; convert it to a baseline JPEG")]
     Unsupported {
         /// The sort.
         what: String,
@@ -97,6 +97,9 @@ mod tests {
         );
         assert!(PhotoProblem::unknown(b"GIF89a").to_string().ends_with("(a GIF)"));
         let large = PhotoProblem::TooLarge { width: 20_000, height: 20_000 };
-        assert_eq!(large.to_string(), "20000 x 20000 pixels are more than 100 million: not read, to spare memory");
+        assert_eq!(
+            large.to_string(),
+            "20000 x 20000 pixels are more than the limit of 100 million, which protects memory"
+        );
     }
 }

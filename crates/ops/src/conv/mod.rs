@@ -40,7 +40,7 @@ pub struct Workspace<T> {
 }
 
 impl<T> Workspace<T> {
-    /// An empty workspace.
+    /// Makes an empty workspace; buffers grow when they are needed.
     pub fn new() -> Self {
         Self { packed: Vec::new(), partial: Vec::new(), tallies: Vec::new(), runs: Vec::new() }
     }

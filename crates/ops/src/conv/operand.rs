@@ -55,9 +55,9 @@ pub struct ThroughNorm<'a, T> {
 pub struct NormRest<'a, T> {
     /// Factor of `x − centre`.
     pub slope: &'a [T],
-    /// The mean.
+    /// Mean of each channel, `(C,)`.
     pub centre: &'a [T],
-    /// Constant.
+    /// Constant added to each channel, `(C,)`.
     pub offset: &'a [T],
 }
 
@@ -173,7 +173,7 @@ impl<T: Real> Operand<'_, T> {
 pub(super) struct Fill<'a, T> {
     pub operand: &'a Operand<'a, T>,
     pub source: &'a Source,
-    /// Which image.
+    /// Index of the image in the batch.
     pub image: usize,
     /// Row of the image under the source's first row; rows outside the image are zero.
     pub first_row: isize,

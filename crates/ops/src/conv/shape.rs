@@ -4,7 +4,7 @@
 /// and dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
-    /// Images.
+    /// Number of images in the batch.
     pub batch: usize,
     /// Rows of the input.
     pub height: usize,

@@ -11,14 +11,14 @@ use crate::simd::{Kernel, dispatch, multiply_add};
 /// channel and are overwritten.
 #[derive(Debug)]
 pub enum Tally<'a, T> {
-    /// Nothing.
+    /// No sums are taken.
     None,
     /// Mean and biased variance, by two passes over each strip; strips merge in their order by Chan's
     /// formula in f64.
     Moments {
-        /// Mean.
+        /// Receives the mean of each channel, `(C,)`.
         mean: &'a mut [T],
-        /// Biased variance.
+        /// Receives the biased variance of each channel, `(C,)`.
         var: &'a mut [T],
     },
     /// `Σ v` and `Σ v·(x − centre)`, after `v` was set to zero where the ReLU was shut.
@@ -229,7 +229,7 @@ struct Products<'a, T> {
     x: &'a [T],
     centre: &'a [T],
     mask: Mask<'a, T>,
-    /// Five tiles.
+    /// Buffer for five tiles.
     tiles: &'a mut [T],
     partial: &'a mut [T],
 }

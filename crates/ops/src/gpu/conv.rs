@@ -15,7 +15,7 @@ pub enum ConvPass<'a, A = f32> {
     Forward {
         /// `(N, H, W, I)`
         x: View<'a, A>,
-        /// The weight.
+        /// Weight of the convolution.
         weight: View<'a, A>,
         /// `(N, H', W', O)`
         y: ViewMut<'a, A>,
@@ -26,7 +26,7 @@ pub enum ConvPass<'a, A = f32> {
     InputGradient {
         /// `(N, H', W', O)`
         dy: View<'a, A>,
-        /// The weight.
+        /// Weight of the convolution.
         weight: View<'a, A>,
         /// `(N, H, W, I)`
         dx: ViewMut<'a, A>,
@@ -39,7 +39,7 @@ pub enum ConvPass<'a, A = f32> {
         x: View<'a, A>,
         /// `(N, H', W', O)`
         dy: View<'a, A>,
-        /// As the weight.
+        /// Gradient of the weight, with the shape of the weight.
         dweight: ViewMut<'a, A>,
     },
 }
@@ -88,7 +88,7 @@ impl<D: Driver> Default for GpuConv<D> {
 }
 
 impl<D: Driver> GpuConv<D> {
-    /// One pass.
+    /// Runs one pass of the convolution.
     ///
     /// # Errors
     /// The device's.
@@ -161,7 +161,7 @@ impl<D: Driver> GpuConv<D> {
     ) -> Result<(), GpuError> {
         let last = [Argument::Int(i32::from(accumulate)), dx.argument()];
         let arguments = [&[self.columns.view().argument()][..], &Self::sizes(s), &last].concat();
-        // SAFETY: as above.
+        // SAFETY: `dx` is a batch of this shape, and the columns were made long enough.
         unsafe {
             launch_each(driver, A::kernel(["patches_gradient", "patches_gradient_bf16"]), s.input_len(), &arguments)
         }

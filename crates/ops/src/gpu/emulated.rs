@@ -98,7 +98,7 @@ fn values<'a, A: Activation>(view: View<'a, A>) -> &'a [A] {
 
 #[allow(unsafe_code, clippy::needless_pass_by_value)]
 fn values_mut<A: Activation>(view: ViewMut<'_, A>) -> &mut [A] {
-    // SAFETY: as above, borrowed to write.
+    // SAFETY: addresses of this driver are those of vectors of the program; the view borrows this one mutably.
     unsafe { std::slice::from_raw_parts_mut(view.address() as *mut A, view.len()) }
 }
 
@@ -144,13 +144,13 @@ impl Driver for Emulated {
     }
 
     unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
     }
 
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `from` are readable.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
@@ -165,12 +165,12 @@ impl Driver for Emulated {
 
     unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
         staging[..bytes.len()].copy_from_slice(bytes);
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { self.upload(&staging[..bytes.len()], to) }
     }
 
     unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes` bytes at `from` are readable.
         unsafe { self.download(from, &mut staging[..bytes]) }
     }
 
@@ -180,7 +180,7 @@ impl Driver for Emulated {
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees `bytes` readable bytes at `from` and writable bytes at `to`, which do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
         Ok(())
     }

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum GpuError {
     /// No memory is left.
-    #[error("the GPU has no {} MiB left: use a smaller batch_size or micro_batch, or close other programs on it", bytes.div_ceil(1 << 20))]
+    #[error("the GPU does not have {} MiB left: use a smaller batch_size or micro_batch, or close other programs on it", bytes.div_ceil(1 << 20))]
     OutOfMemory {
         /// Bytes asked for.
         bytes: usize,

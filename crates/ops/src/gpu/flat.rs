@@ -16,7 +16,7 @@ use super::{Argument, Driver, GpuError, check_len, launch_each, long};
 pub fn gpu_axpy<D: Driver>(driver: &D, y: ViewMut<'_, f32>, a: f32, x: View<'_, f32>) -> Result<(), GpuError> {
     check_len("axpy", "x", x.len(), y.len());
     let arguments = [y.argument(), Argument::Float(a), x.argument(), long(y.len())];
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, "flat_axpy", y.len(), &arguments) }
 }
 
@@ -31,7 +31,7 @@ pub fn gpu_axpy<D: Driver>(driver: &D, y: ViewMut<'_, f32>, a: f32, x: View<'_, 
 pub fn gpu_narrow<D: Driver>(driver: &D, x: View<'_, f32>, y: ViewMut<'_, bf16>) -> Result<(), GpuError> {
     check_len("narrow", "x", x.len(), y.len());
     let arguments = [x.argument(), long(y.len()), y.argument()];
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, "flat_narrow", y.len(), &arguments) }
 }
 
@@ -46,7 +46,7 @@ pub fn gpu_narrow<D: Driver>(driver: &D, x: View<'_, f32>, y: ViewMut<'_, bf16>)
 pub fn gpu_widen<D: Driver>(driver: &D, x: View<'_, bf16>, y: ViewMut<'_, f32>) -> Result<(), GpuError> {
     check_len("widen", "x", x.len(), y.len());
     let arguments = [x.argument(), long(y.len()), y.argument()];
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, "flat_widen", y.len(), &arguments) }
 }
 
@@ -143,7 +143,7 @@ pub fn gpu_virtual_step<D: Driver>(
         long(w.len()),
         out.argument(),
     ];
-    // SAFETY: as above.
+    // SAFETY: all vectors are as long as the weights, the rate is one number.
     unsafe { launch_each(driver, "flat_virtual_step", w.len(), &arguments) }
 }
 
@@ -154,9 +154,9 @@ pub struct AdamNumbers<'a> {
     pub rate: View<'a, f32>,
     /// `1 − β₁ᵗ` and `1 − β₂ᵗ`.
     pub corrections: View<'a, f32>,
-    /// β₁ and β₂.
+    /// Decay rates β₁ and β₂ of the two moments, in [0, 1).
     pub betas: (f32, f32),
-    /// ε.
+    /// ε added to the root of the second moment.
     pub epsilon: f32,
     /// What weights are multiplied with first: 1 but for decoupled decay.
     pub shrink: f32,

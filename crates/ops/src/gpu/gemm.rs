@@ -18,7 +18,7 @@ pub struct GemmSize {
 /// A row-major matrix to read, or several at equal distances.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, A = f32> {
-    /// Its elements.
+    /// Elements of the matrix, in the stated layout.
     pub view: View<'a, A>,
     /// From one row to the next.
     pub row: usize,
@@ -31,7 +31,7 @@ pub struct Matrix<'a, A = f32> {
 /// A row-major matrix to write, or several at equal distances.
 #[derive(Debug)]
 pub struct MatrixMut<'a, A = f32> {
-    /// Its elements.
+    /// Elements of the matrix, in the stated layout.
     pub view: ViewMut<'a, A>,
     /// From one row to the next.
     pub row: usize,
@@ -45,7 +45,7 @@ impl<'a, A: Activation> Matrix<'a, A> {
         Self { view, row: columns, next: 0, turned: false }
     }
 
-    /// Its transpose.
+    /// Returns the transpose.
     pub fn turned(self) -> Self {
         Self { turned: true, ..self }
     }

@@ -93,7 +93,7 @@ pub fn gpu_unit_rows<D: Driver>(
         return Ok(());
     }
     let arguments = [x.argument(), int(dim), Argument::Float(1e-12), unit.argument(), norms.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("unit_rows", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }
 
@@ -134,6 +134,6 @@ pub fn gpu_unit_rows_tangent<D: Driver>(
         Argument::Int(i32::from(accumulate)),
         out.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("unit_rows_tangent", (rows as u32, 1), (ROW_THREADS, 1), &arguments) }
 }

@@ -27,10 +27,10 @@ pub trait Activation: Plain {
     /// Its place in [`Self::kernel`]'s names.
     const ELEMENT: Element;
 
-    /// Nearest value.
+    /// Rounds to the nearest value of this type.
     fn of(value: f32) -> Self;
 
-    /// The value.
+    /// Converts to f32 without rounding.
     fn value(self) -> f32;
 
     /// The kernel of this element, of those for `f32` and for bfloat16.
@@ -50,7 +50,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// Bytes of one.
+    /// Size of one element in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => size_of::<f32>(),
@@ -133,7 +133,7 @@ impl<T: Plain, D: Driver> GpuVec<T, D> {
         Ok(())
     }
 
-    /// Elements.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -196,7 +196,7 @@ pub(super) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
 /// The same, to write: every pattern of bits is a plain number.
 #[allow(unsafe_code)]
 pub(super) fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
-    // SAFETY: as above, borrowed to write.
+    // SAFETY: plain numbers have no padding, every bit pattern is valid, and the borrow is mutable.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
@@ -207,7 +207,7 @@ impl<'a, T: Plain> View<'a, T> {
         Self { address, len, kind: PhantomData }
     }
 
-    /// Elements.
+    /// Number of elements.
     pub fn len(self) -> usize {
         self.len
     }
@@ -217,7 +217,7 @@ impl<'a, T: Plain> View<'a, T> {
         self.len == 0
     }
 
-    /// Elements `range`.
+    /// Borrows the elements in `range`.
     ///
     /// # Panics
     /// If it leaves the view.
@@ -227,7 +227,7 @@ impl<'a, T: Plain> View<'a, T> {
         View { address, len: range.len(), kind: PhantomData }
     }
 
-    /// Where it lies.
+    /// Device address of the first element.
     pub fn address(self) -> u64 {
         self.address
     }
@@ -266,7 +266,7 @@ impl<'a, T: Plain> ViewMut<'a, T> {
         Self { address, len, kind: PhantomData }
     }
 
-    /// Elements.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -276,7 +276,7 @@ impl<'a, T: Plain> ViewMut<'a, T> {
         self.len == 0
     }
 
-    /// Where it lies.
+    /// Device address of the first element.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -299,7 +299,7 @@ impl<'a, T: Plain> ViewMut<'a, T> {
         View { address: self.address, len: self.len, kind: PhantomData }
     }
 
-    /// Elements `range`.
+    /// Borrows the elements in `range`.
     ///
     /// # Panics
     /// If it leaves the view.

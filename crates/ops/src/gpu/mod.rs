@@ -210,12 +210,12 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
     }
 
     unsafe fn upload(&self, bytes: &[u8], to: u64) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { D::upload(self, bytes, to) }
     }
 
     unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `from` are readable.
         unsafe { D::download(self, from, bytes) }
     }
 
@@ -228,12 +228,12 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
     }
 
     unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { D::upload_beside(self, staging, bytes, to) }
     }
 
     unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes` bytes at `from` are readable.
         unsafe { D::download_beside(self, staging, from, bytes) }
     }
 
@@ -242,7 +242,7 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees `bytes` readable bytes at `from` and writable bytes at `to`, which do not overlap.
         unsafe { D::copy(self, from, to, bytes) }
     }
 
@@ -253,7 +253,7 @@ impl<D: Driver> Driver for std::rc::Rc<D> {
         block: (u32, u32),
         arguments: &[Argument],
     ) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that the arguments match the kernel and that its buffers are long enough.
         unsafe { D::launch(self, kernel, grid, block, arguments) }
     }
 
@@ -292,7 +292,7 @@ unsafe fn launch_each<D: Driver>(
         return Ok(());
     }
     let blocks = (len as u64).div_ceil(u64::from(THREADS)).min(D::MOST_BLOCKS) as u32;
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees that the arguments match the kernel and that its buffers are long enough.
     unsafe { driver.launch(kernel, (blocks, 1), (THREADS, 1), arguments) }
 }
 
@@ -316,7 +316,7 @@ unsafe fn launch_on_channels<D: Driver>(
     }
     let unit = channels as u64 / unit;
     let blocks = (len as u64).div_ceil(u64::from(THREADS)).min(D::MOST_BLOCKS).next_multiple_of(unit) as u32;
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees that the arguments match the kernel and that its buffers are long enough.
     unsafe { driver.launch(kernel, (blocks, 1), (THREADS, 1), arguments) }
 }
 

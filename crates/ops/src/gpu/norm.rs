@@ -60,7 +60,7 @@ impl Cut {
 /// A batch norm's numbers in use, `(channels)` each.
 #[derive(Debug)]
 pub struct NormNumbers<'a> {
-    /// Mean.
+    /// Receives the mean of each channel, `(C,)`.
     pub mean: ViewMut<'a, f32>,
     /// `1/√(variance + ε)`.
     pub inv_std: ViewMut<'a, f32>,
@@ -177,7 +177,7 @@ pub fn gpu_norm_running<D: Driver>(
         numbers.scale.argument(),
         numbers.shift.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { launch_each(driver, "norm_running", channels, &arguments) }
 }
 
@@ -212,7 +212,7 @@ pub fn gpu_norm_apply<D: Driver, A: Activation>(
         int(channels),
         y.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe {
         match is_wide::<A>(channels, &[arguments[0], arguments[3], arguments[7]]) {
             true => {
@@ -261,7 +261,7 @@ pub fn gpu_norm_products<D: Driver, A: Activation>(
         int(cut.rows_per_block),
         room.partial.view_mut().argument(),
     ];
-    // SAFETY: as in `gpu_norm_statistics`.
+    // SAFETY: the checks above give every buffer its length; the partial sums have room for two numbers per channel and block.
     unsafe { driver.launch(A::kernel(["norm_products", "norm_products_bf16"]), cut.grid(), cut.block, &arguments) }
 }
 
@@ -302,7 +302,7 @@ pub fn gpu_norm_gradient_sums<D: Driver>(
         rest.0.argument(),
         rest.1.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("norm_gradient_sums", (s.channels as u32, 1), (FINISH_THREADS, 1), &arguments) }
 }
 
@@ -343,7 +343,7 @@ pub fn gpu_norm_tangent_sums<D: Driver>(
         rest.0.argument(),
         rest.1.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { driver.launch("norm_tangent_sums", (s.channels as u32, 1), (FINISH_THREADS, 1), &arguments) }
 }
 
@@ -386,7 +386,7 @@ pub fn gpu_norm_through<D: Driver, A: Activation>(
         int(channels),
         out.argument(),
     ];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe {
         match is_wide::<A>(channels, &[arguments[0], arguments[1], arguments[6], arguments[7], arguments[10]]) {
             true => {

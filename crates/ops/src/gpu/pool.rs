@@ -21,7 +21,7 @@ pub fn gpu_mean_pool<D: Driver, A: Activation>(
     check_len("mean_pool", "x", x.len(), batch * pixels * channels);
     check_len("mean_pool", "y", y.len(), batch * channels);
     let arguments = [x.argument(), int(batch), int(pixels), int(channels), y.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { launch_each(driver, A::kernel(["pool_mean", "pool_mean_bf16"]), batch * channels, &arguments) }
 }
 
@@ -42,7 +42,7 @@ pub fn gpu_mean_pool_gradient<D: Driver, A: Activation>(
     check_len("mean_pool_gradient", "dx", dx.len(), batch * pixels * channels);
     check_len("mean_pool_gradient", "dy", dy.len(), batch * channels);
     let arguments = [dy.argument(), int(batch), int(pixels), int(channels), dx.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe {
         launch_each(
             driver,
@@ -82,7 +82,7 @@ pub fn gpu_max_pool<D: Driver, A: Activation>(
 ) -> Result<(), GpuError> {
     check_pool("max_pool", s, x.len(), y.len(), winners.len());
     let arguments = [&[x.argument()][..], &pool_sizes(s), &[y.argument(), winners.argument()]].concat();
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { launch_each(driver, A::kernel(["pool_max", "pool_max_bf16"]), s.output_len(), &arguments) }
 }
 
@@ -153,7 +153,7 @@ pub fn gpu_shortcut<D: Driver, A: Activation>(
     check_len("shortcut", "x", x.len(), s.input_len());
     check_len("shortcut", "y", y.len(), s.output_len());
     let arguments = [&[x.argument()][..], &shortcut_sizes(s), &[y.argument()]].concat();
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { launch_each(driver, A::kernel(["shortcut", "shortcut_bf16"]), s.output_len(), &arguments) }
 }
 
@@ -176,7 +176,7 @@ pub fn gpu_shortcut_gradient<D: Driver, A: Activation>(
     check_len("shortcut_gradient", "dy", dy.len(), s.output_len());
     let accumulate = Argument::Int(i32::from(accumulate));
     let arguments = [&[dy.argument()][..], &shortcut_sizes(s), &[accumulate, dx.argument()]].concat();
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe {
         launch_each(driver, A::kernel(["shortcut_gradient", "shortcut_gradient_bf16"]), s.input_len(), &arguments)
     }
@@ -201,7 +201,7 @@ pub fn gpu_concat_part<D: Driver, A: Activation>(
     assert!(first + channels <= width && x.len() == rows * channels, "concat_part: a place among the channels");
     check_len("concat_part", "y", y.len(), rows * width);
     let arguments = [x.argument(), long(rows), int(channels), int(first), int(width), y.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe { launch_each(driver, A::kernel(["concat_part", "concat_part_bf16"]), rows * channels, &arguments) }
 }
 
@@ -226,7 +226,7 @@ pub fn gpu_concat_part_gradient<D: Driver, A: Activation>(
     check_len("concat_part_gradient", "dy", dy.len(), rows * width);
     let accumulate = Argument::Int(i32::from(accumulate));
     let arguments = [dy.argument(), long(rows), int(channels), int(first), int(width), accumulate, dx.argument()];
-    // SAFETY: lengths were checked.
+    // SAFETY: the checks above give every buffer the length that the kernel accesses.
     unsafe {
         launch_each(
             driver,
@@ -248,6 +248,6 @@ pub fn gpu_concat_part_gradient<D: Driver, A: Activation>(
 pub fn gpu_add<D: Driver, A: Activation>(driver: &D, y: ViewMut<'_, A>, x: View<'_, A>) -> Result<(), GpuError> {
     check_len("add", "x", x.len(), y.len());
     let arguments = [y.argument(), x.argument(), long(y.len())];
-    // SAFETY: both have as many elements as the kernel goes over.
+    // SAFETY: both buffers have as many elements as the kernel accesses.
     unsafe { launch_each(driver, A::kernel(["activations_add", "activations_add_bf16"]), y.len(), &arguments) }
 }

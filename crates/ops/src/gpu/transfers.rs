@@ -78,7 +78,7 @@ impl<T: Plain, D: Driver> Uploads<T, D> {
         Ok(memory.view_mut().part(0..len))
     }
 
-    /// The last batch.
+    /// Borrows the batch that was uploaded last.
     pub fn view(&self) -> View<'_, T> {
         self.slots[self.now].memory.view().part(0..self.len)
     }

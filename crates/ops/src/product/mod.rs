@@ -23,7 +23,7 @@ const MOST_TERMS: usize = 512;
 pub struct Target {
     /// The row of the matrix.
     pub row: u32,
-    /// c.
+    /// Factor c of this term.
     pub coefficient: f32,
 }
 

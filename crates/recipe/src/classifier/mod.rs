@@ -49,11 +49,13 @@ fn needs_validation(at: &At, what: &str, data: &DataRecipe) -> Result<(), Proble
         return Ok(());
     }
     if data.dataset.is_photo_set() {
-        let what = format!("{what} on validation data, and `{}` has none", data.dataset.name());
+        let what = format!("{what} on validation data, but `{}` has none", data.dataset.name());
         return Err(at.conflict(what, "give one value"));
     }
     Err(at.conflict(
-        format!("{what} on validation data, which is the held-out meta set, and `data.meta_source` holds out none"),
+        format!(
+            "{what} on validation data, which here is the held-out meta set, but `data.meta_source` holds out none"
+        ),
         "give one value, or set `data.meta_source` to `metasaug`",
     ))
 }

@@ -79,7 +79,7 @@ pub enum MpfaPrototypes {
 pub enum ProtoScale {
     /// ‖mean of the class's rows‖; the median of those for classes with fewer than 20 images.
     ClassNorm,
-    /// 1.
+    /// Length 1.
     Unit,
     /// The median of `class_norm` over classes with at least 20 images, for every class.
     HeadMedian,
@@ -138,7 +138,7 @@ pub enum NeighborWeights {
     Softmax,
     /// Softmax / M: Eq. 10 to the letter.
     SoftmaxOverM,
-    /// 1/M.
+    /// Weight 1/M for each of the M neighbours.
     Uniform,
 }
 
@@ -296,7 +296,7 @@ impl Settings<DataRecipe> for MpfaRecipe {
             )?,
             weights: raw.weights.unwrap_or(start.weights),
             beta_mode: raw.beta_mode.unwrap_or(start.beta_mode),
-            beta: at.real("beta", raw.beta, start.beta, Span::closed(0.0, 100.0), "β; the paper takes 0.05")?,
+            beta: at.real("beta", raw.beta, start.beta, Span::closed(0.0, 100.0), "β; the paper uses 0.05")?,
             alpha: alpha(&at.key("alpha"), raw.alpha, start.alpha, data)?,
             tail: raw.tail.unwrap_or(start.tail),
             count: raw.count.unwrap_or(start.count),

@@ -54,7 +54,7 @@ impl Settings<DataRecipe> for TailCalibRecipe {
                 raw.neighbors,
                 3,
                 1..=most_classes(data),
-                "classes, the own one included",
+                "classes, including the class itself",
             )?,
             training: training(
                 &at.key("training"),

@@ -62,7 +62,7 @@ impl LdamRecipe {
         if let HeadKind::Cosine(scale) = beside.head {
             return Err(at.conflict(
                 format!(
-                    "LDAM scales the cosines itself, after the margin, and the head multiplies them by {scale} before"
+                    "LDAM scales the cosines itself after the margin, but the head already multiplies them by {scale}"
                 ),
                 "use `head: normed_linear`, whose logits are cosines, or `linear`",
             ));
@@ -70,7 +70,7 @@ impl LdamRecipe {
         let normed = beside.head == HeadKind::NormedLinear;
         if normed && raw.scale_logits == Some(false) {
             return Err(at.key("scale_logits").conflict(
-                "the logits of `head: normed_linear` are cosines, and margins of scale·max_margin would swamp them",
+                "the logits of `head: normed_linear` are cosines, and margins of scale·max_margin would dominate them",
                 "leave out `scale_logits`, or use `head: linear`",
             ));
         }
@@ -93,7 +93,7 @@ impl LdamRecipe {
 impl Drw {
     fn resolve(at: &At, raw: RawDrw, epochs: usize) -> Result<Self, Problem> {
         if epochs < 2 {
-            let what = "deferred re-weighting starts after the first epoch, and there is one epoch";
+            let what = "deferred re-weighting starts after the first epoch, but there is only one";
             return Err(at.conflict(what, "train for more epochs, or leave out `drw`"));
         }
         let default = (epochs * 4 / 5).clamp(1, epochs - 1);

@@ -49,8 +49,8 @@ impl Stage1Loss {
     pub(crate) fn resolve(at: &At, raw: RawLoss, beside: &BesideLoss) -> Result<Self, Problem> {
         if beside.head == HeadKind::NormedLinear && !matches!(raw, RawLoss::Ldam(_)) {
             return Err(at.conflict(
-                "the logits of `head: normed_linear` are cosines, and no cross-entropy gets low within −1 to 1",
-                "use `{ldam: {}}`, which scales them, or `head: {cosine: 16}`",
+                "the logits of `head: normed_linear` are cosines, and within −1 to 1 cross-entropy cannot become small",
+                "use `loss: {ldam: {}}`, which scales them, or `head: {cosine: 16}`",
             ));
         }
         Ok(match raw {

@@ -83,7 +83,7 @@ pub(super) fn resolve(at: &At, raw: Option<RawEma>, preset: Preset) -> Result<Em
     let momentum_at = at.key("momentum");
     match momentum {
         EmaMomentum::Fixed(m) => {
-            momentum_at.key("fixed").in_span(m, Span::below(0.0, 1.0), "m of Eq. 1; the paper takes 0.999")?
+            momentum_at.key("fixed").in_span(m, Span::below(0.0, 1.0), "m of Eq. 1; the paper uses 0.999")?
         }
         EmaMomentum::PerClass(window) => {
             momentum_at.key("per_class").in_span(window, Span::above(0.0, 100_000.0), "a window in epochs")?
@@ -94,7 +94,7 @@ pub(super) fn resolve(at: &At, raw: Option<RawEma>, preset: Preset) -> Result<Em
     let debias = raw.debias.unwrap_or(space == ProtoSpace::Raw && preset == Preset::Defaults);
     if debias && space != ProtoSpace::Raw {
         return Err(at.key("debias").conflict(
-            "prototypes of the sphere are renormalised, so a division by 1 − m^t changes nothing",
+            "prototypes on the unit sphere are normalised again, so dividing by 1 − m^t changes nothing",
             "leave out `debias`, or set `space: raw`",
         ));
     }

@@ -102,7 +102,7 @@ pub(super) fn resolve(at: &At, raw: RawMetaNetwork, start: MetaNetworkRecipe) ->
             raw.max_angle_deg,
             start.max_angle_deg,
             Span::above(0.0, 180.0),
-            "an angle in degrees; 180 bounds nothing",
+            "an angle in degrees; 180 means no bound",
         )?,
         optimizer: raw.optimizer.unwrap_or(start.optimizer),
         lr: at.real(

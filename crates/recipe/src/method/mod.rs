@@ -17,7 +17,7 @@ use crate::settings::methods;
 pub(crate) struct Stage1 {
     /// Epochs of training.
     pub epochs: usize,
-    /// The images.
+    /// Data set and split.
     pub data: DataRecipe,
 }
 

@@ -71,7 +71,7 @@ impl MpclRecipe {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Prototypes {
-    /// c itself.
+    /// The empirical prototypes c.
     Empirical,
     /// c' = C(c; Θ).
     Meta,
@@ -192,7 +192,7 @@ impl Settings<Stage1> for MpclRecipe {
         let prototypes = raw.prototypes.unwrap_or(start.prototypes);
         if prototypes == Prototypes::Meta && beside.data.meta_source == MetaSource::None {
             return Err(at.key("prototypes").conflict(
-                "the meta-network learns from a meta set, and `data.meta_source` is `none`",
+                "the meta-network learns from a meta set, but `data.meta_source` is `none`",
                 "set `data.meta_source` to `metasaug` or `lt_balanced_draws`, or use `prototypes: empirical`",
             ));
         }
@@ -211,7 +211,7 @@ impl Settings<Stage1> for MpclRecipe {
                 raw.tau,
                 start.tau,
                 Span::above(0.0, 100.0),
-                "τ, a temperature; the paper takes 0.07",
+                "τ, a temperature; the paper uses 0.07",
             )?,
             t_th_frac: at.real(
                 "t_th_frac",
@@ -291,16 +291,16 @@ fn check_times(at: &At, mpcl: &MpclRecipe, epochs: usize) -> Result<(), Problem>
     if threshold >= epochs {
         return Err(at.key("t_th_frac").conflict(
             format!(
-                "T_th = ⌈{} · {epochs}⌉ = {threshold} of {epochs} epochs: the contrast would never begin",
+                "T_th = ⌈{} · {epochs}⌉ = {threshold} of {epochs} epochs: the contrastive loss would never start",
                 mpcl.t_th_frac
             ),
-            "lower `t_th_frac` or raise `epochs`; for cross-entropy alone use `method: {ce: {}}`",
+            "lower `t_th_frac` or raise `epochs`; for cross-entropy only, use `method: {ce: {}}`",
         ));
     }
     if threshold == 0 && !mpcl.ema_after_tth {
         return Err(at.key("t_th_frac").conflict(
-            "T_th = 0, and prototypes are not tracked after it (`ema_after_tth: false`): there would never be one",
-            "raise `t_th_frac`, or set `ema_after_tth: true`; for cross-entropy alone use `method: {ce: {}}`",
+            "T_th = 0, and prototypes are not updated after T_th (`ema_after_tth: false`): no prototype would ever exist",
+            "raise `t_th_frac`, or set `ema_after_tth: true`; for cross-entropy only, use `method: {ce: {}}`",
         ));
     }
     let left = epochs - threshold;
@@ -330,7 +330,7 @@ mod tests {
         };
         for never in ["t_th_frac: 0, ema_after_tth: false", "preset: paper_literal, t_th_frac: 0"] {
             let error = read(never).expect_err(never);
-            assert!(error.contains("t_th_frac") && error.contains("there would never be one"), "{error}");
+            assert!(error.contains("t_th_frac") && error.contains("no prototype would ever exist"), "{error}");
         }
         for some in ["t_th_frac: 0", "t_th_frac: 0.1, ema_after_tth: false", "preset: paper_literal"] {
             read(some).expect(some);

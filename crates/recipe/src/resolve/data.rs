@@ -60,7 +60,7 @@ fn drawn(
     // What the long-tailed draw starts from, protocol.md §7.
     let base = if meta_source == MetaSource::Metasaug { per_class - meta_per_class } else { per_class };
     if let Some(cap) = raw.max_per_class {
-        at.count("max_per_class", Some(cap as usize), 0, 1..=base, "training images of a class, meta set aside")?;
+        at.count("max_per_class", Some(cap as usize), 0, 1..=base, "training images per class, without the meta set")?;
     }
     let largest = raw.max_per_class.map_or(base, |cap| cap as usize);
     let imbalance_factor = at.real(
@@ -68,7 +68,7 @@ fn drawn(
         raw.imbalance_factor,
         100.0,
         Span::closed(1.0, largest as f64),
-        "the largest class over the smallest, which keeps at least one image",
+        "the largest class count over the smallest; each class keeps at least one image",
     )?;
     Ok(Parts {
         imbalance_factor: Some(imbalance_factor),
@@ -85,7 +85,7 @@ fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
         if given {
             return Err(at.key(key).conflict(
                 format!(
-                    "`{}` is long-tailed as it comes: its lists say which images there are, and nothing is drawn",
+                    "`{}` is already long-tailed: its lists name the images, and no subset is drawn",
                     dataset.name()
                 ),
                 format!("leave out `{key}`"),
@@ -94,11 +94,11 @@ fn listed(at: &At, dataset: Dataset, raw: &RawData) -> Result<Parts, Problem> {
     }
     let (default, most, source) = match dataset {
         Dataset::ImagenetLt => {
-            (10, 19, "the validation list has 20 images of each class, and one at least is left for validation")
+            (10, 19, "the validation list has 20 images per class, and at least one must stay for validation")
         }
         Dataset::Inaturalist2018 => (2, 2, "the smallest class has 2 training images"),
         Dataset::FashionMnist | Dataset::Cifar100 | Dataset::ImageFolder => {
-            (10, 1_000_000, "images of a class in `val/`")
+            (10, 1_000_000, "images per class in `val/`")
         }
     };
     let meta_per_class = at.count("meta_per_class", raw.meta_per_class, default, 1..=most, source)?;
@@ -131,7 +131,7 @@ fn normalize(at: &At, raw: Option<RawNormalize>, dataset: Dataset) -> Result<Nor
         let at = at.key(key);
         let channels = dataset.channels();
         if values.len() != channels {
-            let what = format!("{} numbers for {channels} channels of `{}`", values.len(), dataset.name());
+            let what = format!("{} numbers, but `{}` needs {channels} (one per channel)", values.len(), dataset.name());
             return Err(at.conflict(what, "give one number for each channel"));
         }
         for (channel, value) in values.iter().enumerate() {

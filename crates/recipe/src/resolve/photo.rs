@@ -18,9 +18,9 @@ pub(super) fn resolve(at: &At, dataset: Dataset, raw: &RawData) -> Result<Option
         return match given.iter().find(|(_, given)| *given) {
             None => Ok(None),
             Some((key, _)) => Err(at.key(key).conflict(
-                format!("the images of `{}` are stored as pixels of one size; `{key}` is for photos", dataset.name()),
+                format!("`{key}` is for photographs, but the images of `{}` are stored as pixels of one size", dataset.name()),
                 format!(
-                    "leave out `{key}`, or name a data set of photos: `imagenet_lt`, `inaturalist2018`, `image_folder`"
+                    "leave out `{key}`, or use a data set of photographs: `imagenet_lt`, `inaturalist2018`, `image_folder`"
                 ),
             )),
         };
@@ -37,7 +37,7 @@ pub(super) fn resolve(at: &At, dataset: Dataset, raw: &RawData) -> Result<Option
         raw.resize_short,
         (image_side * 256 + 112) / 224,
         image_side..=4096,
-        "the crop of image_side is cut out of it",
+        "the crop of image_side is taken from it",
     )?;
     Ok(Some(PhotoRecipe {
         image_side,

@@ -45,7 +45,7 @@ pub(super) fn resolve(at: &At, raw: RawRepresentation, data: &DataRecipe) -> Res
             raw.lr_batch_size,
             batch_size,
             1..=65536,
-            "the batch that `lr` is stated for",
+            "the batch size that `lr` is given for",
         )?,
         schedule: schedule(&at.key("schedule"), raw.schedule.unwrap_or(RawSchedule::Cosine), epochs)?,
         warmup_epochs,
@@ -72,7 +72,7 @@ fn method_choices() -> String {
 fn nesterov(at: &At, nesterov: Option<bool>, momentum: Option<f64>) -> Result<bool, Problem> {
     let nesterov = nesterov.unwrap_or(false);
     if nesterov && momentum == Some(0.0) {
-        let what = "Nesterov's step looks ahead along the momentum, and momentum is 0";
+        let what = "Nesterov looks ahead along the momentum, but momentum is 0";
         return Err(at.key("nesterov").conflict(what, "give a momentum above 0, or leave out `nesterov`"));
     }
     Ok(nesterov)
@@ -82,8 +82,8 @@ fn micro_batch(at: &At, given: Option<usize>) -> Result<usize, Problem> {
     match given {
         None => Ok(0),
         Some(1) => Err(at.key("micro_batch").conflict(
-            "batch norm takes mean and variance of each part of a batch, and one image has no variance where the network has shrunk it to one pixel",
-            "give 0 for the whole batch, or at least 2; 8 or more keep the statistics steady",
+            "batch norm takes mean and variance over each part of a batch, and a part of one image, shrunk to one pixel, has no variance",
+            "use 0 for the whole batch, or at least 2; 8 or more keep the statistics stable",
         )),
         given => at.count("micro_batch", given, 0, 0..=65536, "0 means the whole batch"),
     }
@@ -106,13 +106,13 @@ fn backbone(at: &At, given: Option<Backbone>, data: &DataRecipe) -> Result<Backb
     let (name, side) = (data.dataset.name(), data.image_side());
     if backbone.is_cifar() && side > SMALL_SIDE {
         return Err(at.conflict(
-            format!("CIFAR networks are for images of 32 pixels, and keep their full size for a third of the layers; those of `{name}` are made {side} pixels large"),
+            format!("CIFAR networks are for images of 32 pixels and keep the full size in a third of their layers, but the images of `{name}` are resized to {side} pixels"),
             format!("use `resnet50`, `resnet101`, `resnet152` or `resnext50_32x4d`, or set `data.image_side` to {SMALL_SIDE} or less"),
         ));
     }
     if !backbone.is_cifar() && side < IMAGENET_SIDE {
         return Err(at.conflict(
-            format!("networks for ImageNet halve the image five times and need {IMAGENET_SIDE} pixels; the images of `{name}` have {side}"),
+            format!("ImageNet networks halve the image five times and need {IMAGENET_SIDE} pixels, but the images of `{name}` have {side}"),
             "use `{cifar_resnet: 32}` or another depth 6n+2",
         ));
     }
@@ -157,8 +157,8 @@ fn augmentation(at: &At, given: Option<Augmentation>, data: &DataRecipe) -> Resu
     if photos && !for_photos && side > SMALL_SIDE {
         return Err(at.conflict(
             format!(
-                "a crop with 4 pixels of padding and what follows it are for images of 32 pixels, and those of `{}` are made {side} \
-                 pixels large",
+                "this augmentation, a crop with 4 pixels of padding, is for images of 32 pixels, but the images of \
+                 `{}` are resized to {side} pixels",
                 dataset.name()
             ),
             format!(
@@ -169,7 +169,7 @@ fn augmentation(at: &At, given: Option<Augmentation>, data: &DataRecipe) -> Resu
     if !photos && !for_pixels {
         return Err(at.conflict(
             format!(
-                "a random resized crop is for photos, and the images of `{}` are stored as pixels of one size",
+                "a random resized crop is for photographs, but the images of `{}` are stored as pixels of one size",
                 dataset.name()
             ),
             if channels == 3 { "use `autoaugment_cutout`, `basic` or `none`" } else { "use `basic` or `none`" },
@@ -177,7 +177,7 @@ fn augmentation(at: &At, given: Option<Augmentation>, data: &DataRecipe) -> Resu
     }
     if augmentation == Augmentation::AutoaugmentCutout && channels != 3 {
         return Err(at.conflict(
-            format!("AutoAugment's colour operations need three channels, and `{}` has {channels}", dataset.name()),
+            format!("AutoAugment's colour operations need three channels, but `{}` has {channels}", dataset.name()),
             "use `basic` or `none`",
         ));
     }
@@ -194,7 +194,7 @@ pub(crate) fn schedule(at: &At, raw: RawSchedule, epochs: usize) -> Result<Sched
     let at = at.key("step");
     let milestones = step.milestones.unwrap_or_default();
     if milestones.is_empty() {
-        return Err(at.missing("milestones", "a rising list of epochs, such as [120, 160]"));
+        return Err(at.missing("milestones", "an increasing list of epochs, such as [120, 160]"));
     }
     let mut before = 0;
     for (index, milestone) in milestones.iter().enumerate() {
@@ -203,11 +203,11 @@ pub(crate) fn schedule(at: &At, raw: RawSchedule, epochs: usize) -> Result<Sched
             return Err(at.key("milestones").key(index).range(
                 milestone,
                 legal,
-                "milestones rise, and fall inside the run",
+                "milestones must increase and lie within the run",
             ));
         }
         before = *milestone;
     }
-    let gamma = at.real("gamma", step.gamma, 0.1, Span::above(0.0, 1.0), "the rate is multiplied by it")?;
+    let gamma = at.real("gamma", step.gamma, 0.1, Span::above(0.0, 1.0), "the learning rate is multiplied by it")?;
     Ok(Schedule::Step(StepSchedule { milestones, gamma }))
 }

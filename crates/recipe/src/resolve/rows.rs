@@ -26,13 +26,13 @@ pub(super) fn resolve(
         if let Some(first) = rows.iter().position(same) {
             return Err(at.conflict(
                 format!("`{}` with `{}` is already row {first}", row.representation, row.classifier),
-                "keep one of the two; rows are counted from 0",
+                "keep one of them; rows are counted from 0",
             ));
         }
         rows.push(row);
     }
     if rows.is_empty() {
-        let help = "add a row, or leave out `rows` for every representation with every classifier";
+        let help = "add a row, or leave out `rows` to pair every representation with every classifier";
         return Err(At::root("rows").conflict("a table needs at least one row", help));
     }
     Ok(rows)
@@ -83,11 +83,11 @@ fn fits(at: &At, stage1: (&str, &RepresentationRecipe), stage3: (&str, &Classifi
     if scales_norms && divides_by_norms {
         return Err(at.conflict(
             format!(
-                "`{}` rescales the norms of stage 1's weights, and the cosine head of `{}` has none: \
-                 it divides by them",
+                "`{}` rescales the weight norms of the stage 1 head, but the cosine head of `{}` divides by them, so \
+                 they have no effect",
                 stage3.0, stage1.0
             ),
-            format!("give `representations.{}` a `linear` head, or leave out this row", stage1.0),
+            format!("give `representations.{}` a `linear` head, or remove this row", stage1.0),
         ));
     }
     Ok(())

@@ -90,7 +90,7 @@ pub enum CudaPrecision {
     Bf16,
 }
 
-/// The networks.
+/// Network architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -202,7 +202,7 @@ pub struct StepSchedule {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WdGroups {
-    /// Every parameter.
+    /// Applies to every parameter.
     All,
     /// Convolution and linear weights only.
     WeightsOnly,

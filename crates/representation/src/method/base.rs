@@ -19,7 +19,7 @@ pub trait MetaBatches {
 /// Prototypes for stage 3, all (K, d) with zero rows for unseen classes.
 #[derive(Debug, Clone)]
 pub struct PrototypeExport {
-    /// c.
+    /// Empirical prototypes c, `(K, d)`.
     pub empirical: Tensor,
     /// c' = C(c; Θ); equal to c where there is no meta-network.
     pub meta: Tensor,

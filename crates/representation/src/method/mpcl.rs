@@ -25,7 +25,7 @@ pub use settings::{MpclSettings, Phase};
 pub struct Mpcl {
     settings: MpclSettings,
     prototypes: PrototypeBank,
-    /// Flat.
+    /// Weights Θ of the meta-network as one flat vector.
     theta: Tensor,
     theta_optimizer: ThetaOptimizer,
     meta: Option<Box<dyn MetaBatches>>,
@@ -60,7 +60,7 @@ impl Mpcl {
         })
     }
 
-    /// Θ, flat.
+    /// Weights Θ of the meta-network as one flat vector.
     pub fn theta(&self) -> &Tensor {
         &self.theta
     }
@@ -75,7 +75,7 @@ impl Mpcl {
         Ok(())
     }
 
-    /// The settings.
+    /// Returns the settings of the method.
     pub fn settings(&self) -> &MpclSettings {
         &self.settings
     }

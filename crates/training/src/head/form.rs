@@ -23,7 +23,7 @@ pub struct Block {
     pub fresh: Fresh,
 }
 
-/// Fresh weights.
+/// How a head is initialised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fresh {
     /// Uniform in ±1/√d.
@@ -33,7 +33,7 @@ pub enum Fresh {
     Uniform,
     /// Rows of norm 1, uniform in ±1 before that.
     UnitRows,
-    /// 1.
+    /// All ones.
     Ones,
 }
 
@@ -64,7 +64,7 @@ pub enum HeadForm {
     /// # Source
     /// methods.md §3.3, VMF CosNorm (s = 16).
     Cosine {
-        /// s > 0.
+        /// Scale s of the cosines, above 0.
         scale: f64,
     },
     /// `cos(z, w_k)`; rows start with norm 1.
@@ -122,7 +122,7 @@ impl Block {
         if self.is_matrix { classes * dim } else { classes }
     }
 
-    /// (K, d) or (K).
+    /// Shape of the tensor: `(K, d)` or `(K,)`.
     pub(super) fn shape(&self, classes: usize, dim: usize) -> Vec<usize> {
         if self.is_matrix { vec![classes, dim] } else { vec![classes] }
     }

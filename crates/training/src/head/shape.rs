@@ -12,9 +12,9 @@ use crate::{Scalar, TrainingError};
 pub struct HeadShape {
     /// How logits are made.
     pub form: HeadForm,
-    /// K, at least 1.
+    /// Number of classes K, at least 1.
     pub num_classes: usize,
-    /// d, at least 1.
+    /// Feature dimension d, at least 1.
     pub feature_dim: usize,
 }
 
@@ -77,7 +77,7 @@ impl HeadWeights {
         Ok(Self { shape, values })
     }
 
-    /// A linear head.
+    /// Describes a linear head.
     ///
     /// # Errors
     /// If the sizes of `weight` (K, d) and `bias` (K) do not fit each other.

@@ -32,7 +32,7 @@ impl TrainedPart {
 /// How a [`HeadTrainer`] trains.
 #[derive(Debug, Clone)]
 pub struct HeadTrainerSettings {
-    /// μ in [0, 1).
+    /// Momentum μ in [0, 1).
     pub momentum: f64,
     /// Nesterov's variant.
     pub nesterov: bool,
@@ -156,7 +156,7 @@ impl HeadTrainer {
         trained(&self.head).map(Tensor::elem_count).sum()
     }
 
-    /// Steps taken.
+    /// Returns the number of optimiser steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }

@@ -40,6 +40,6 @@ mod tests {
     fn offsets_are_logs_and_zero_counts_are_named() {
         assert_eq!(log_counts(&[1]).expect("positive"), vec![0.0]);
         let error = log_counts(&[5, 0]).expect_err("zero count").to_string();
-        assert_eq!(error, "class 1 has no training image, but balanced softmax needs at least one of every class");
+        assert_eq!(error, "class 1 has no training image, but balanced softmax needs at least one for every class");
     }
 }

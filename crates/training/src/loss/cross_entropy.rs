@@ -19,7 +19,7 @@ pub struct CrossEntropy {
     class_weights: Option<Arc<[f64]>>,
     /// `o`, (K,); none = all 0.
     logit_offsets: Option<Arc<[f64]>>,
-    /// ε in [0, 1).
+    /// Label smoothing ε in [0, 1).
     smoothing: f64,
 }
 
@@ -92,7 +92,7 @@ impl CrossEntropy {
         self.logit_offsets.as_deref()
     }
 
-    /// ε.
+    /// Label smoothing ε.
     pub fn smoothing(&self) -> f64 {
         self.smoothing
     }

@@ -15,9 +15,9 @@ use crate::step::StepAt;
 /// Cao et al. 2019, Eq. 13 and Algorithm 1; LDAM-DRW `losses.py`, `cifar_train.py`.
 #[derive(Debug, Clone)]
 pub struct Ldam {
-    /// m, (K).
+    /// Margin m of each class, `(K,)`.
     margins: Vec<f64>,
-    /// s.
+    /// Scale s that the shifted logits are multiplied by.
     scale: f64,
     /// Whether s multiplies the logits too.
     scale_logits: bool,
@@ -50,7 +50,7 @@ impl Ldam {
         })
     }
 
-    /// m, (K).
+    /// Margin m of each class, `(K,)`.
     pub fn margins(&self) -> &[f64] {
         &self.margins
     }

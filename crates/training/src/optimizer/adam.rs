@@ -33,9 +33,9 @@ impl Default for AdamSettings {
 #[derive(Debug)]
 pub struct Adam {
     settings: AdamSettings,
-    /// m, flat.
+    /// First moment m as a flat vector.
     first: Tensor,
-    /// v, flat.
+    /// Second moment v as a flat vector.
     second: Tensor,
     steps: [u64; 1],
 }

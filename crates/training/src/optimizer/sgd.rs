@@ -15,7 +15,7 @@ use crate::{Scalar, TrainingError};
 /// What stays the same from step to step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdSettings {
-    /// μ in [0, 1).
+    /// Momentum μ in [0, 1).
     pub momentum: f64,
     /// Nesterov's variant.
     pub nesterov: bool,
@@ -193,7 +193,7 @@ impl Sgd {
         Ok(rule.factor(kind, lr))
     }
 
-    /// The settings.
+    /// Returns the settings of the optimiser.
     pub fn settings(&self) -> SgdSettings {
         self.rule.settings
     }

@@ -45,7 +45,7 @@ impl PrototypeSettings {
 #[derive(Debug)]
 pub struct PrototypeBank {
     settings: PrototypeSettings,
-    /// (K, d).
+    /// Prototypes, `(K, d)`.
     values: Tensor,
     /// How often a class was averaged into, (K).
     updates: Vec<u64>,
@@ -132,7 +132,7 @@ impl PrototypeBank {
         Ok(())
     }
 
-    /// d.
+    /// Feature dimension d.
     pub fn dim(&self) -> usize {
         self.values.dims()[1]
     }

@@ -16,7 +16,7 @@ pub struct Contrast<'a> {
     pub seen: &'a SeenClasses,
     /// λ now, at least 0.
     pub lambda: f64,
-    /// τ.
+    /// Temperature τ, above 0.
     pub tau: f64,
 }
 

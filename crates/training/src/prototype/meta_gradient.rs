@@ -27,7 +27,7 @@ pub struct ContrastDirection {
     pub batch: usize,
     /// λ of L_CE + λ·L_PC.
     pub lambda: f64,
-    /// τ.
+    /// Temperature τ, above 0.
     pub tau: f64,
 }
 

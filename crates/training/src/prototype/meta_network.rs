@@ -41,7 +41,7 @@ impl MetaNetwork {
         Self::new(dim, recipe.hidden_width(dim), recipe.residual, recipe.max_angle_deg)
     }
 
-    /// d.
+    /// Feature dimension d.
     pub fn dim(&self) -> usize {
         self.dim
     }

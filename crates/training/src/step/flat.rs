@@ -45,7 +45,7 @@ impl FlatPool {
 }
 
 impl Flat {
-    /// (W), flat.
+    /// The weights as one flat tensor, `(W,)`.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }

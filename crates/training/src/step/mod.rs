@@ -95,7 +95,7 @@ pub struct Gradient {
 /// Ŵ: where one step of the optimiser would lead.
 #[derive(Debug)]
 pub struct Ahead {
-    /// Flat (W).
+    /// The weights as one flat vector, `(W,)`.
     pub weights: Flat,
     /// The factor of −∂g/∂Θ in ∂Ŵ/∂Θ.
     pub factor: f64,
@@ -126,7 +126,7 @@ impl Step {
         Self { model, optimizer, micro, tapes, pool: FlatPool::default(), version: 0, followed: None }
     }
 
-    /// The optimiser.
+    /// Returns the optimiser.
     pub fn optimizer(&self) -> &Sgd {
         &self.optimizer
     }

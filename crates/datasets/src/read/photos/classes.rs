@@ -21,15 +21,16 @@ pub fn count(train: &Listing, others: &[&Listing]) -> Result<usize, DatasetError
         return Err(train.error(
             last,
             format!(
-                "the label is {largest}, but no image of the list has label {gap}: labels are 0, 1, 2 … without a gap"
+                "the label is {largest}, but no image in the list has label {gap}: labels must be 0, 1, 2 … without gaps"
             ),
         ));
     }
     for other in others {
         if let Some(index) = other.labels.iter().position(|&label| label as usize > largest) {
             let label = other.labels[index];
-            let problem =
-                format!("the label is {label}, and the training list ends at {largest}: nothing is learned of it");
+            let problem = format!(
+                "the label is {label}, but the largest label in the training list is {largest}: this class cannot be learned"
+            );
             return Err(other.error(index, problem));
         }
     }
@@ -57,14 +58,18 @@ pub fn names(
             if known != name {
                 return Err(listing.error(
                     index,
-                    format!("label {label} is the folder `{}`, and was `{}` before", shortened(name), shortened(known)),
+                    format!(
+                        "label {label} is the folder `{}` here, but was `{}` before",
+                        shortened(name),
+                        shortened(known)
+                    ),
                 ));
             }
             let other = *labels.entry(name).or_insert(label);
             if other != label {
                 return Err(listing.error(
                     index,
-                    format!("the folder `{}` has label {label}, and had label {other} before", shortened(name)),
+                    format!("the folder `{}` has label {label} here, but had label {other} before", shortened(name)),
                 ));
             }
         }
@@ -93,7 +98,7 @@ mod tests {
         let huge = count(&list("a 0\nb 999999\n"), &[]).expect_err("a gap").to_string();
         assert!(huge.contains("`l.txt`:2: the label is 999999, but no image of the list has label 1"), "{huge}");
         let test = count(&list("a 0\n"), &[&list("x 0\ny 1\n")]).expect_err("no class 1").to_string();
-        assert!(test.contains("`l.txt`:2: the label is 1, and the training list ends at 0"), "{test}");
+        assert!(test.contains("`l.txt`:2: the label is 1, but the largest label in the training list is 0"), "{test}");
     }
 
     #[test]
@@ -101,7 +106,7 @@ mod tests {
         let good = list("n1/a 0\nn2/b 1\nn1/c 0\nd 2\n");
         assert_eq!(names(3, &[&good], folder).expect("consistent"), ["n1", "n2", "2"]);
         let error = |text: &str| names(2, &[&list(text)], folder).expect_err("bad").to_string();
-        assert_eq!(error("n1/a 0\nn2/b 0\n"), "`l.txt`:2: label 0 is the folder `n2`, and was `n1` before");
-        assert_eq!(error("n1/a 0\nn1/b 1\n"), "`l.txt`:2: the folder `n1` has label 1, and had label 0 before");
+        assert_eq!(error("n1/a 0\nn2/b 0\n"), "`l.txt`:2: label 0 is the folder `n2` here, but was `n1` before");
+        assert_eq!(error("n1/a 0\nn1/b 1\n"), "`l.txt`:2: the folder `n1` has label 1 here, but had label 0 before");
     }
 }

@@ -56,14 +56,14 @@ pub fn read_coco(path: &Path) -> Result<Listing, DatasetError> {
     for (number, image) in (1..).zip(&coco.images) {
         let bad = |problem: String| bad(format!("image {number}, id {}: {problem}", image.id));
         let label =
-            labels.remove(&image.id).ok_or_else(|| bad("has no annotation, or its id stands twice".to_owned()))?;
+            labels.remove(&image.id).ok_or_else(|| bad("has no annotation, or its id occurs twice".to_owned()))?;
         let label = u32::try_from(label).ok().filter(|label| *label < 1_000_000);
         let label = label.ok_or_else(|| bad("its category_id is not from 0 to 999999".to_owned()))?;
         listing.push(check_path(&image.file_name).map_err(bad)?, label, number);
     }
     // The smallest, so that the message does not depend on a map's order.
     if let Some(id) = labels.keys().min() {
-        return Err(bad(format!("an annotation has image_id {id}, which no image has")));
+        return Err(bad(format!("an annotation refers to image_id {id}, which does not exist")));
     }
     if listing.is_empty() {
         return Err(listing.error_of_all("lists no image".to_owned()));
@@ -109,10 +109,10 @@ mod tests {
         let label = r#"{"image_id": 1, "category_id": 0}"#;
         assert!(file(image, "").contains("`D/train2018.json`: image 1, id 1: has no annotation"));
         assert!(file(image, &format!("{label},{label}")).contains("image_id 1 has two annotations"));
-        assert!(file("", label).contains("an annotation has image_id 1, which no image has"));
+        assert!(file("", label).contains("an annotation refers to image_id 1, which does not exist"));
         assert!(file("", "").contains("lists no image"));
         assert!(file(image, r#"{"image_id": 1, "category_id": -1}"#).contains("category_id is not from 0"));
-        assert!(file(r#"{"id": 1, "file_name": "../a"}"#, label).contains("not a path below"));
+        assert!(file(r#"{"id": 1, "file_name": "../a"}"#, label).contains("does not lie in the folder of images"));
         assert!(file(r#"{"id": 1}"#, label).contains("missing field `file_name` at line 1 column"));
         assert!(read("[").expect_err("no JSON").contains("line 1 column"));
     }

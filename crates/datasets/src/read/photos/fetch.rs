@@ -43,7 +43,7 @@ pub fn no_lists(wanted: &Wanted, dir: Option<&Path>, roots: &[PathBuf], images: 
     let hint = match (dir, images) {
         (Some(dir), _) if !dir.exists() => format!("`{}` does not exist\n{}", dir.display(), screen(dataset)),
         (_, Some(images)) => {
-            format!("there are images in `{}`, but no lists\n{}", images.display(), screen(dataset))
+            format!("there are images in `{}` but no lists\n{}", images.display(), screen(dataset))
         }
         _ => screen(dataset).to_owned(),
     };
@@ -55,15 +55,15 @@ pub fn no_images(wanted: &Wanted, lists: &Path, roots: &[PathBuf], listing: &Lis
     let packed = packed(wanted, roots);
     let too_much = places::superfluous(roots, &listing.paths).map(|(folder, rest)| {
         format!(
-            "; without `{folder}` at their beginning they would be in `{}`: take it out of every line, or give `--data` the folder that \
-             holds `{folder}`",
+            "; without the leading `{folder}` they would be in `{}`: remove it from every line, or give `--data` the \
+             folder that contains `{folder}`",
             rest.display()
         )
     });
     let too_little = || {
         let folder = places::left_out(roots, &listing.paths)?;
         let name = folder.file_name()?.to_string_lossy().into_owned();
-        Some(format!("; they lie in `{}`: put `{name}/` before every path of the list", folder.display()))
+        Some(format!("; they are in `{}`: put `{name}/` before every path in the list", folder.display()))
     };
     let instead = too_much.or_else(too_little).unwrap_or_default();
     packed.unwrap_or_else(|| DatasetError::Incomplete {
@@ -71,7 +71,7 @@ pub fn no_images(wanted: &Wanted, lists: &Path, roots: &[PathBuf], listing: &Lis
         missing: PathBuf::from(listing.paths.get(0)),
         present: listing.origin.path().to_owned(),
         hint: format!(
-            "none of the images of that list was found near `{}`{instead}\n{}",
+            "none of the images in that list was found near `{}`{instead}\n{}",
             lists.display(),
             screen(wanted.dataset)
         ),
@@ -94,7 +94,7 @@ fn packed(wanted: &Wanted, roots: &[PathBuf]) -> Option<DatasetError> {
         return None;
     }
     let other = |path: PathBuf, hint: String| {
-        let what = "an archive that is still packed";
+        let what = "an archive that is not unpacked";
         Some(DatasetError::OtherLayout { dataset: wanted.title, path, what, hint })
     };
     for root in roots {

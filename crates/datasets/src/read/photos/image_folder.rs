@@ -45,7 +45,7 @@ pub fn read(dir: Option<&Path>) -> Result<PhotoSource, DatasetError> {
     Ok(PhotoSource {
         dataset: Dataset::ImageFolder,
         hash: hash_of(&parts),
-        layout: format!("a folder a class, in {}", root.display()),
+        layout: format!("one folder per class, in {}", root.display()),
         train,
         val,
         test,

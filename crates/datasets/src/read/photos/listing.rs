@@ -16,14 +16,14 @@ pub struct Listing {
     pub origin: Origin,
     /// Below a root, `/` between folders.
     pub paths: Paths,
-    /// One each.
+    /// Label of each image.
     pub labels: Vec<u32>,
     /// The entry of each in its origin, counted from 1; 0 in a folder tree.
     pub numbers: Vec<u32>,
 }
 
 impl Listing {
-    /// Nothing yet.
+    /// Makes an empty list.
     pub fn new(origin: Origin) -> Self {
         Self { origin, paths: Paths::default(), labels: Vec::new(), numbers: Vec::new() }
     }
@@ -86,13 +86,13 @@ impl Listing {
         for (index, path) in self.paths.iter().enumerate() {
             if let Some(first) = seen.insert(path, index) {
                 let place = self.origin.place(self.numbers[first]);
-                return Err(self.error(index, format!("`{}` is there already: {place}", shortened(path))));
+                return Err(self.error(index, format!("`{}` is already in the list: {place}", shortened(path))));
             }
         }
         for other in others {
             if let Some((index, path)) = other.paths.iter().enumerate().find(|(_, path)| seen.contains_key(path)) {
                 let place = self.origin.place(self.numbers[seen[path]]);
-                return Err(other.error(index, format!("`{}` is in another list too: {place}", shortened(path))));
+                return Err(other.error(index, format!("`{}` is also in another list: {place}", shortened(path))));
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ pub fn parse_list(path: &Path, bytes: &[u8]) -> Result<Listing, DatasetError> {
             continue;
         }
         let Some((image, label)) = line.rsplit_once(char::is_whitespace) else {
-            return Err(bad(format!("`{}` is not `path label`: one of the two is missing", shortened(line))));
+            return Err(bad(format!("`{}` is not `path label`: the path or the label is missing", shortened(line))));
         };
         let image = image.trim_end().replace('\\', "/");
         let image = image.strip_prefix("./").unwrap_or(&image);
@@ -156,12 +156,12 @@ pub fn check_path(path: &str) -> Result<&str, String> {
     let has_drive = path.as_bytes().get(1) == Some(&b':');
     if path.starts_with('/') || has_drive {
         return Err(format!(
-            "`{}` is not a path below the folder of images but a whole one: write it from that folder on, as `train/CLASS/1.jpg`",
+            "`{}` is an absolute path: write it relative to the folder of images, such as `train/CLASS/1.jpg`",
             shortened(path)
         ));
     }
     if path.contains('\0') || path.split('/').any(|part| part == "..") || path.is_empty() {
-        return Err(format!("`{}` is not a path below the folder of images", shortened(path)));
+        return Err(format!("`{}` does not lie in the folder of images", shortened(path)));
     }
     Ok(path)
 }
@@ -199,24 +199,24 @@ mod tests {
         assert!(
             parse("C:\\train\\1.JPEG 0\n")
                 .expect_err("a drive")
-                .contains("but a whole one: write it from that folder on")
+                .contains("is an absolute path: write it relative to the folder of images")
         );
-        assert!(parse("..\\1.JPEG 0\n").expect_err("it leaves").contains("`../1.JPEG` is not a path below"));
+        assert!(parse("..\\1.JPEG 0\n").expect_err("it leaves").contains("`../1.JPEG` does not lie in"));
     }
 
     #[test]
     fn every_mistake_names_its_line() {
         let long = "x".repeat(200);
         for (text, expected) in [
-            ("a 0\nb\n", "`l.txt`:2: `b` is not `path label`: one of the two is missing"),
+            ("a 0\nb\n", "`l.txt`:2: `b` is not `path label`: the path or the label is missing"),
             ("a 0\n\nb -1\n", "`l.txt`:3: the label is -1, expected 0 or more"),
             ("a 1000000\n", "`l.txt`:1: the label is 1000000, expected at most 999999"),
             ("a 99999999999999999999999\n", "`l.txt`:1: the label is 99999999999999999999999, expected at most 999999"),
             ("a 1.5\n", "`l.txt`:1: the label `1.5` is not a whole number"),
             ("a +1\n", "`l.txt`:1: the label `+1` is not a whole number"),
-            ("a 0\nb 1\na 1\n", "`l.txt`:3: `a` is there already: line 1 of `l.txt`"),
-            ("../a 0\n", "`l.txt`:1: `../a` is not a path below the folder of images"),
-            ("/a/b 0\n", "`l.txt`:1: `/a/b` is not a path below the folder of images"),
+            ("a 0\nb 1\na 1\n", "`l.txt`:3: `a` is already in the list: line 1 of `l.txt`"),
+            ("../a 0\n", "`l.txt`:1: `../a` does not lie in the folder of images"),
+            ("/a/b 0\n", "`l.txt`:1: `/a/b` does not lie in the folder of images"),
             ("\n\n", "`l.txt`: lists no image"),
             (&long, "`l.txt`:1: `xxxxxxxxxx"),
         ] {
@@ -232,6 +232,6 @@ mod tests {
     fn an_image_of_two_lists_is_refused() {
         let (train, val) = (parse("a 0\nb 1\n").expect("good"), parse("c 0\n\nb 1\n").expect("good"));
         let error = train.check_distinct(&[&val]).expect_err("b twice").to_string();
-        assert_eq!(error, "`l.txt`:3: `b` is in another list too: line 2 of `l.txt`");
+        assert_eq!(error, "`l.txt`:3: `b` is also in another list: line 2 of `l.txt`");
     }
 }

@@ -28,7 +28,7 @@ use listing::Listing;
 /// A photo set as its lists describe it. Nothing is known yet of whether each image is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhotoSource {
-    /// Which one.
+    /// The data set.
     pub dataset: Dataset,
     /// Training images.
     pub train: Listing,

@@ -32,7 +32,7 @@ pub fn read_part(
     let bad = |problem: String| Err(DatasetError::List { file: folder.clone(), line: None, problem });
     let (classes, mut passed_over) = class_folders(&folder).map_err(in_words)?;
     if let Some(unknown) = classes.iter().find(|name| class_names.binary_search(name).is_err()) {
-        return bad(format!("the class `{unknown}` is not a folder of `train/`, so nothing could be learned of it"));
+        return bad(format!("the class `{unknown}` has no folder in `train/`, so it cannot be learned"));
     }
     let mut listing = Listing::new(Origin::Tree(folder.clone()));
     for (label, class) in (0..).zip(class_names).filter(|(_, class)| classes.binary_search(class).is_ok()) {
@@ -41,13 +41,13 @@ pub fn read_part(
         }
         let (images, others) = photographs(root, &format!("{part}/{class}")).map_err(in_words)?;
         if images.is_empty() && all {
-            return bad(format!("the folder `{class}` has no JPEG or PNG{}", instead(&others)));
+            return bad(format!("the folder `{class}` has no JPEG or PNG file{}", instead(&others)));
         }
         passed_over.add(&others);
         images.iter().for_each(|path| listing.push(path, label, 0));
     }
     if listing.is_empty() {
-        return bad(format!("has no JPEG or PNG{}", instead(&passed_over)));
+        return bad(format!("has no JPEG or PNG file{}", instead(&passed_over)));
     }
     Ok((listing, passed_over))
 }
@@ -95,12 +95,12 @@ mod tests {
         let message = |part| read_part(folder.path(), part, &names, true).expect_err("bad").to_string();
         let expected = "the folder `b` has no JPEG or PNG; passed over: 1 .txt (not JPEG or PNG)";
         assert!(message("train").ends_with(expected), "{}", message("train"));
-        assert!(message("test").contains("the class `c` is not a folder of `train/`"), "{}", message("test"));
+        assert!(message("test").contains("the class `c` has no folder in `train/`"), "{}", message("test"));
         assert!(
             classes(folder.path().join("train/a").as_path())
                 .expect_err("files")
                 .to_string()
-                .contains("no folder of a class")
+                .contains("no class folders")
         );
     }
 }

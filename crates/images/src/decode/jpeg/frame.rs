@@ -125,7 +125,7 @@ impl<'a> Segments<'a> {
         let mut segments = Self { encoded, frame, tables: Tables::default() };
         match segments.next(2)? {
             Some(scan) => Ok((segments, scan)),
-            None => Err(PhotoProblem::jpeg("it ends before its picture begins")),
+            None => Err(PhotoProblem::jpeg("it ends before its image data starts")),
         }
     }
 
@@ -152,7 +152,7 @@ impl<'a> Segments<'a> {
                 0xDB => quantisation(body, &mut self.tables)?,
                 0xDD => match *body {
                     [high, low] => self.tables.restart = usize::from(u16::from_be_bytes([high, low])),
-                    _ => return Err(PhotoProblem::jpeg("a restart interval that is not two bytes long")),
+                    _ => return Err(PhotoProblem::jpeg("restart interval not two bytes long")),
                 },
                 0xE0 => is_jfif |= body.len() >= 14 && body.starts_with(b"JFIF\0"),
                 0xEE if body.len() >= 12 && body.starts_with(b"Adobe") => adobe = Some(body[11]),
@@ -181,7 +181,7 @@ impl<'a> Segments<'a> {
             frame.most_h.is_multiple_of(component.h) && frame.most_v.is_multiple_of(component.v)
         };
         if !frame.components.iter().all(divides) {
-            let what = "a JPEG whose samplings do not go into each other".to_owned();
+            let what = "a JPEG whose sampling factors do not divide each other".to_owned();
             return Err(PhotoProblem::Unsupported { what });
         }
         frame.colours = match (frame.components.as_slice(), adobe) {
@@ -264,7 +264,7 @@ fn quantisation(mut body: &[u8], tables: &mut Tables) -> Result<(), PhotoProblem
         let (wide, place) = (usize::from(kind >> 4), usize::from(kind & 15));
         let length = 64 * (wide + 1);
         if wide > 1 || place > 3 || rest.len() < length {
-            return Err(PhotoProblem::jpeg("a quantisation table that is cut or of no known sort"));
+            return Err(PhotoProblem::jpeg("a truncated or unknown quantisation table"));
         }
         let mut steps = [0; 64];
         for (value, at) in rest.chunks_exact(wide + 1).zip(JPEG_ZIGZAG) {
@@ -277,7 +277,7 @@ fn quantisation(mut body: &[u8], tables: &mut Tables) -> Result<(), PhotoProblem
 }
 
 fn huffman(mut body: &[u8], tables: &mut Tables) -> Result<(), PhotoProblem> {
-    let wrong = || PhotoProblem::jpeg("a Huffman table that is no code");
+    let wrong = || PhotoProblem::jpeg("an invalid Huffman table");
     while let [kind, rest @ ..] = body {
         let counts: &[u8; 16] = rest.get(..16).ok_or_else(wrong)?.try_into().expect("sixteen bytes");
         let total: usize = counts.iter().map(|count| usize::from(*count)).sum();

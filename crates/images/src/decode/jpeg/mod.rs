@@ -63,5 +63,5 @@ fn has_end(encoded: &[u8], at: usize) -> bool {
 }
 
 fn no_code() -> PhotoProblem {
-    PhotoProblem::jpeg("bits that are no code: the picture's data were changed")
+    PhotoProblem::jpeg("bits that are not a valid code: the image data were changed")
 }

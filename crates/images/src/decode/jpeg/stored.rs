@@ -153,7 +153,7 @@ impl Stored {
             scan = match segments.next(stretches.end)? {
                 Some(next) => next,
                 None => {
-                    return Err(PhotoProblem::jpeg("scans are missing: it ends before all of its coefficients came"));
+                    return Err(PhotoProblem::jpeg("scans are missing: it ends before all coefficients were read"));
                 }
             };
         }

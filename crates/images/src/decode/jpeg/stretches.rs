@@ -43,7 +43,7 @@ impl Stretches {
                 Some(0x00) => self.data.push(0xFF),
                 Some(marker @ 0xD0..=0xD7) if restarts => {
                     if usize::from(marker - 0xD0) != self.stretches.len() % 8 {
-                        return Err(PhotoProblem::jpeg("a part of the picture is missing: restarts out of order"));
+                        return Err(PhotoProblem::jpeg("part of the image is missing: restarts are out of order"));
                     }
                     first = self.close(first);
                 }

@@ -38,7 +38,7 @@ pub(in crate::conv) struct WeightGradient<T: 'static> {
 pub(in crate::conv) struct FilledStrip<'a, T> {
     pub source: &'a [T],
     pub dy: &'a [T],
-    /// Output rows.
+    /// Number of output rows.
     pub rows: usize,
 }
 
@@ -206,7 +206,7 @@ struct Cell {
     /// Where its run begins in the source, and how far into the run it is.
     run: usize,
     done: usize,
-    /// Rows.
+    /// Number of rows.
     count: usize,
     /// Where it lies.
     at: usize,

@@ -35,7 +35,7 @@ impl<T> KernelSet<T> {
     /// Runs a gradient tile of `rows` × `vectors`.
     pub(super) fn run_grad(&self, rows: usize, vectors: usize, job: GradTile<'_, T>) {
         let kernel = (self.grad)(rows, vectors);
-        // SAFETY: as for `run_tile`.
+        // SAFETY: `kernels` returns only the set for the path in use, which this processor has.
         #[allow(unsafe_code)]
         unsafe {
             kernel(job)
@@ -70,7 +70,7 @@ macro_rules! kernel_set {
             $(#[target_feature(enable = $feature)])?
             #[allow(unsafe_code)]
             unsafe fn run_grad<const P: usize, const VECTORS: usize>(job: GradTile<'_, $t>) {
-                // SAFETY: as above.
+                // SAFETY: compiled for the vector's instructions; the caller guarantees that the processor has them.
                 unsafe { grad_tile::<$t, $vector, P, VECTORS>(job) }
             }
 

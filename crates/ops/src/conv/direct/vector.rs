@@ -41,7 +41,7 @@ impl<T: Real> Vector<T> for Four<T> {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut T) {
-        // SAFETY: as for `load`.
+        // SAFETY: the caller guarantees four writable elements; an array of T is aligned like T.
         unsafe { to.cast::<[T; 4]>().write(self.0) }
     }
 

@@ -26,7 +26,7 @@ impl<T> KernelSet<T> {
     /// The job must keep what the fields of [`AddGradient`] promise.
     #[allow(unsafe_code)]
     pub(super) unsafe fn add_gradient(&self, job: AddGradient<'_, T>) {
-        // SAFETY: as for `correlate`.
+        // SAFETY: `winograd_kernels` returns only the set for the path in use; the caller guarantees the job.
         unsafe { (self.add_gradient)(job) }
     }
 }
@@ -57,7 +57,7 @@ macro_rules! kernel_set {
             unsafe fn run_add_gradient(job: AddGradient<'_, $t>) {
                 const { assert!(BLOCK.is_multiple_of($rows)) };
                 const { assert!(BLOCK.is_multiple_of($vectors * <$vector as Vector<$t>>::LANES)) };
-                // SAFETY: as above.
+                // SAFETY: compiled for the vector's instructions; the caller guarantees the processor and the job.
                 unsafe { add_gradient::<$t, $vector, $rows, $vectors>(job) }
             }
 

@@ -140,7 +140,7 @@ pub(super) unsafe fn gradient_tiles<T: Real, V: Lanes<T>>(
     for block in 0..blocks {
         for Stretch { row, column, index, length } in chunk.stretches() {
             for lane in (0..BLOCK).step_by(V::LANES) {
-                // SAFETY: as in `input_tiles`.
+                // SAFETY: the caller guarantees the 2·rows by 2·columns pixels of these tiles and the room in `values`.
                 unsafe {
                     let mut from = dy.data.as_ptr().add(block * dy.block_step + 2 * row * dy.row_step);
                     from = from.add(2 * column * BLOCK + lane);

@@ -106,7 +106,8 @@ impl Cuda {
         keep_freed_memory(context);
         let (major, minor) = context.compute_capability().map_err(failed("asking for the device's sort"))?;
         if major < 8 {
-            let message = format!("compute capability {major}.{minor} is too old: 8.0 (A100, RTX 30) is needed");
+            let message =
+                format!("compute capability {major}.{minor} is too old: 8.0 (A100, RTX 30) or later is needed");
             return Err(GpuError::device("choosing kernels", message));
         }
         let ptx = if (major, minor) == (9, 0) { PTX_90 } else { PTX_80 };
@@ -188,12 +189,12 @@ impl Driver for Cuda {
     }
 
     unsafe fn upload_beside(&self, staging: &mut Self::Staging, bytes: &[u8], to: u64) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes.len()` bytes at `to` are writable.
         unsafe { staging.upload((&self.stream, &self.copies), bytes, to) }.map_err(failed("copying beside its work"))
     }
 
     unsafe fn download_beside(&self, staging: &mut Self::Staging, from: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that `bytes` bytes at `from` are readable.
         unsafe { staging.download(&self.stream, from, bytes) }.map_err(failed("copying from it"))
     }
 
@@ -202,7 +203,7 @@ impl Driver for Cuda {
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), GpuError> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees `bytes` readable bytes at `from` and writable bytes at `to`, which do not overlap.
         unsafe { driver::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(failed("copying on it"))
     }
 
@@ -225,7 +226,7 @@ impl Driver for Cuda {
         }
         let config =
             LaunchConfig { grid_dim: (grid.0, grid.1, 1), block_dim: (block.0, block.1, 1), shared_mem_bytes: 0 };
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees that the arguments match the kernel and that its buffers are long enough.
         unsafe { builder.launch(config) }.map(|_| ()).map_err(failed(kernel))
     }
 

@@ -21,11 +21,11 @@ pub struct MpclSettings {
     pub meta_classification: Arc<dyn ClassificationLoss>,
     /// A meta-network; false is the empirical control.
     pub use_meta: bool,
-    /// λ (row 34).
+    /// Weight λ of the contrastive loss (row 34).
     pub lambda: f64,
     /// Epochs over which λ rises linearly from 0.
     pub lambda_ramp_epochs: usize,
-    /// τ (row 34).
+    /// Temperature τ (row 34).
     pub tau: f64,
     /// T_th: the first epoch with L_PC (row 8).
     pub first_epoch: usize,
@@ -51,9 +51,9 @@ pub struct MpclSettings {
     pub meta_every: u64,
     /// α_lr kept in ∇Θ, or 1 (§4.3).
     pub scale: MetaScale,
-    /// Ŵ (§4.3).
+    /// How the virtual weights Ŵ are computed (§4.3).
     pub virtual_step: VirtualStep,
-    /// u̇ (§4.4).
+    /// How the directional derivative u̇ is computed (§4.4).
     pub jvp: Jvp,
     /// Batch norm in the virtual and meta forwards (§4.6).
     pub meta_bn: MetaBn,
@@ -62,16 +62,16 @@ pub struct MpclSettings {
 /// What a step contrasts against.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Phase {
-    /// L_CE alone.
+    /// Cross-entropy L_CE only.
     Plain,
     /// λ·L_PC with c.
     Empirical {
-        /// λ now.
+        /// λ at this step.
         lambda: f64,
     },
     /// λ·L_PC with C(c; Θ).
     Meta {
-        /// λ now.
+        /// λ at this step.
         lambda: f64,
     },
 }
@@ -133,7 +133,7 @@ impl MpclSettings {
         }
     }
 
-    /// L_meta.
+    /// The meta loss L_meta.
     pub fn meta_loss<'a>(&'a self, at: &'a StepAt) -> impl Fn(&Seen<'_>) -> Result<Vec<Term>, TrainingError> + 'a {
         move |seen| Ok(vec![self.meta_classification.term("meta/ce", seen, at)?])
     }
