@@ -153,7 +153,7 @@ pub fn ensure(needs: &[Need], arguments: SetupArgs) -> Result<()> {
     }
     let Some(commands) = install_commands(&needs) else {
         return Err(anyhow!(
-            "{what}, and what installs it is not here: apt-get, dnf, pacman or brew for packages, rustup for components"
+            "{what}, and nothing here can install it: apt-get, dnf, pacman or brew for packages, rustup for components"
         ))
         .hint(&line);
     };
@@ -212,7 +212,7 @@ fn find_component(name: &str, verb: &str) -> Result<String, String> {
     let answer = Command::new(binaries::cargo()).args([verb, "--version"]).stdin(Stdio::null()).output();
     match answer.ok().filter(|output| output.status.success()) {
         Some(output) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        None => Err(format!("{name} is not here (`cargo {verb}` does not answer)")),
+        None => Err(format!("{name} is missing (`cargo {verb}` does not run)")),
     }
 }
 

@@ -39,7 +39,7 @@ impl FromStr for DeviceChoice {
         match number.parse() {
             Ok(ordinal) if digits => Ok(Self::Only(Device::Cuda(ordinal))),
             _ => Err(ArtifactError::Setting(format!(
-                "`{text}` is no device: write cpu, cuda, cuda:N (the GPU of that number, from 0) or auto"
+                "`{text}` is not a device: write cpu, cuda, cuda:N (GPU number N, from 0) or auto"
             ))),
         }
     }
@@ -74,13 +74,13 @@ impl DeviceChoice {
                     Ok(_) => return Ok(on_gpu(stage, 0)),
                     Err(why) => why,
                 };
-                Ok((Device::Cpu, Some(format!("{stage} computes on the cpu: {why}"))))
+                Ok((Device::Cpu, Some(format!("{stage} runs on the cpu: {why}"))))
             }
             (Some(ordinal), Gpus::Counted(count)) => {
                 let why = match count() {
                     Ok(found) if ordinal < found => return Ok(on_gpu(stage, ordinal)),
                     Ok(0) => "this machine has no CUDA device".to_owned(),
-                    Ok(found) => format!("the last of this machine's CUDA devices is cuda:{}", found - 1),
+                    Ok(found) => format!("the last CUDA device of this machine is cuda:{}", found - 1),
                     Err(why) => why,
                 };
                 Err(ArtifactError::NoDevice { device: Device::Cuda(ordinal), why })
@@ -91,7 +91,7 @@ impl DeviceChoice {
 
 fn on_gpu(stage: &str, ordinal: usize) -> (Device, Option<String>) {
     let device = Device::Cuda(ordinal);
-    (device, Some(format!("{stage} computes on {device}")))
+    (device, Some(format!("{stage} runs on {device}")))
 }
 
 #[cfg(test)]

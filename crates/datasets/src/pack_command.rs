@@ -163,7 +163,7 @@ fn make(photo: &PhotoRecipe, source: &DataSource, key: &PackKey, file: &std::pat
     });
     bar.finish_and_clear();
     made.map_err(DatasetError::explained)
-        .with_context(|| format!("{} was not finished; the same command goes on from there", file.display()))
+        .with_context(|| format!("{} is not finished; the same command continues from there", file.display()))
 }
 
 /// `beside`: where a pack is looked for if nobody names one.

@@ -28,7 +28,7 @@ pub(crate) fn dump_all(
             let path = stage.checkpoint_dir().join(&file);
             let run = DumpRun::begin(dump, backbone, &path, stopped.take())?;
             if run.rows() > 0 {
-                terminal.say(&format!("`{}` goes on at image {} of {images}", dump.name, run.rows()));
+                terminal.say(&format!("`{}` continues at image {} of {images}", dump.name, run.rows()));
             }
             terminal.message(&dump.name);
             terminal.jump(images_before + run.rows() as u64);

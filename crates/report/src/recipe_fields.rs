@@ -31,13 +31,15 @@ fn field(path: &[&str], row: &Row) -> String {
 fn in_words(found: &FieldDifference<'_>, row: &Row) -> String {
     if let Some(code) = found.code() {
         let [there, here] = found.versions();
-        return format!("the code version of {code} is {there} there and {here} now");
+        return format!("the code version of {code} is {there} in the run and {here} now");
     }
     let field = field(&found.path, row);
     match (found.before, found.now) {
-        (Some(there), Some(here)) => format!("{field} is {} there and {} in the recipe", short(there), short(here)),
-        (Some(there), None) => format!("{field} = {} counts there, and does not for the recipe as it is", short(there)),
-        (None, Some(here)) => format!("{field} = {} counts for the recipe, and did not there", short(here)),
+        (Some(there), Some(here)) => {
+            format!("{field} is {} in the run and {} in the recipe", short(there), short(here))
+        }
+        (Some(there), None) => format!("{field} = {} matters in the run, but not in the recipe", short(there)),
+        (None, Some(here)) => format!("{field} = {} matters in the recipe, but not in the run", short(here)),
         (None, None) => String::new(),
     }
 }
@@ -74,7 +76,7 @@ mod tests {
         let tau = |version: u32| json!({"classifier": {"taus": [0.5]}, "given_values": version});
         assert_eq!(
             differing(&tau(1), &tau(2), &row()),
-            ["the code version of the record of a τ that was given is 1 there and 2 now"]
+            ["the code version of the record of a τ that was given is 1 in the run and 2 now"]
         );
     }
 

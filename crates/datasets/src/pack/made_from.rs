@@ -35,9 +35,9 @@ impl MadeFrom {
     /// Of a pack that says nothing of what it was made from.
     pub fn unknown(pack: &Pack) -> Self {
         Self::Unknown(format!(
-            "`{}` was made by an earlier version of this program, which did not note what the photographs were: whether they have \
-             changed since cannot be told. Deleted and made again (`cargo xtask data pack`) it can be, and if they have not, \
-             what was trained on it stays up to date",
+            "an earlier version of this program made `{}` and did not record the contents of the photographs: it is \
+             unknown whether they have changed. To find out, delete the pack and make it again (`cargo xtask data \
+             pack`); if they have not changed, stages trained on it stay up to date",
             pack.path().display()
         ))
     }
@@ -66,14 +66,14 @@ impl MadeFrom {
             (pack.path().display(), sets.first().map_or(Path::new(""), |files| files.root()).display());
         match first {
             Some(first) => Self::Others(format!(
-                "`{file}` was made from other photographs than are there now: {folder}, {differing} of {all} files differ, first: {first}"
+                "`{file}` was made from photographs that have changed since: {folder}, {differing} of {all} files differ, first: {first}"
             )),
             None if absent == 0 => Self::These,
             None => {
                 let which = if absent == all { "the".to_owned() } else { format!("{absent} of the {all}") };
                 Self::NotAllThere(format!(
-                    "{which} photographs that `{file}` was made from are not in `{folder}`: whether they have changed since cannot \
-                     be told, and the pack is taken as it is"
+                    "{which} photographs that `{file}` was made from are not in `{folder}`: it is unknown whether they \
+                     have changed, and the pack is used as it is"
                 ))
             }
         }
