@@ -1,7 +1,7 @@
 //! Whole numbers beyond 64 bits, which the YAML crate cannot hold: the range that is told of them is their field's all the same.
 
 use crate::error::{Place, RecipeError};
-use crate::resolved::Recipe;
+use crate::whole::Recipe;
 
 /// What is expected of a number that no field holds, until its field has been asked.
 pub(crate) const EXPECTED: &str = "a number from -9223372036854775808 to 18446744073709551615";

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::classifier::{Alpha, ClassifierRecipe};
 use crate::method::{MetaBn, MpclRecipe, Prototypes, RepresentationMethod};
-use crate::resolved::{Backbone, MOST_IN_A_BATCH, Recipe, RepresentationRecipe};
 use crate::set_representation;
+use crate::stage1::{Backbone, MOST_IN_A_BATCH, RepresentationRecipe};
+use crate::whole::Recipe;
 
 /// Images of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

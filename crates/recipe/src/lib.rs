@@ -30,14 +30,15 @@
 //! [`read`] is the only code of the workspace that knows the YAML crate. It goes through these steps, each a module:
 //!
 //! 1. the bytes become text, `text`, a tree (syntax and duplicate keys are refused here) and raw types that mirror it (unknown
-//!    keys and wrong types are refused here), `raw`; a field without a value is refused, `without_value`;
+//!    keys and wrong types are refused here), named `Raw…`; a field without a value is refused, `without_value`;
 //! 2. `--set path=value` pairs change the tree, one after the other, each checked against the raw types, `overrides`;
 //! 3. `representation_defaults` and `head_training_defaults` go under each entry, `merge`;
 //! 4. what is left out takes its default, every number is checked against its range, and the parts against each other,
-//!    `resolve`;
+//!    the functions named `resolve`;
 //! 5. an error finds the line and column of the field it is about, `locate`.
 //!
-//! A method is one file: `method/` for stage 1, `classifier/` for stage 3; so is a loss of stage 1 that has settings, `loss/`. It
+//! A part of a recipe is one file, with both of its forms, defaults, ranges and docs: `whole` has all of it, `data/`, `stage1/`, `features` and `rows`
+//! its parts. A method is one file too: `method/` for stage 1, `classifier/` for stage 3; so is a loss of stage 1 that has settings, `loss/`. It
 //! holds both forms of the method's settings, their defaults, ranges and docs, and `settings::Settings` for them. One line in the list of
 //! its folder registers it; enums, lists of words and what goes into a stage's key are made from that list. The JSON schema for editors is
 //! made from the types as well, by a test (`schema`).
@@ -46,9 +47,10 @@ mod beyond;
 mod check;
 mod choices;
 mod classifier;
-mod defaults;
+mod data;
 mod error;
 mod explain;
+mod features;
 mod fit;
 mod locate;
 mod loss;
@@ -57,25 +59,32 @@ mod method;
 mod numbers;
 mod overrides;
 mod parts;
-mod raw;
+mod preset;
 mod read;
 mod read_past;
-mod resolve;
-mod resolved;
+mod rows;
 mod said;
 #[cfg(test)]
 mod schema;
 mod settings;
+mod stage1;
 mod suggest;
 mod text;
 mod told;
+mod whole;
 mod without_value;
 
 pub use classifier::*;
+pub use data::*;
 pub use error::{Place, RecipeError};
+pub use features::FeaturesRecipe;
 pub use fit::{Misfit, SingleImage, SplitSizes, Unfit};
 pub use loss::*;
 pub use method::*;
 pub use read::{read, read_str};
-pub use resolved::*;
+pub use rows::{Accuracies, ExpectedRanges, Row};
+pub use stage1::{
+    Augmentation, Backbone, CudaPrecision, HeadKind, RepresentationRecipe, Sampler, Schedule, StepSchedule, WdGroups,
+};
 pub use told::{set_classifier, set_representation, set_words, shell_word};
+pub use whole::Recipe;

@@ -6,8 +6,8 @@ use crate::classifier::ClassifierRecipe;
 use crate::error::{RecipeError, near, nearest};
 use crate::locate::below;
 use crate::merge::write_out;
-use crate::raw::typed;
 use crate::said::{Said, take_apart};
+use crate::whole::typed;
 use crate::{choices, read_past, suggest, told, without_value};
 
 /// Applies one override. The path's segments are parted by dots, a number counts into a list, the value is YAML.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::classifier::ClassifierRecipe;
 use crate::error::{RecipeError, nearest};
-use crate::resolved::*;
+use crate::*;
 
 /// Raised by hand when photographs give other pixels than before: in the keys of the stages that read them, and in no other's.
 /// 2: JPEGs of several scans, progressive ones and CMYK as libjpeg decodes them; damaged PNGs are refused.

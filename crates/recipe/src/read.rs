@@ -10,9 +10,9 @@ use crate::explain::explain;
 use crate::locate::Source;
 use crate::merge::merge_defaults;
 use crate::overrides;
-use crate::raw::{RawRecipe, typed};
-use crate::resolve::resolve;
-use crate::resolved::Recipe;
+use crate::whole::Recipe;
+use crate::whole::resolve;
+use crate::whole::{RawRecipe, typed};
 use crate::{text, without_value};
 
 /// The most bytes a recipe may have: a hundred times the largest in `pipelines/`.

@@ -6,9 +6,9 @@ use crate::choices;
 use crate::error::{listed, near};
 use crate::locate::{below, entry, shared};
 use crate::merge::merge_defaults;
-use crate::raw::{RawRecipe, typed};
-use crate::resolve::resolve;
 use crate::said::{ITS_CHOICES, Said, take_apart};
+use crate::whole::resolve;
+use crate::whole::{RawRecipe, typed};
 use crate::without_value;
 
 /// Whether a recipe's tree would be taken. A number out of its range is a mistake of its own, and no reason to keep silent

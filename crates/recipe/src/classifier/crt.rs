@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::head_training::{HeadTraining, RawRetrain, training};
 use crate::check::{At, Problem};
-use crate::resolved::{DataRecipe, Sampler, Schedule};
+use crate::data::DataRecipe;
 use crate::settings::Settings;
+use crate::stage1::{Sampler, Schedule};
 
 /// cRT (methods.md §3.8, §4.5).
 #[derive(Debug, Clone, PartialEq, Serialize)]

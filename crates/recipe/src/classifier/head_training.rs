@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem, Span};
-use crate::raw::RawSchedule;
-use crate::resolve::schedule as resolve_schedule;
-use crate::resolved::{Sampler, Schedule};
+use crate::stage1::RawSchedule;
+use crate::stage1::resolve_schedule;
+use crate::stage1::{Sampler, Schedule};
 
 /// Training of a head on features with SGD.
 ///

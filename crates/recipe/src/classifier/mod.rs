@@ -19,7 +19,7 @@ pub use tailcalib::*;
 pub use tau_norm::*;
 
 use crate::check::{At, Problem};
-use crate::resolved::DataRecipe;
+use crate::data::DataRecipe;
 use crate::settings::methods;
 
 methods! {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::head_training::{HeadTraining, RawHeadTraining, training};
 use super::{most_classes, needs_validation};
 use crate::check::{At, Problem, Span};
-use crate::raw::Preset;
-use crate::resolved::{DataRecipe, Schedule};
+use crate::data::DataRecipe;
+use crate::preset::Preset;
 use crate::settings::Settings;
+use crate::stage1::Schedule;
 
 /// MPFA's settings (rows 13 to 30).
 ///

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem};
-use crate::resolved::DataRecipe;
+use crate::data::DataRecipe;
 use crate::settings::Settings;
 
 /// The nearest class mean.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::head_training::{HeadTraining, RawHeadTraining, training};
 use super::most_classes;
 use crate::check::{At, Problem, Span};
-use crate::resolved::{DataRecipe, Schedule};
+use crate::data::DataRecipe;
 use crate::settings::Settings;
+use crate::stage1::Schedule;
 
 /// TailCalib's numbers (methods.md §4.20): (tukey, momentum, alpha, neighbors) are (1, 0.7, 0, 3) at factor 100,
 /// (0.9, 0, 0.2, 3) at 50 and (0.9, 0.9, 0, 2) at 10 on CIFAR-100-LT.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::needs_validation;
 use crate::check::{At, Problem, Span};
-use crate::resolved::DataRecipe;
+use crate::data::DataRecipe;
 use crate::settings::Settings;
 
 /// τ-normalisation.

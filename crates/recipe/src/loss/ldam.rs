@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BesideLoss;
 use crate::check::{At, Problem, Span};
-use crate::resolved::HeadKind;
+use crate::stage1::HeadKind;
 
 /// Cross-entropy on `s·(η_i − m_y·e_y)`, with margins `m_k = max_margin·(N_k / min_j N_j)^{−1/4}`.
 ///

@@ -7,7 +7,7 @@ pub use ldam::*;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem};
-use crate::resolved::HeadKind;
+use crate::stage1::HeadKind;
 
 /// The classification loss of stage 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

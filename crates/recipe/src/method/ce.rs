@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Stage1;
 use super::ema::{self, Ema, RawEma};
 use crate::check::{At, Problem};
-use crate::raw::Preset;
+use crate::preset::Preset;
 use crate::settings::Settings;
 
 /// `ce` has no settings of its own; prototypes are still tracked with these EMA settings, so that every classifier runs

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem, Span};
-use crate::raw::Preset;
+use crate::preset::Preset;
 
 /// The EMA prototypes (rows 1 to 5).
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem, Span};
-use crate::raw::Preset;
+use crate::preset::Preset;
 
 /// The meta-network and its optimiser.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -10,7 +10,7 @@ pub use ema::*;
 pub use meta_network::*;
 pub use mpcl::*;
 
-use crate::resolved::DataRecipe;
+use crate::data::DataRecipe;
 use crate::settings::methods;
 
 /// What the settings of a method of stage 1 are checked against.

@@ -6,8 +6,8 @@ use super::Stage1;
 use super::ema::{self, Ema, RawEma};
 use super::meta_network::{self, MetaNetworkRecipe, RawMetaNetwork};
 use crate::check::{At, Problem, Span};
-use crate::raw::Preset;
-use crate::resolved::MetaSource;
+use crate::data::MetaSource;
+use crate::preset::Preset;
 use crate::settings::Settings;
 
 /// Settings of MPCL.

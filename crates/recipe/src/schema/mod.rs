@@ -12,8 +12,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::classifier::ClassifierRecipe;
-use crate::raw::RawRecipe;
-use crate::resolved::Recipe;
+use crate::whole::RawRecipe;
+use crate::whole::Recipe;
 
 /// What writes the file anew.
 const COMMAND: &str = "LONGTAIL_BLESS=1 cargo xtask test -- -p longtail-recipe --lib schema";

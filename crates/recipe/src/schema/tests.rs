@@ -10,7 +10,7 @@ use super::{COMMAND, schema};
 use crate::choices;
 use crate::classifier::ClassifierRecipe;
 use crate::merge::write_out;
-use crate::raw::typed;
+use crate::whole::typed;
 use crate::without_value;
 
 fn root() -> PathBuf {

@@ -1,16 +1,106 @@
-//! The rows of the table.
+//! The rows of the table, and what is expected of them.
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{At, Problem, Span};
 use crate::classifier::ClassifierRecipe;
-use crate::raw::{RawAccuracies, RawExpectedRanges, RawRow};
-use crate::resolved::*;
+use crate::stage1::{HeadKind, RepresentationRecipe};
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Row {
+    /// A key of `representations`.
+    pub representation: String,
+    /// A key of `classifiers`.
+    pub classifier: String,
+    /// The paper's accuracies in percent, where it has this row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paper: Option<Accuracies>,
+    /// The range in percent that this recipe is expected to land in; outside it `reproduce` exits with 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedRanges>,
+    /// A remark printed under the table (where the paper's number is from, say).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Top-1 accuracies in percent, each in [0, 100].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Accuracies {
+    /// Mean over the classes with many training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub many: Option<f64>,
+    /// Mean over the classes in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<f64>,
+    /// Mean over the classes with few training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few: Option<f64>,
+    /// Over all test images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<f64>,
+}
+
+/// `[low, high]` in percent for each group that is pinned; 0 ≤ low ≤ high ≤ 100.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ExpectedRanges {
+    /// Mean over the classes with many training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub many: Option<[f64; 2]>,
+    /// Mean over the classes in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<[f64; 2]>,
+    /// Mean over the classes with few training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few: Option<[f64; 2]>,
+    /// Over all test images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<[f64; 2]>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRow {
+    pub representation: Option<String>,
+    pub classifier: Option<String>,
+    pub paper: Option<RawAccuracies>,
+    pub expected: Option<RawExpectedRanges>,
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAccuracies {
+    pub many: Option<f64>,
+    pub medium: Option<f64>,
+    pub few: Option<f64>,
+    pub all: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawExpectedRanges {
+    pub many: Option<[f64; 2]>,
+    pub medium: Option<[f64; 2]>,
+    pub few: Option<[f64; 2]>,
+    pub all: Option<[f64; 2]>,
+}
 
 type Representations = IndexMap<String, RepresentationRecipe>;
+
 type Classifiers = IndexMap<String, ClassifierRecipe>;
 
-pub(super) fn resolve(
+pub(crate) fn resolve(
     raw: Option<Vec<RawRow>>,
     representations: &Representations,
     classifiers: &Classifiers,
