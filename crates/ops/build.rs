@@ -24,7 +24,7 @@ fn main() {
             .status();
         match run {
             Ok(status) if status.success() => {}
-            Ok(status) => panic!("`{nvcc}` could not compile the kernels ({status}); its messages stand above"),
+            Ok(status) => panic!("`{nvcc}` could not compile the kernels ({status}); see its messages above"),
             Err(error) => panic!(
                 "feature `cuda` needs NVIDIA's compiler, and `{nvcc}` did not start ({error}). Install the CUDA toolkit \
                  (12.0 or later) and set CUDA_HOME or NVCC; or build without the feature"

@@ -206,7 +206,7 @@ fn clear_figures(out: &Path, kept: &[&str]) -> Result<()> {
 fn split_set(set: &str) -> Result<(String, String)> {
     let (path, value) = set
         .split_once('=')
-        .with_context(|| format!("--set {set}: `=` is missing"))
+        .with_context(|| format!("`--set {set}` has no `=`"))
         .hint("write --set path=value, as in --set data.imbalance_factor=50")?;
     Ok((path.to_owned(), value.to_owned()))
 }
