@@ -65,7 +65,7 @@ fn a_bundle_runs_without_rust_and_says_what_is_missing() {
     }
     let refused = run(&bundle, &["--device", "cuda"]);
     let words = &refused.words;
-    assert!(refused.code == Some(2) && words.contains("missing: a GPU") && words.contains("hint:"), "{words}");
+    assert!(refused.code == Some(2) && words.contains("missing: a visible GPU") && words.contains("hint:"), "{words}");
     assert!(words.contains("missing: programs for CUDA"), "{words}");
     let automatic = run(&bundle, &["--check", "--device", "auto"]);
     assert!(automatic.code == Some(0), "a driver is no condition: {}", automatic.words);

@@ -117,7 +117,7 @@ fn one_is_not_said_as_several() {
     }
     let mut check = std::process::Command::new(binary("datasets"));
     let checked = finish(check.args(["check", "image-folder", "--data"]).arg(root.path()));
-    assert!(checked.words.contains("1 of 1 image is there") || checked.words.contains("1 image"), "{}", checked.words);
+    assert!(checked.words.contains("1 of 1 image is found") || checked.words.contains("1 image"), "{}", checked.words);
     let mut plan = xtask();
     plan.args(["run", "representation"]).arg(tiny_recipe()).args(["--variant", "ce", "--dry-run", "--runs"]);
     let plan = finish(plan.arg(root.path().join("runs")));

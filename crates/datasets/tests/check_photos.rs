@@ -37,9 +37,9 @@ fn a_small_tree_is_usable_and_not_the_published_data_set() {
     assert_eq!(output.status.code(), Some(1), "{text}{}", words(&output.stderr));
     for expected in [
         "  archive       ILSVRC 2012, classification and localisation (CLS-LOC): ILSVRC2012_img_train.tar",
-        "  train         30 of 30 images are there, 0 of them cannot be decoded",
-        "  validation    12 of 12 images are there",
-        "  test          6 of 6 images are there",
+        "  train         30 of 30 images are found, 0 of them cannot be decoded",
+        "  validation    12 of 12 images are found",
+        "  test          6 of 6 images are found",
         "  class counts  not the published data set",
         "  PROBLEM       training images: 30, published: 115846",
         "published: [385, 479, 136]",
@@ -72,7 +72,7 @@ fn missing_images_are_found_before_training() {
     let output = run(&["check", "imagenet-lt", "--data", &dir]);
     let text = words(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("  train         22 of 30 images are there  ("), "{text}");
+    assert!(text.contains("  train         22 of 30 images are found  ("), "{text}");
     assert_eq!(text.matches("there is no such file").count(), 5, "{text}");
     assert!(text.contains("ImageNet_LT_train.txt`): there is no such file") && text.contains("(line 2 of "), "{text}");
     assert!(text.contains("PROBLEM       8 images of the lists are not on disk"), "{text}");

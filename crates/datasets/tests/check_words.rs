@@ -88,7 +88,7 @@ fn lists_with_folders_too_many_or_backslashes() {
     lists("", "\\");
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("train         2 of 2 images are there"), "{text}");
+    assert!(text.contains("train         2 of 2 images are found"), "{text}");
     lists("imagenet/", "/");
     let (code, text) = run(&["imagenet-lt"], root);
     assert_eq!(code, Some(2), "{text}");

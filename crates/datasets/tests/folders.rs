@@ -77,7 +77,7 @@ fn photographs_under_any_name_are_read_and_the_rest_is_counted() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     let line = "note          passed over: 2 .webp, 1 .bmp, 1 .db, 1 .gif, 1 .tif (not JPEG or PNG), 1 hidden, 1 outside class folders\n";
     assert!(text.contains(line), "{text}");
-    assert!(text.contains("train         8 of 8 images are there, 0 of them cannot be decoded"), "{text}");
+    assert!(text.contains("train         8 of 8 images are found, 0 of them cannot be decoded"), "{text}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn loaders_get_small_photos_as_they_are_and_large_ones_made_smaller() {
     let named = check.env("LONGTAIL_PACK", &out).output().expect("the binary runs");
     let words = String::from_utf8_lossy(&named.stdout);
     assert_eq!(named.status.code(), Some(1), "a small tree is not the published set: {words}");
-    assert!(words.contains("40 of 40 images are there, 0 of them cannot be decoded"), "{words}");
+    assert!(words.contains("40 of 40 images are found, 0 of them cannot be decoded"), "{words}");
     assert!(words.contains("other.pack"), "{words}");
 }
 

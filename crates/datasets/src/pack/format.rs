@@ -288,9 +288,9 @@ mod tests {
         more[7] = 1;
         assert_eq!(PackKey::of_head(&more), Ok((key.clone(), head.len(), Version::First)));
         let other = PackKey { maker: 9, ..key.clone() };
-        assert!(other.to_string().contains("way 9") && !key.to_string().contains("way"));
+        assert!(other.to_string().contains("method version 9") && !key.to_string().contains("method version"));
         for (bytes, expected) in [
-            (&b"PK"[..], "does not begin"),
+            (&b"PK"[..], "does not start"),
             (&b"LTPACK\0\x07\0\0\0\0"[..], "version 7; this build reads versions 1 and 2"),
             (&b"LTPACK\0\x01\xff\xff\xff\xff"[..], "4294967295 bytes"),
             (&head[..head.len() - 1], "ends inside its key"),

@@ -326,7 +326,7 @@ mod tests {
         let all = SplitSpec { meta_per_class: 60, ..spec(MetaSource::Metasaug) };
         assert!(message(all).contains("meta_per_class is 60, expected 1 to 59"));
         let steep = SplitSpec { imbalance_factor: 61.0, ..spec(MetaSource::None) };
-        assert!(message(steep).contains("leaves class 9 without a training image: the largest class has 60"));
+        assert!(message(steep).contains("leaves class 9 with no training image: the largest class has 60"));
         let nan = SplitSpec { imbalance_factor: f64::NAN, ..spec(MetaSource::None) };
         assert!(message(nan).contains("imbalance_factor is NaN"));
     }

@@ -94,9 +94,9 @@ mod tests {
     fn gaps_and_labels_without_training_images_are_named() {
         assert_eq!(count(&list("a 1\nb 0\nc 1\n"), &[]).expect("no gap"), 2);
         let gap = count(&list("a 0\nb 3\nc 1\nd 3\n"), &[]).expect_err("no 2").to_string();
-        assert!(gap.starts_with("`l.txt`:4: the label is 3, but no image of the list has label 2"), "{gap}");
+        assert!(gap.starts_with("`l.txt`:4: the label is 3, but no image in the list has label 2"), "{gap}");
         let huge = count(&list("a 0\nb 999999\n"), &[]).expect_err("a gap").to_string();
-        assert!(huge.contains("`l.txt`:2: the label is 999999, but no image of the list has label 1"), "{huge}");
+        assert!(huge.contains("`l.txt`:2: the label is 999999, but no image in the list has label 1"), "{huge}");
         let test = count(&list("a 0\n"), &[&list("x 0\ny 1\n")]).expect_err("no class 1").to_string();
         assert!(test.contains("`l.txt`:2: the label is 1, but the largest label in the training list is 0"), "{test}");
     }

@@ -216,7 +216,7 @@ mod tests {
             ("a +1\n", "`l.txt`:1: the label `+1` is not a whole number"),
             ("a 0\nb 1\na 1\n", "`l.txt`:3: `a` is already in the list: line 1 of `l.txt`"),
             ("../a 0\n", "`l.txt`:1: `../a` does not lie in the folder of images"),
-            ("/a/b 0\n", "`l.txt`:1: `/a/b` does not lie in the folder of images"),
+            ("/a/b 0\n", "`l.txt`:1: `/a/b` is an absolute path: write it relative"),
             ("\n\n", "`l.txt`: lists no image"),
             (&long, "`l.txt`:1: `xxxxxxxxxx"),
         ] {

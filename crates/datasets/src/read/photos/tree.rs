@@ -93,7 +93,7 @@ mod tests {
         let folder = tree(&["train/a/1.jpg", "train/b/notes.txt", "test/c/1.jpg"]);
         let names = classes(&folder.path().join("train")).expect("classes");
         let message = |part| read_part(folder.path(), part, &names, true).expect_err("bad").to_string();
-        let expected = "the folder `b` has no JPEG or PNG; passed over: 1 .txt (not JPEG or PNG)";
+        let expected = "the folder `b` has no JPEG or PNG file; passed over: 1 .txt (not JPEG or PNG)";
         assert!(message("train").ends_with(expected), "{}", message("train"));
         assert!(message("test").contains("the class `c` has no folder in `train/`"), "{}", message("test"));
         assert!(
