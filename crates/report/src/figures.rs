@@ -23,8 +23,12 @@ pub struct Figure {
 
 const WIDTH: u32 = 860;
 const HEIGHT: u32 = 420;
-/// Where the overview's legend begins.
-const LEGEND_FROM: i32 = 620;
+/// Panels of the overview beside each other, and the height of one.
+const PANELS_ACROSS: usize = 4;
+const PANEL_HEIGHT: u32 = 190;
+/// Height of a line of the overview's legend, and its entries in one line.
+const LEGEND_LINE: u32 = 20;
+const LEGEND_ACROSS: usize = 3;
 /// Characters that fit beside a line of the legend, and above a figure.
 const LONGEST_LEGEND: usize = 28;
 const LONGEST_CAPTION: usize = 80;
@@ -55,7 +59,8 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
         let shared = if tested > BINS { ": classes with similar counts share a point" } else { "" };
         let words =
             format!("Accuracy against number of training images, all rows of {}{which}{shared}", summary.recipe);
-        figures.push(figure("all-rows.svg", words, |root| overview(root, summary, &run))?);
+        let size = (WIDTH, Overview::of(&run).height());
+        figures.push(figure("all-rows.svg", words, size, |root| Overview::of(&run).draw(root, summary))?);
     }
     for row in run {
         let words = format!(
@@ -72,7 +77,8 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
                 _ => "; dashed: boundaries of few, medium and many",
             }
         );
-        figures.push(figure(&format!("{}.svg", row.method()), words, |root| one_row(root, summary, row))?);
+        let size = (WIDTH, HEIGHT);
+        figures.push(figure(&format!("{}.svg", row.method()), words, size, |root| one_row(root, summary, row))?);
     }
     Ok(figures)
 }
@@ -80,12 +86,13 @@ pub(crate) fn figures(summary: &Summary) -> Result<Vec<Figure>, ReportError> {
 fn figure(
     name: &str,
     words: String,
+    size: (u32, u32),
     draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<Figure, ReportError> {
     let refuse = |what: String| ReportError::Figure { name: name.to_owned(), what };
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).map_err(|error| refuse(error.to_string()))?;
         draw(&root).map_err(|error| refuse(error.to_string()))?;
         root.present().map_err(|error| refuse(error.to_string()))?;
@@ -142,10 +149,17 @@ fn one_row(root: &Area, summary: &Summary, row: &RowSummary) -> Result<(), Box<d
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
 
 fn mesh(chart: &mut Chart) -> Result<(), Box<dyn std::error::Error>> {
+    mesh_with(chart, ("training images per class", 10), ("test accuracy, percent", 11))
+}
+
+/// With the axes' words, and at most so many numbers on each.
+fn mesh_with(chart: &mut Chart, x: (&str, usize), y: (&str, usize)) -> Result<(), Box<dyn std::error::Error>> {
     chart
         .configure_mesh()
-        .x_desc("training images per class")
-        .y_desc("test accuracy, percent")
+        .x_desc(x.0)
+        .x_labels(x.1)
+        .y_desc(y.0)
+        .y_labels(y.1)
         .x_label_formatter(&|count| format!("{count:.0}"))
         .y_label_formatter(&|percent| format!("{percent:.0}"))
         .light_line_style(WHITE)
@@ -162,34 +176,75 @@ fn group_members<'a>(summary: &Summary, row: &'a RowSummary) -> [(&'static str, 
     })
 }
 
-/// One line a row: colour by classifier, marker by representation.
-fn overview(root: &Area, summary: &Summary, rows: &[&RowSummary]) -> Result<(), Box<dyn std::error::Error>> {
-    let (left, _) = root.split_horizontally(LEGEND_FROM);
-    let mut chart = ChartBuilder::on(&left)
-        .margin(14)
-        .x_label_area_size(44)
-        .y_label_area_size(52)
-        .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
-    mesh(&mut chart)?;
-    // Twenty pixels a row, fewer when the rows would not fit.
-    let legend_step = ((HEIGHT as i32 - 40) / rows.len().max(1) as i32).min(20);
-    let classifiers = distinct(rows, |row| &row.classifier);
-    let representations = distinct(rows, |row| &row.representation);
-    for (index, row) in rows.iter().enumerate() {
-        let colour = COLOURS[position(&classifiers, &row.classifier) % COLOURS.len()];
-        let marker = position(&representations, &row.representation);
-        let line = binned(&row.per_class);
-        chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?;
-        for point in &line {
-            draw_marker(&left, chart.backend_coord(point), marker, colour)?;
-        }
-        let y = 24 + legend_step * index as i32;
-        let (from, to) = (LEGEND_FROM + 6, LEGEND_FROM + 34);
-        root.draw(&PathElement::new([(from, y), (to, y)], colour.stroke_width(2)))?;
-        draw_marker(root, ((from + to) / 2, y), marker, colour)?;
-        root.draw(&Text::new(escape::shortened(&row.method(), LONGEST_LEGEND), (to + 8, y - 7), ("sans-serif", 13)))?;
+/// A panel for each classifier, in it a line for each representation; the table's first row is in every panel, in grey.
+struct Overview<'a> {
+    rows: &'a [&'a RowSummary],
+    classifiers: Vec<&'a String>,
+    representations: Vec<&'a String>,
+}
+
+impl<'a> Overview<'a> {
+    fn of(rows: &'a [&'a RowSummary]) -> Self {
+        let (classifiers, representations) =
+            (distinct(rows, |row| &row.classifier), distinct(rows, |row| &row.representation));
+        Self { rows, classifiers, representations }
     }
-    Ok(())
+
+    fn legend_height(&self) -> u32 {
+        LEGEND_LINE * (1 + self.representations.len()).div_ceil(LEGEND_ACROSS) as u32 + 10
+    }
+
+    fn lines_of_panels(&self) -> usize {
+        self.classifiers.len().div_ceil(PANELS_ACROSS)
+    }
+
+    fn height(&self) -> u32 {
+        self.legend_height() + PANEL_HEIGHT * self.lines_of_panels() as u32
+    }
+
+    fn draw(&self, root: &Area, summary: &Summary) -> Result<(), Box<dyn std::error::Error>> {
+        let (legend, panels) = root.split_vertically(self.legend_height());
+        self.draw_legend(&legend)?;
+        let first = self.rows[0];
+        let across = self.classifiers.len().min(PANELS_ACROSS);
+        let panels = panels.split_evenly((self.lines_of_panels(), across));
+        for (place, (panel, classifier)) in panels.iter().zip(&self.classifiers).enumerate() {
+            let mut chart = ChartBuilder::on(panel)
+                .caption(escape::shortened(classifier, LONGEST_LEGEND), ("sans-serif", 14))
+                .margin(6)
+                .x_label_area_size(34)
+                .y_label_area_size(if place % across == 0 { 44 } else { 28 })
+                .build_cartesian_2d(counts(summary).log_scale(), 0f64..100f64)?;
+            let words = if place % across == 0 { "accuracy, percent" } else { "" };
+            mesh_with(&mut chart, ("images per class", 4), (words, 6))?;
+            chart.draw_series(LineSeries::new(binned(&first.per_class), GREY.stroke_width(1)))?;
+            for row in self.rows.iter().filter(|row| row.classifier == **classifier) {
+                let which = position(&self.representations, &row.representation);
+                let (colour, line) = (COLOURS[which % COLOURS.len()], binned(&row.per_class));
+                chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?;
+                for point in &line {
+                    draw_marker(root, chart.backend_coord(point), which, colour)?; // its place is that on the whole figure
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_legend(&self, area: &Area) -> Result<(), Box<dyn std::error::Error>> {
+        let first = format!("{} in every panel", escape::shortened(&self.rows[0].method(), LONGEST_LEGEND));
+        let entries = self.representations.iter().map(|name| escape::shortened(name, LONGEST_LEGEND)).chain([first]);
+        for (place, words) in entries.enumerate() {
+            let x = 50 + (place % LEGEND_ACROSS) as i32 * (WIDTH as i32 - 50) / LEGEND_ACROSS as i32;
+            let y = 16 + LEGEND_LINE as i32 * (place / LEGEND_ACROSS) as i32;
+            let colour = if place < self.representations.len() { COLOURS[place % COLOURS.len()] } else { GREY };
+            area.draw(&PathElement::new([(x, y), (x + 28, y)], colour.stroke_width(2)))?;
+            if place < self.representations.len() {
+                draw_marker(area, (x + 14, y), place, colour)?;
+            }
+            area.draw(&Text::new(words, (x + 36, y - 7), ("sans-serif", 13)))?;
+        }
+        Ok(())
+    }
 }
 
 /// Circle, square, triangle, cross: by shape too, not by colour alone.

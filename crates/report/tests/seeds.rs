@@ -197,7 +197,7 @@ fn a_seed_of_other_settings_is_left_out_and_its_field_named() {
     );
     runs.write_seed(1, &[("classifiers.tau_norm.tau_norm.taus", "[0.5]")]);
     let output = runs.report(&[]);
-    runs.named(&output, "Left out: seed 1 (ce+tau_norm): classifiers.tau_norm.tau_norm.taus is [0.5] there");
+    runs.named(&output, "Left out: seed 1 (ce+tau_norm): classifiers.tau_norm.tau_norm.taus is [0.5] in the run");
     assert_eq!(runs.seeds(), json!([[0, 1], [0], [0, 1]]));
     runs.write_seed(1, &[]);
     fs_err::rename(runs.path("seed-1"), runs.path("seed-7")).unwrap();
