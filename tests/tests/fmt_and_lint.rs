@@ -70,7 +70,7 @@ fn a_missing_component_is_named_with_the_command_that_gets_it() {
     for (verb, component) in [("fmt", "rustfmt"), ("lint", "clippy")] {
         let (outcome, calls) = with_cargo(folder.path(), BARE, &[verb]);
         assert_eq!((outcome.code, calls.len()), (Some(2), 0), "{}", outcome.words);
-        for words in [format!("error: {component} is not here"), format!("rustup component add {component}")] {
+        for words in [format!("error: {component} is missing"), format!("rustup component add {component}")] {
             assert!(outcome.words.contains(&words), "{words} is not in {}", outcome.words);
         }
     }

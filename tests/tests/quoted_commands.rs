@@ -191,7 +191,14 @@ fn problem(quoted: &Quoted, temporary: &Path) -> Option<String> {
     }
     // What stops a command whose words are taken: programs, machines and files that are not there.
     let absent: &[&str] = match name.as_str() {
-        "xtask" => &["the build made no binary", "cannot start", "cannot import torch", "cannot run `nvcc`", "no GPU"],
+        "xtask" => &[
+            "the build made no binary",
+            "cannot start",
+            "cannot import torch",
+            "cannot run `nvcc`",
+            "` does not run)",
+            "no GPU",
+        ],
         _ => &["has no `=`", "No such file", "there is no", "does not exist", "no files found", "no finished stage"],
     };
     let is_doctor = name == "xtask" && arguments.first().is_some_and(|verb| verb == "doctor");

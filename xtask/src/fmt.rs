@@ -22,7 +22,7 @@ pub fn run(root: &Path, arguments: &FmtArgs) -> Result<ExitCode> {
     }
     match arguments.check {
         true => eprintln!("error: not formatted, as shown above\nhint: cargo xtask fmt"),
-        false => eprintln!("error: not all files could be formatted\nhint: rustfmt's own messages stand above"),
+        false => eprintln!("error: not all files could be formatted\nhint: see rustfmt's messages above"),
     }
     Ok(ExitCode::from(1))
 }

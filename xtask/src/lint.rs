@@ -34,6 +34,6 @@ pub fn run(root: &Path, arguments: &LintArgs) -> Result<ExitCode> {
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {} found something\nhint: its messages stand above", failed.join(" and "));
+    eprintln!("error: {} found something\nhint: see its messages above", failed.join(" and "));
     Ok(ExitCode::from(1))
 }

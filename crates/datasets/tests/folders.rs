@@ -96,5 +96,8 @@ fn a_class_without_a_photograph_says_what_it_has() {
     let folder = plain();
     put(folder.path(), "train/c/1.webp", b"RIFF\x10\0\0\0WEBPVP8 ");
     let error = photos::read(Dataset::ImageFolder, Some(folder.path())).expect_err("no photograph").to_string();
-    assert!(error.ends_with("the folder `c` has no JPEG or PNG; passed over: 1 .webp (not JPEG or PNG)"), "{error}");
+    assert!(
+        error.ends_with("the folder `c` has no JPEG or PNG file; passed over: 1 .webp (not JPEG or PNG)"),
+        "{error}"
+    );
 }

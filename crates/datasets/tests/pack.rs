@@ -277,7 +277,10 @@ fn bad_photos_stop_the_pack_or_are_left_out_as_the_recipe_says() {
     let (code, again) = pack_by_hand(&tree, &["--set", "data.on_bad_image=skip"]);
     assert!(code == Some(0) && again.contains("left out when the pack was made"), "{again}");
     let (code, again) = pack_by_hand(&tree, &[]);
-    assert!(code == Some(2) && again.contains("leaves out 2 images") && again.contains("hint: put"), "{again}");
+    assert!(
+        code == Some(2) && again.contains("leaves out 2 images") && again.contains("hint: repair the images"),
+        "{again}"
+    );
     let named = |index: usize| format!("left out: {}\n", train.path(index).display());
     assert!(words.contains(&named(3)) && words.contains(&named(11)) && words.contains("38 images in"), "{words}");
     // The census of the pack is the census of the files.

@@ -293,7 +293,7 @@ mod tests {
         };
         assert!(refused(vec![0, 0], vec![2, 0]).contains("class 1 has no row"));
         // Validation images, say.
-        assert!(refused(vec![0, 1], vec![2, 1]).contains("1 row of class 0, which has 2 of them"));
+        assert!(refused(vec![0, 1], vec![2, 1]).contains("1 row of class 0, which has 2 training images"));
         assert!(refused(vec![0, 2], vec![1, 1]).contains("label 2 of row 1 is not below 2"));
     }
 }

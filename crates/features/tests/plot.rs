@@ -186,7 +186,7 @@ fn what_cannot_be_drawn_is_refused_in_words() {
     files
         .refused(&["--classes", "0,3", "--perplexity", "30"], &["57 points are too few", "perplexity of 30", "hint: "]);
     for (val, wanted) in
-        [("0", "there is no real point"), ("1", "a single point"), ("2", "2 points are too few for t-SNE")]
+        [("0", "there is no real point"), ("1", "only one point"), ("2", "2 points are too few for t-SNE")]
     {
         files.refused(&["--classes", "0", "--per-class", "0", "--val-per-class", val], &[wanted, "hint: "]);
     }
@@ -274,7 +274,7 @@ fn another_file_is_not_taken_for_the_picture_and_one_dump_not_for_two() {
     {
         std::fs::remove_file(files.path("val.safetensors")).expect("there");
         std::os::unix::fs::symlink("train.safetensors", files.path("val.safetensors")).expect("writable");
-        files.refused(&TWO_AND_TWO, &["`--train` and `--val` are one file", "hint:"]);
+        files.refused(&TWO_AND_TWO, &["`--train` and `--val` are the same file", "hint:"]);
     }
 }
 
@@ -294,7 +294,7 @@ fn a_picture_replaces_no_file_that_it_is_drawn_from_and_needs_real_points() {
     }
     // iNaturalist's validation dump has no rows.
     files.dump("val", &[], &[], "ab12");
-    files.refused(&TWO_AND_TWO, &["the validation dump holds no rows", "hint: the test dump serves"]);
+    files.refused(&TWO_AND_TWO, &["the validation dump has no rows", "hint: use the test dump"]);
     assert_eq!(files.plot("x.svg", &[&TWO_AND_TWO[..], &["--val-per-class", "0"]].concat()).0, Some(0));
 }
 

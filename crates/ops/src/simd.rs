@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(chosen("avx2", &old), Ok(SimdPath::Avx2));
         for word in ["avx512", "AVX2", "sse9", ""] {
             let error = chosen(word, &old).expect_err("not among them").to_string();
-            assert!(error.contains(&format!("`{word}`")) && error.contains("portable, avx2 alone"), "{error}");
+            assert!(error.contains(&format!("`{word}`")) && error.contains("only portable, avx2;"), "{error}");
         }
     }
 

@@ -136,6 +136,6 @@ mod tests {
     #[test]
     fn a_label_out_of_range_names_its_row() {
         let error = TrainingError::check_labels(&[0, 4, 9], 5).expect_err("9 is not below 5");
-        assert_eq!(error.to_string(), "label 9 at row 2 is not below the number of classes, 5");
+        assert_eq!(error.to_string(), "label 9 at row 2 must be below the number of classes, 5");
     }
 }

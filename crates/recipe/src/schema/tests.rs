@@ -114,7 +114,7 @@ fn a_mistake_is_found_where_it_stands() {
         ("lr: 1", "lr: ~", "/classifiers/mine/mpfa/training/lr"),
         ("rows: []", "rows: {}", "/rows"),
     ] {
-        assert!(good.contains(from), "the test changes what is there: {from}");
+        assert!(good.contains(from), "the test changes existing text: {from}");
         assert_eq!(place(&good.replacen(from, to, 1)).as_deref(), Some(at), "{from} → {to}");
     }
 }
