@@ -8,7 +8,7 @@ use longtail_artifact::{
 };
 use longtail_recipe::{Recipe, RecipeError};
 use longtail_training::Compute;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{StageArgs, Terminal};
 
@@ -104,7 +104,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The stage at work in its folder; `None` where there is no work, and stderr was told so.
+    /// The stage at work in its folder; `None` where there is no work, and this was told as [`Self::done`] tells an outcome.
     ///
     /// # Errors
     /// [`StageRun::begin`]'s.
@@ -114,9 +114,8 @@ impl<'a> Frame<'a> {
             Begin::UpToDate => UP_TO_DATE,
             Begin::KeptStale => KEPT,
         };
-        if !self.args.quiet {
-            eprintln!("{} {}: {words}", self.stage, self.of);
-        }
+        let (stage, variant) = (self.stage, &self.args.variant);
+        self.done(&json!({"stage": stage, "variant": variant, "of": self.of, "status": words}), words);
         Ok(None)
     }
 

@@ -1,7 +1,7 @@
 //! Steps, losses, heads, prototypes, optimisers, schedules, checkpoints and metrics: the parts of a training loop, not the loop itself.
 //!
 //! The loop stands written out in each stage (`representation/src/train.rs`), on one screen, and in this crate's example `train`, in some
-//! 40 lines: begin there. This crate knows no stage and reads no images: it sees batches, labels, weights and learning rates. What methods
+//! 60 lines: begin there. This crate knows no stage and reads no images: it sees batches, labels, weights and learning rates. What methods
 //! are written in are candle tensors; below them are our kernels, on the tensors' own memory.
 //!
 //! - [`Model`]: a backbone and a head as one vector of weights. [`ImageBatch`]: what a step takes. [`Step`]: the model with its optimiser.

@@ -187,9 +187,11 @@ impl<D: Driver> GpuNetwork<D> {
         self.check_inputs(params, running.len(), images, n)?;
         tape.prepare(self, images, n, matches!(mode, NormMode::Batch { .. }))?;
         match self.element {
-            Element::F32 => self.forward_in::<f32>(params, running, n, mode, tape),
-            Element::Bf16 => self.forward_in::<bf16>(params, running, n, mode, tape),
+            Element::F32 => self.forward_in::<f32>(params, running, n, mode, tape)?,
+            Element::Bf16 => self.forward_in::<bf16>(params, running, n, mode, tape)?,
         }
+        tape.origin = Some(self.origin());
+        Ok(())
     }
 
     fn forward_in<A: Activation>(

@@ -120,7 +120,6 @@ impl<D: Driver> GpuTape<D> {
             unreachable!("the tape keeps the features")
         };
         self.features = (slot, graph.len(graph.output, batch));
-        self.origin = Some(network.origin());
         (self.batch, self.batch_stats) = (batch, batch_stats);
         Ok(())
     }

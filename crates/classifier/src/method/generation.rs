@@ -49,6 +49,8 @@ pub struct Generation {
     plan_epoch: Option<usize>,
     cache: Option<Vec<f32>>,
     announced: bool,
+    /// The trial at work: rows of classes are logged in the first alone, wherever a run goes on.
+    trial: usize,
     /// On a GPU: a copy of the model there.
     #[cfg(feature = "cuda")]
     there: Option<crate::generate::OnCuda>,
@@ -66,6 +68,7 @@ impl Generation {
             plan_epoch: None,
             cache: None,
             announced: false,
+            trial: 0,
             #[cfg(feature = "cuda")]
             there: None,
         }
@@ -78,6 +81,12 @@ impl Generation {
         {
             self.there = None;
         }
+    }
+
+    /// Starts a trial with these laws; rows that were kept are dropped.
+    pub fn begin_trial(&mut self, trial: usize, laws: RowLaws) {
+        (self.trial, self.laws) = (trial, laws);
+        self.forget_rows();
     }
 
     /// Drops rows that were kept: the laws have changed.
@@ -232,7 +241,7 @@ impl Generation {
                 if held { "are kept:" } else { "would be" },
             ),
         });
-        if epoch == 0 {
+        if epoch == 0 && self.trial == 0 {
             for (class, &rows) in self.plan.per_class().iter().enumerate() {
                 journal.scalar(epoch, "generate", &format!("rows/class-{class}"), rows as f64, "rows")?;
             }

@@ -163,7 +163,7 @@ impl RowSource for CalibratedRows {
 
     fn begin_trial(&mut self, trial: usize) -> Result<(), ClassifierError> {
         self.alpha.begin_trial(trial);
-        self.recalibrate();
+        self.generation.begin_trial(trial, self.calibration.laws(self.alpha.values()));
         Ok(())
     }
 

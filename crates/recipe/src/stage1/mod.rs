@@ -57,8 +57,7 @@ pub struct RepresentationRecipe {
     /// GPUs without synchronised batch norm do). So it changes the result and is part of the stage's key. Meta batches are
     /// cut likewise. An MPCL step then costs 12/10 of a whole one: activations are recomputed twice. Default 0.
     pub micro_batch: usize,
-    /// Keep only the inputs of residual blocks between the passes, and work out what is inside again on the way back: about a
-    /// third of the memory, and a third more time. Changes no bit, and is no part of the stage's key. Default false.
+    /// Keep only the inputs of residual blocks between the passes, and work out what is inside again on the way back: half of the memory or less, and a third more time. Changes no bit, and is no part of the stage's key. Default false.
     pub activation_checkpointing: bool,
     /// How a GPU computes: `f32`; `tf32`, which rounds the factors of products and convolutions to 10 bits after the point; or
     /// `bf16`, which keeps activations, their gradients and tangents in bfloat16 (7 bits) and half the memory, while weights,
